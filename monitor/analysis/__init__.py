@@ -1,0 +1,1 @@
+"""Pure functions over snapshots: what the numbers mean."""

@@ -1,0 +1,1 @@
+"""AWS SQS, SNS and CloudWatch, read with boto3."""

@@ -1,0 +1,1 @@
+"""RabbitMQ, read over HTTP, or with pika where neither plugin answers."""

@@ -1,0 +1,1 @@
+"""Schedule, cycles and the store of what they saw."""

@@ -1,0 +1,147 @@
+"""The exception tree. Libraries' errors are translated into it where the library is called.
+
+EventflowError
+├── ConfigurationError        the configuration cannot be used; names the place and the remedy
+├── BrokerError               a broker could not be asked, or refused; has a reason from `REASONS`
+│   ├── Unreachable           no connection, or the address does not resolve
+│   ├── TimedOut              connected, but no answer before the deadline
+│   ├── AuthenticationFailed  the credentials are wrong or have expired
+│   ├── Forbidden             the credentials are right, a permission is missing
+│   ├── TlsFailed             the certificate does not verify, or the protocol does not fit
+│   ├── Throttled             the broker asks for fewer calls
+│   └── BadAnswer             an answer that cannot be read, or that contradicts itself
+├── StorageError              the database cannot be read or written
+└── RequestError              a request to the API that cannot be met
+    ├── Unauthenticated, NotAllowed, NotFound, BadRequest, Conflict, ForeignRequest
+"""
+
+from typing import ClassVar
+
+
+class EventflowError(Exception):
+    """Base of all errors that the product raises. `str()` is one sentence for people, without secrets."""
+
+
+class ConfigurationError(EventflowError):
+    """The configuration cannot be used.
+
+    `place` names the file, line and key, `remedy` what to do.
+    """
+
+    def __init__(self, problem: str, *, place: str = "", remedy: str = "") -> None:
+        self.problem, self.place, self.remedy = problem, place, remedy
+        text = f"{place}: {problem}" if place else problem
+        super().__init__(f"{text}; {remedy}" if remedy else text)
+
+
+class BrokerError(EventflowError):
+    """A broker could not be asked, or refused.
+
+    `reason` is the value of the metric label, `target` names what was asked (a cluster, partition, queue or call);
+    `permanent` says that asking again does not help until somebody changes something.
+    """
+
+    reason: ClassVar[str] = "internal"
+    permanent: ClassVar[bool] = False
+
+    def __init__(self, problem: str, *, target: str = "", remedy: str = "") -> None:
+        self.problem, self.target, self.remedy = problem, target, remedy
+        text = f"{target}: {problem}" if target else problem
+        super().__init__(f"{text}; {remedy}" if remedy else text)
+
+
+class Unreachable(BrokerError):
+    """No connection could be made, or the address does not resolve."""
+
+    reason = "unreachable"
+
+
+class TimedOut(BrokerError):
+    """No answer came before the deadline."""
+
+    reason = "timeout"
+
+
+class AuthenticationFailed(BrokerError):
+    """The credentials are wrong or have expired."""
+
+    reason = "authentication"
+    permanent = True
+
+
+class Forbidden(BrokerError):
+    """The credentials are right, but a permission is missing."""
+
+    reason = "forbidden"
+    permanent = True
+
+
+class TlsFailed(BrokerError):
+    """The certificate does not verify, or the two sides have no protocol in common."""
+
+    reason = "tls"
+    permanent = True
+
+
+class Throttled(BrokerError):
+    """The broker asks for fewer calls."""
+
+    reason = "throttled"
+
+
+class BadAnswer(BrokerError):
+    """The answer cannot be read, or contradicts itself."""
+
+    reason = "bad_answer"
+
+
+REASONS = tuple(
+    kind.reason for kind in (Unreachable, TimedOut, AuthenticationFailed, Forbidden, TlsFailed, Throttled, BadAnswer)
+) + (BrokerError.reason,)
+"""All values of the label `reason`, so that its counters can start at zero."""
+
+
+class StorageError(EventflowError):
+    """The database cannot be read or written."""
+
+
+class RequestError(EventflowError):
+    """A request to the API that cannot be met; `status` and `slug` are its HTTP status and documented problem type."""
+
+    status: ClassVar[int] = 400
+    slug: ClassVar[str] = "bad-request"
+    title: ClassVar[str] = "The request cannot be understood"
+
+
+class BadRequest(RequestError):
+    """A parameter or body that cannot be understood."""
+
+
+class Unauthenticated(RequestError):
+    """No token, or one that is not known."""
+
+    status, slug, title = 401, "unauthenticated", "A valid token is needed"
+
+
+class NotAllowed(RequestError):
+    """The token is known, its role does not allow this."""
+
+    status, slug, title = 403, "not-allowed", "The role of this token does not allow this"
+
+
+class ForeignRequest(RequestError):
+    """A Host or Origin that is not this monitor's (DNS rebinding, cross-site writes)."""
+
+    status, slug, title = 403, "foreign-request", "The Host or Origin of this request is not this monitor's"
+
+
+class NotFound(RequestError):
+    """Nothing has this id."""
+
+    status, slug, title = 404, "not-found", "There is nothing with this id"
+
+
+class Conflict(RequestError):
+    """The request does not fit the present state."""
+
+    status, slug, title = 409, "conflict", "The request does not fit the present state"

@@ -1,0 +1,1 @@
+"""Prometheus metrics: one table of families, rendered once a cycle."""

@@ -1,0 +1,342 @@
+"""The vocabulary that every bus is told in; above the brokers nothing else is spoken.
+
+A *cluster* is one thing that is watched. A *subscription* is one consumer's view of a *destination* (topic or queue).
+A *snapshot* is everything that one collector saw in one cycle. Numbers per partition travel as columns (`Table`,
+`Parts`); dataclasses begin at the subscription. Absent is `None`, in columns NaN, and never 0.
+Times are Unix seconds, ages and durations seconds, sizes bytes, backlogs messages.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Self
+from urllib.parse import quote
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Codes = NDArray[np.int32]
+Ids = NDArray[np.int64]
+
+
+class System(StrEnum):
+    """The bus that a subscription or dead-letter queue lives on."""
+
+    KAFKA = "kafka"
+    RABBITMQ = "rabbitmq"
+    SQS = "sqs"
+    SNS = "sns"
+
+
+class AgeMethod(StrEnum):
+    """How an age was got, from the surest to none."""
+
+    EXACT = "exact"  # nothing waits, or the message itself was read
+    INTERPOLATED = "interpolated"  # between two (time, offset) points
+    REPORTED = "reported"  # the broker says so
+    ESTIMATED = "estimated"  # derived from rates or from when a backlog was first seen
+    LOWER_BOUND = "lower_bound"  # at least this much
+    UNKNOWN = "unknown"
+
+
+class Status(StrEnum):
+    """How a subscription is doing; the order is from worst to best, unknown beside stopped since it may hide anything."""
+
+    LOSING = "losing"
+    STOPPED = "stopped"
+    STALLED = "stalled"
+    UNKNOWN = "unknown"
+    REWOUND = "rewound"
+    LAGGING = "lagging"
+    OK = "ok"
+
+
+class Role(StrEnum):
+    """What a queue is for. A dead-letter queue is never a subscription, a retry queue is one and never alarmed."""
+
+    WORK = "work"
+    RETRY = "retry"
+    DEAD_LETTER = "dead_letter"
+
+
+class FoundBy(StrEnum):
+    """What says that a queue holds dead letters, or where they came from; from the surest to the least sure."""
+
+    HEADERS = "headers"
+    TOPOLOGY = "topology"
+    CONFIGURATION = "configuration"
+    NAME = "name"
+
+
+class Problem(StrEnum):
+    """What is wrong with the set-up of a dead-letter queue."""
+
+    NONE_CONFIGURED = "none_configured"
+    TARGET_MISSING = "target_missing"
+    RETENTION_TOO_SHORT = "retention_too_short"
+    NOT_ALLOWED = "not_allowed"
+    OTHER_REGION = "other_region"
+    DROPS_EVERYTHING = "drops_everything"
+
+
+def encode_id(*parts: str) -> str:
+    """Join the parts of an id by `/`, each percent-encoded, so that a slash inside a name stays inside its part."""
+    return "/".join(quote(part, safe="") for part in parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Age:
+    """Seconds of the oldest message that waits, and how that was got."""
+
+    seconds: float | None
+    method: AgeMethod
+
+    @classmethod
+    def unknown(cls) -> Self:
+        """Return the age that could not be got."""
+        return cls(None, AgeMethod.UNKNOWN)
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """One consumer's view of a destination, as one cycle saw it.
+
+    `id` is `cluster/group/topic` or `cluster/queue` with encoded parts; the label fields are raw.
+    Counters (`*_total`) only ever rise while the monitor runs. `measured < expected` says that some parts (partitions)
+    could not be read: then the sums (backlog, age, in flight, totals) are None, and the status is unknown.
+    `scope` holds the label values by which the snapshot's tables name this subscription.
+    """
+
+    id: str
+    system: System
+    cluster: str
+    destination: str
+    subscriber: str
+    backlog_messages: float | None = None
+    oldest_age: Age = field(default_factory=Age.unknown)
+    in_flight_messages: float | None = None
+    consumers: int | None = None
+    published_messages_total: float | None = None
+    consumed_messages_total: float | None = None
+    retention_seconds: float | None = None
+    lost_messages_total: float | None = None
+    rewinds_total: float | None = None
+    expected: int = 1
+    measured: int = 1
+    role: Role = Role.WORK
+    scope: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def complete(self) -> bool:
+        """Say whether every part that was expected has been measured."""
+        return self.measured >= self.expected
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where the dead letters of a queue come from, and how that is known. `name` is a destination of the same cluster."""
+
+    name: str
+    found_by: FoundBy
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetterQueue:
+    """A queue or topic that holds dead letters. `id` is `cluster/queue` with encoded parts; `queue` is raw.
+
+    `found_by` says why it is taken for a dead-letter queue. `expires_at` is the worst case of the next loss.
+    `arrivals_total` rises with each dead letter that came while the monitor watched.
+    A source without any dead-letter queue is told with problem `none_configured` under the source's own name,
+    and `messages` None.
+    """
+
+    id: str
+    system: System
+    cluster: str
+    queue: str
+    found_by: FoundBy
+    messages: float | None = None
+    oldest_age: Age = field(default_factory=Age.unknown)
+    retention_seconds: float | None = None
+    expires_at: float | None = None
+    arrivals_total: float | None = None
+    origins: tuple[Origin, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    scope: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Labels:
+    """A label of many rows as a dictionary-encoded column: row i has `values[codes[i]]`."""
+
+    name: str
+    values: tuple[str, ...]
+    codes: Codes
+
+    @classmethod
+    def of(cls, name: str, values: Iterable[str]) -> Self:
+        """Encode one value a row."""
+        index: dict[str, int] = {}
+        codes = np.fromiter((index.setdefault(value, len(index)) for value in values), dtype=np.int32)
+        return cls(name, tuple(index), codes)
+
+    def decode(self) -> list[str]:
+        """Return the value of each row."""
+        values = self.values
+        return [values[code] for code in self.codes.tolist()]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Table:
+    """Numbers of one bus as columns: row i carries one value of each family, under the labels of row i.
+
+    `columns` maps a metric family, named as in the catalogue without the prefix `eventflow_`, to float64 values; NaN is
+    absent, and that sample is left out. Every column and label has the same length. A collector hands over the *same*
+    `labels` tuple while its rows stay the same, so that whatever was prepared for them can be kept.
+    """
+
+    labels: tuple[Labels, ...]
+    columns: Mapping[str, Floats]
+
+    @classmethod
+    def of_rows(
+        cls, names: Sequence[str], rows: Sequence[Sequence[str]], columns: Mapping[str, Iterable[float | None]]
+    ) -> Self:
+        """Build a table from one sequence of label values a row; None becomes NaN."""
+        labels = tuple(Labels.of(name, (row[i] for row in rows)) for i, name in enumerate(names))
+        return cls(labels, {family: as_floats(values) for family, values in columns.items()})
+
+    def __len__(self) -> int:
+        return len(self.labels[0].codes) if self.labels else 0
+
+    def rows_where(self, scope: Mapping[str, str]) -> Ids:
+        """Return the indices of the rows that carry every label value of `scope` that this table has as a label.
+
+        A table that shares no label with the scope has none.
+        """
+        shared = [label for label in self.labels if label.name in scope]
+        if not shared:
+            return np.empty(0, dtype=np.int64)
+        mask = np.ones(len(self), dtype=bool)
+        for label in shared:
+            wanted = scope[label.name]
+            mask &= label.codes == (label.values.index(wanted) if wanted in label.values else -1)
+        return np.flatnonzero(mask)
+
+
+def as_floats(values: Iterable[float | None]) -> Floats:
+    """Return float64 values, None as NaN."""
+    return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Parts:
+    """The finest grain that a status is judged on: a partition of a group, or a queue. All columns have one length.
+
+    `ids` are stable for the life of a collector and never used again for another part; they need not be sorted.
+    `subscription` indexes `Snapshot.subscriptions`. `consumed` and `published` are positions that rise as messages are
+    consumed and published (offsets, or counters); NaN where they are not known.
+    """
+
+    ids: Ids
+    subscription: Codes
+    backlog: Floats
+    consumed: Floats
+    published: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionError:
+    """What one cycle could not get. `reason` is one of `errors.REASONS`, `target` what was asked."""
+
+    reason: str
+    target: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Snapshot:
+    """Everything that one collector saw in one cycle. Immutable, handed on and never changed.
+
+    `taken_at` is when the reading began. `expected` and `measured` count what the cycle set out to read and what it got
+    (partitions, queues). `tables` are named (`group_partitions`, `queues`, ...). `notes` are sentences for people: which
+    source is in use, and what it cannot see.
+    """
+
+    cluster: str
+    kind: str
+    taken_at: float
+    duration: float
+    subscriptions: tuple[Subscription, ...] = ()
+    dead_letters: tuple[DeadLetterQueue, ...] = ()
+    tables: Mapping[str, Table] = field(default_factory=dict)
+    parts: Parts | None = None
+    expected: int = 0
+    measured: int = 0
+    errors: tuple[CollectionError, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What `eventflow check` found out about one thing that a collector needs. `remedy` says what to do if not ok.
+
+    `required` is False for what only costs depth (an optional source, a permission for one family).
+    """
+
+    target: str
+    ok: bool
+    message: str
+    remedy: str = ""
+    required: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is thought of one subscription, beside what was measured.
+
+    `reason` is a sentence for people; `since` is when the status last changed. Rates are messages a second.
+    `drain_seconds` is how long the backlog lasts at the present rates: infinite when it does not shrink, None when the
+    rates are not known. `owner` is empty where nobody is configured.
+    """
+
+    status: Status
+    reason: str
+    since: float
+    published_per_second: float | None = None
+    consumed_per_second: float | None = None
+    drain_seconds: float | None = None
+    owner: str = ""
+    objective_age_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How a collector is doing. `up` is None before the first cycle has ended; counters are since the start.
+
+    `errors_total` counts by reason, `cycle_seconds` is how long the last cycle took.
+    """
+
+    cluster: str
+    kind: str
+    interval: float
+    up: bool | None = None
+    last_success: float | None = None
+    cycle_seconds: float | None = None
+    missed_runs_total: int = 0
+    errors: tuple[CollectionError, ...] = ()
+    errors_total: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ClusterView:
+    """What is known of one cluster now: the last good snapshot with its verdicts, and the health of its collector.
+
+    `verdicts[i]` belongs to `snapshot.subscriptions[i]`. `snapshot` is None before the first success and once the last
+    success is more than three intervals old.
+    """
+
+    health: Health
+    snapshot: Snapshot | None = None
+    verdicts: tuple[Verdict, ...] = ()
