@@ -57,6 +57,24 @@ def parse_share(value: object) -> object:
     return value
 
 
+def split_address(address: str) -> tuple[str, int]:
+    """Split `host:port` or `[::1]:port`. Raises ValueError when there is no port."""
+    parts = urlsplit(f"//{address}")
+    if parts.port is None:
+        raise ValueError(f"{address!r} is no host:port")
+    return parts.hostname or "", parts.port
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether `host` is this machine's loopback, by name or address."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def _long_enough(seconds: float) -> float:
     if seconds < _SHORTEST_INTERVAL:
         raise ValueError(f"must be at least {_SHORTEST_INTERVAL:g}s")
@@ -248,24 +266,6 @@ class Configuration(Section):
         return clusters
 
 
-def split_address(address: str) -> tuple[str, int]:
-    """Split `host:port` or `[::1]:port`. Raises ValueError when there is no port."""
-    parts = urlsplit(f"//{address}")
-    if parts.port is None:
-        raise ValueError(f"{address!r} is no host:port")
-    return parts.hostname or "", parts.port
-
-
-def is_loopback(host: str) -> bool:
-    """Say whether `host` is this machine's loopback, by name or address."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def load_configuration(path: Path, environment: Mapping[str, str] = os.environ) -> Configuration:
     """Read a configuration file.
 
@@ -289,9 +289,8 @@ def parse_configuration(text: str, name: str, environment: Mapping[str, str]) ->
     document = _Document(name, environment)
     values = document.read(root, ()) if root else {}
     if not isinstance(values, dict):
-        raise ConfigurationError(
-            "must be a mapping of sections", place=name, remedy=f"known are {_known(Configuration)}"
-        )
+        known = ", ".join(sorted(Configuration.model_fields))
+        raise ConfigurationError("must be a mapping of sections", place=name, remedy=f"known are {known}")
     try:
         return Configuration.model_validate(values)
     except ValidationError as error:
@@ -389,10 +388,6 @@ def _section_of(annotation: Any) -> Any:
 def _suggestion(key: str, known: list[str]) -> str:
     near = difflib.get_close_matches(key, known, n=1)
     return f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
-
-
-def _known(section: type[Section]) -> str:
-    return ", ".join(sorted(section.model_fields))
 
 
 def _dotted(path: tuple[str | int, ...]) -> str:

@@ -95,9 +95,8 @@ class BadAnswer(BrokerError):
     reason = "bad_answer"
 
 
-REASONS = tuple(
-    kind.reason for kind in (Unreachable, TimedOut, AuthenticationFailed, Forbidden, TlsFailed, Throttled, BadAnswer)
-) + (BrokerError.reason,)
+_KINDS = (Unreachable, TimedOut, AuthenticationFailed, Forbidden, TlsFailed, Throttled, BadAnswer, BrokerError)
+REASONS = tuple(kind.reason for kind in _KINDS)
 """All values of the label `reason`, so that its counters can start at zero."""
 
 

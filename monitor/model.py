@@ -41,7 +41,7 @@ class AgeMethod(StrEnum):
 
 
 class Status(StrEnum):
-    """How a subscription is doing; the order is from worst to best, unknown beside stopped since it may hide anything."""
+    """How a subscription is doing, from worst to best; unknown stands high, since it may hide anything."""
 
     LOSING = "losing"
     STOPPED = "stopped"
@@ -135,7 +135,7 @@ class Subscription:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where the dead letters of a queue come from, and how that is known. `name` is a destination of the same cluster."""
+    """Where dead letters come from, and how that is known. `name` is a destination of the same cluster."""
 
     name: str
     found_by: FoundBy
@@ -260,8 +260,8 @@ class Snapshot:
     """Everything that one collector saw in one cycle. Immutable, handed on and never changed.
 
     `taken_at` is when the reading began. `expected` and `measured` count what the cycle set out to read and what it got
-    (partitions, queues). `tables` are named (`group_partitions`, `queues`, ...). `notes` are sentences for people: which
-    source is in use, and what it cannot see.
+    (partitions, queues). `tables` are named (`group_partitions`, `queues`, ...). `notes` are sentences for people:
+    which source is in use, and what it cannot see.
     """
 
     cluster: str

@@ -21,13 +21,13 @@ class Collector(Protocol):
     def collect(self, deadline: float) -> Snapshot:
         """Read everything once.
 
-        What can be read is returned even when parts fail: these are in the snapshot's errors and missing in its numbers.
+        What can be read is returned even when parts fail: they are in the snapshot's errors, and their numbers absent.
         Raises BrokerError when nothing could be read.
         """
         ...
 
     def check(self, deadline: float) -> Sequence[Finding]:
-        """Find out what can be reached and read, and which permission is missing. Raises nothing that a broker causes."""
+        """Find out what can be reached and read, and which permission is missing. A broker's errors are findings."""
         ...
 
     def close(self) -> None:
