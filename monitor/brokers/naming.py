@@ -1,4 +1,4 @@
-"""What a queue's name alone tells: the least sure evidence, used where topology, headers and configuration are silent."""
+"""What a queue's name tells: the least sure evidence, used where topology, headers and configuration are silent."""
 
 import re
 
@@ -8,7 +8,7 @@ _RETRY = re.compile(r"[.\-_]retry([.\-_]\d+)?$", re.IGNORECASE)
 
 
 def is_dead_by_name(name: str) -> bool:
-    """Say whether a name ends as those of dead-letter queues do: `.dlq`, `-dlt`, `_error`, `DLQ` and so on, in any case."""
+    """Say whether a name ends as those of dead-letter queues do: `.dlq`, `-dlt`, `_error`, `DLQ`, in any case."""
     return _DEAD.search(_stem(name)) is not None
 
 
