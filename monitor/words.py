@@ -1,6 +1,7 @@
 """Numbers as people say them: one wording for commands, pages and reasons."""
 
 import math
+from itertools import pairwise
 
 _UNITS = ((86400.0, "d"), (3600.0, "h"), (60.0, "min"), (1.0, "s"))
 NOT_KNOWN = "not known"
@@ -15,7 +16,7 @@ def say_duration(seconds: float | None) -> str:
     if seconds < 1:
         return "0 s" if seconds <= 0 else "under 1 s"
     whole = round(seconds)
-    for (size, unit), (smaller, smaller_unit) in zip(_UNITS, _UNITS[1:], strict=False):
+    for (size, unit), (smaller, smaller_unit) in pairwise(_UNITS):
         if whole >= size:
             many, rest = divmod(whole, int(size))
             few = rest // int(smaller)
