@@ -11,8 +11,11 @@ EventflowError
 │   ├── Throttled             the broker asks for fewer calls
 │   └── BadAnswer             an answer that cannot be read, or that contradicts itself
 ├── StorageError              the database cannot be read or written
-└── RequestError              a request to the API that cannot be met
-    ├── Unauthenticated, NotAllowed, NotFound, BadRequest, Conflict, ForeignRequest
+├── RequestError              a request to the API that cannot be met
+│   └── Unauthenticated, NotAllowed, NotFound, BadRequest, Conflict, ForeignRequest
+└── ClientError               a call of the API, seen from its client
+    ├── MonitorUnreachable    no answer that can be read
+    └── MonitorRefused        the monitor answered with an error
 """
 
 from typing import ClassVar
@@ -144,3 +147,19 @@ class Conflict(RequestError):
     """The request does not fit the present state."""
 
     status, slug, title = 409, "conflict", "The request does not fit the present state"
+
+
+class ClientError(EventflowError):
+    """A call of the API failed, seen from its client."""
+
+
+class MonitorUnreachable(ClientError):
+    """There is no answer, none in time, or none that is a monitor's."""
+
+
+class MonitorRefused(ClientError):
+    """The monitor answered with an error; `status` and `slug` are its HTTP status and documented problem type."""
+
+    def __init__(self, detail: str, *, status: int, slug: str) -> None:
+        self.status, self.slug = status, slug
+        super().__init__(detail)

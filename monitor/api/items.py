@@ -1,0 +1,268 @@
+"""The shapes that the API answers with, and how they are made of what the store holds.
+
+Field names are the metric names without prefix and family; absent is null and never 0. The types are shared with the
+client (`monitor.apiclient`), so this module knows nothing of the web framework.
+"""
+
+import math
+from collections.abc import Iterator
+from typing import Annotated, Any, Generic, TypeVar
+
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from monitor.model import (
+    AgeMethod,
+    ClusterView,
+    CollectionError,
+    DeadLetterQueue,
+    FoundBy,
+    Problem,
+    Role,
+    Snapshot,
+    Status,
+    Subscription,
+    System,
+    Table,
+    Verdict,
+)
+
+Number = int | float
+T = TypeVar("T")
+
+AsOf = Annotated[float, Field(description="when this was read, in Unix seconds")]
+DataAge = Annotated[float, Field(description="how many seconds ago this was read")]
+Id = Annotated[str, Field(description="parts joined by `/`, each percent-encoded")]
+
+# The stems of the metric families, longest first where one begins another.
+_FAMILIES = (
+    "kafka_consumer_group_topic_",
+    "kafka_consumer_group_",
+    "kafka_partition_",
+    "rabbitmq_queue_",
+    "rabbitmq_",
+    "sqs_queue_",
+    "sns_topic_",
+    "sns_subscription_",
+)
+
+
+class Page(TypedDict, Generic[T]):
+    """One page of a list. `next` is the cursor of the page after it, null on the last."""
+
+    items: list[T]
+    next: str | None
+
+
+class SubscriptionItem(TypedDict):
+    """One consumer's view of a destination."""
+
+    id: Id
+    system: System
+    cluster: str
+    destination: str
+    subscriber: str
+    role: Role
+    owner: str | None
+    status: Status
+    status_reason: str
+    status_since: Annotated[float, Field(description="when the status last changed, in Unix seconds")]
+    backlog_messages: Number | None
+    oldest_age_seconds: Number | None
+    age_method: AgeMethod
+    in_flight_messages: Number | None
+    consumers: int | None
+    published_messages_total: Number | None
+    consumed_messages_total: Number | None
+    published_per_second: Number | None
+    consumed_per_second: Number | None
+    drain_seconds: Annotated[Number | None, Field(description="null when it is not known, or never; see `drains`")]
+    drains: Annotated[bool | None, Field(description="whether the backlog shrinks; null when that is not known")]
+    retention_seconds: Number | None
+    lost_messages_total: Number | None
+    rewinds_total: Number | None
+    objective_age_seconds: Number | None
+    expected: Annotated[int, Field(description="parts (partitions) that there are")]
+    measured: Annotated[int, Field(description="parts that could be read; below `expected`, sums are null")]
+    as_of: AsOf
+    data_age_seconds: DataAge
+
+
+class SubscriptionDetail(SubscriptionItem):
+    """A subscription with the rows of its bus: table name to rows, each with labels and numbers."""
+
+    details: dict[str, list[dict[str, Any]]]
+
+
+class OriginEvidence(TypedDict):
+    """Where dead letters come from, and how that is known."""
+
+    origin: str
+    found_by: FoundBy
+
+
+class DeadLetterItem(TypedDict):
+    """A queue or topic that holds dead letters."""
+
+    id: Id
+    system: System
+    cluster: str
+    queue: str
+    messages: Number | None
+    oldest_age_seconds: Number | None
+    age_method: AgeMethod
+    retention_seconds: Number | None
+    expiry_timestamp_seconds: Annotated[Number | None, Field(description="the next loss at worst, as Unix seconds")]
+    arrivals_total: Number | None
+    found_by: FoundBy
+    origins: list[str]
+    origin_evidence: list[OriginEvidence]
+    problems: list[Problem]
+    as_of: AsOf
+    data_age_seconds: DataAge
+
+
+class DeadLetterDetail(DeadLetterItem):
+    """A dead-letter queue with the rows of its bus: table name to rows, each with labels and numbers."""
+
+    details: dict[str, list[dict[str, Any]]]
+
+
+class ErrorItem(TypedDict):
+    """What the last cycle could not get."""
+
+    reason: str
+    target: str
+    message: str
+
+
+class CollectorItem(TypedDict):
+    """How the reading of one cluster is going."""
+
+    cluster: str
+    system: Annotated[str, Field(description="the kind: kafka, rabbitmq, aws")]
+    up: Annotated[bool | None, Field(description="null before the first cycle has ended")]
+    last_success_timestamp_seconds: float | None
+    interval_seconds: float
+    duration_seconds: Annotated[float | None, Field(description="how long the last cycle took")]
+    missed_runs_total: int
+    errors: list[ErrorItem]
+    errors_total: Annotated[dict[str, int], Field(description="since the start, by reason")]
+    expected: int | None
+    measured: int | None
+    series: Annotated[int | None, Field(description="metric series that the last cycle gave")]
+    notes: list[str]
+    as_of: float | None
+    data_age_seconds: float | None
+
+
+def subscription_item(snapshot: Snapshot, place: int, verdict: Verdict, now: float) -> SubscriptionItem:
+    """Return the subscription at `place` of a snapshot as the API tells it."""
+    it = snapshot.subscriptions[place]
+    drain = verdict.drain_seconds
+    return {
+        "id": it.id,
+        "system": it.system,
+        "cluster": it.cluster,
+        "destination": it.destination,
+        "subscriber": it.subscriber,
+        "role": it.role,
+        "owner": verdict.owner or None,
+        "status": verdict.status,
+        "status_reason": verdict.reason,
+        "status_since": verdict.since,
+        "backlog_messages": as_number(it.backlog_messages),
+        "oldest_age_seconds": as_number(it.oldest_age.seconds),
+        "age_method": it.oldest_age.method,
+        "in_flight_messages": as_number(it.in_flight_messages),
+        "consumers": it.consumers,
+        "published_messages_total": as_number(it.published_messages_total),
+        "consumed_messages_total": as_number(it.consumed_messages_total),
+        "published_per_second": as_number(verdict.published_per_second),
+        "consumed_per_second": as_number(verdict.consumed_per_second),
+        "drain_seconds": as_number(drain),
+        "drains": None if drain is None or math.isnan(drain) else math.isfinite(drain),
+        "retention_seconds": as_number(it.retention_seconds),
+        "lost_messages_total": as_number(it.lost_messages_total),
+        "rewinds_total": as_number(it.rewinds_total),
+        "objective_age_seconds": as_number(verdict.objective_age_seconds),
+        "expected": it.expected,
+        "measured": it.measured,
+        "as_of": snapshot.taken_at,
+        "data_age_seconds": max(0.0, now - snapshot.taken_at),
+    }
+
+
+def dead_letter_item(snapshot: Snapshot, place: int, now: float) -> DeadLetterItem:
+    """Return the dead-letter queue at `place` of a snapshot as the API tells it."""
+    it = snapshot.dead_letters[place]
+    return {
+        "id": it.id,
+        "system": it.system,
+        "cluster": it.cluster,
+        "queue": it.queue,
+        "messages": as_number(it.messages),
+        "oldest_age_seconds": as_number(it.oldest_age.seconds),
+        "age_method": it.oldest_age.method,
+        "retention_seconds": as_number(it.retention_seconds),
+        "expiry_timestamp_seconds": as_number(it.expires_at),
+        "arrivals_total": as_number(it.arrivals_total),
+        "found_by": it.found_by,
+        "origins": [origin.name for origin in it.origins],
+        "origin_evidence": [{"origin": origin.name, "found_by": origin.found_by} for origin in it.origins],
+        "problems": list(it.problems),
+        "as_of": snapshot.taken_at,
+        "data_age_seconds": max(0.0, now - snapshot.taken_at),
+    }
+
+
+def collector_item(view: ClusterView, series: int | None, now: float) -> CollectorItem:
+    """Return the health of one collector as the API tells it. `series` is how many metric series it gives."""
+    health, snapshot = view.health, view.snapshot
+    return {
+        "cluster": health.cluster,
+        "system": health.kind,
+        "up": health.up,
+        "last_success_timestamp_seconds": health.last_success,
+        "interval_seconds": health.interval,
+        "duration_seconds": health.cycle_seconds,
+        "missed_runs_total": health.missed_runs_total,
+        "errors": [_error_item(error) for error in health.errors],
+        "errors_total": dict(health.errors_total),
+        "expected": snapshot.expected if snapshot else None,
+        "measured": snapshot.measured if snapshot else None,
+        "series": series,
+        "notes": list(snapshot.notes) if snapshot else [],
+        "as_of": snapshot.taken_at if snapshot else None,
+        "data_age_seconds": max(0.0, now - snapshot.taken_at) if snapshot else None,
+    }
+
+
+def _error_item(error: CollectionError) -> ErrorItem:
+    return {"reason": error.reason, "target": error.target, "message": error.message}
+
+
+def detail_rows(snapshot: Snapshot, it: Subscription | DeadLetterQueue) -> dict[str, list[dict[str, Any]]]:
+    """Return, by table, the rows of the snapshot's tables that speak of `it`."""
+    found = {name: list(_rows(table, it)) for name, table in snapshot.tables.items()}
+    return {name: rows for name, rows in found.items() if rows}
+
+
+def _rows(table: Table, it: Subscription | DeadLetterQueue) -> Iterator[dict[str, Any]]:
+    columns = [(field_name(family), values) for family, values in table.columns.items()]
+    for row in table.rows_where(it.scope).tolist():
+        told: dict[str, Any] = {label.name: label.values[label.codes[row]] for label in table.labels}
+        told.update((name, as_number(float(values[row]))) for name, values in columns)
+        yield told
+
+
+def field_name(family: str) -> str:
+    """Return the name of a family's value in the API: without the stem that its neighbours share."""
+    return next((family.removeprefix(stem) for stem in _FAMILIES if family.startswith(stem)), family)
+
+
+def as_number(value: float | None) -> Number | None:
+    """Return what JSON can carry: whole numbers as such, and None for what is absent or not finite."""
+    if value is None or not math.isfinite(value):
+        return None
+    return int(value) if value == int(value) else value

@@ -1,0 +1,141 @@
+"""The API as Python calls: what commands and dashboard know of a running monitor."""
+
+import ssl
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar, cast
+from urllib.parse import quote
+
+import httpx
+
+from monitor.api.items import (
+    CollectorItem,
+    DeadLetterDetail,
+    DeadLetterItem,
+    Page,
+    SubscriptionDetail,
+    SubscriptionItem,
+)
+from monitor.errors import MonitorRefused, MonitorUnreachable
+
+DEFAULT_URL = "http://127.0.0.1:9610"
+LARGEST_PAGE = 1000
+
+T = TypeVar("T")
+
+
+class ApiClient:
+    """A connection to one monitor. Thread-safe; close it, or use it as a context manager.
+
+    Every call raises MonitorUnreachable when there is no answer that can be read, and MonitorRefused when the monitor
+    answers with an error. Query arguments are those of the API (`limit`, `cursor`, `sort`, `q` and the filters);
+    None leaves one out.
+    """
+
+    def __init__(
+        self,
+        url: str = DEFAULT_URL,
+        token: str | None = None,
+        *,
+        timeout_seconds: float = 10.0,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        self.url = url.rstrip("/")
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        try:
+            self._http = httpx.Client(
+                base_url=f"{self.url}/api/v1/",
+                headers=headers,
+                timeout=timeout_seconds,
+                transport=transport,
+                # A proxy from the environment would get the token to see, and does not reach this machine's loopback.
+                trust_env=False,
+                verify=ssl.create_default_context() if url.startswith("https:") else True,
+            )
+        except (httpx.InvalidURL, UnicodeEncodeError) as error:
+            raise MonitorUnreachable(f"{url!r} or the token cannot be used: {error}") from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._http.close()
+
+    def subscriptions(self, **query: Any) -> Page[SubscriptionItem]:
+        """Return one page of subscriptions, worst first unless `sort` says otherwise."""
+        return cast(Page[SubscriptionItem], self._get("subscriptions", query))
+
+    def all_subscriptions(self, **query: Any) -> list[SubscriptionItem]:
+        """Return the subscriptions of all pages."""
+        return list(_Pages[SubscriptionItem](self, "subscriptions", query))
+
+    def subscription(self, id_: str) -> SubscriptionDetail:
+        """Return one subscription with the rows of its bus."""
+        return cast(SubscriptionDetail, self._get(f"subscriptions/{_in_path(id_)}", {}))
+
+    def dead_letters(self, **query: Any) -> Page[DeadLetterItem]:
+        """Return one page of dead-letter queues, worst first unless `sort` says otherwise."""
+        return cast(Page[DeadLetterItem], self._get("dead-letters", query))
+
+    def all_dead_letters(self, **query: Any) -> list[DeadLetterItem]:
+        """Return the dead-letter queues of all pages."""
+        return list(_Pages[DeadLetterItem](self, "dead-letters", query))
+
+    def dead_letter(self, id_: str) -> DeadLetterDetail:
+        """Return one dead-letter queue with the rows of its bus."""
+        return cast(DeadLetterDetail, self._get(f"dead-letters/{_in_path(id_)}", {}))
+
+    def collectors(self, **query: Any) -> list[CollectorItem]:
+        """Return the health of all collectors."""
+        return list(_Pages[CollectorItem](self, "collectors", query))
+
+    def _get(self, path: str, query: dict[str, Any]) -> Any:
+        given = {name: value for name, value in query.items() if value is not None}
+        try:
+            answer = self._http.get(path, params=given)
+        except httpx.TimeoutException as error:
+            raise MonitorUnreachable(f"the monitor at {self.url} does not answer in time") from error
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise MonitorUnreachable(f"the monitor at {self.url} cannot be reached: {error}") from error
+        return _read(answer, self.url)
+
+
+class _Pages(Generic[T]):
+    """The items of all pages, each once. A page is asked for when it is needed."""
+
+    def __init__(self, client: ApiClient, path: str, query: dict[str, Any]) -> None:
+        self._client, self._path, self._query = client, path, {"limit": LARGEST_PAGE, **query}
+
+    def __iter__(self) -> Iterator[T]:
+        cursor: str | None = None
+        while True:
+            page = cast(Page[T], self._client._get(self._path, {**self._query, "cursor": cursor}))
+            yield from page["items"]
+            cursor = page["next"]
+            if cursor is None:
+                return
+
+
+def _in_path(id_: str) -> str:
+    # Encoded once more, so that what is encoded inside the parts survives proxies that decode paths.
+    return quote(id_, safe="")
+
+
+def _read(answer: httpx.Response, url: str) -> Any:
+    try:
+        body = answer.json()
+    except ValueError as error:
+        raise MonitorUnreachable(
+            f"what answers at {url} is no Eventflow Monitor (status {answer.status_code})"
+        ) from error
+    if answer.is_success:
+        return body
+    problem = body if isinstance(body, dict) else {}
+    told = problem.get("detail") or problem.get("title") or f"the monitor at {url} answered {answer.status_code}"
+    raise MonitorRefused(str(told), status=answer.status_code, slug=str(problem.get("type", "")).rpartition(":")[2])
