@@ -1,0 +1,1 @@
+"""The pages: thin views over the monitor's API. The only importer of Streamlit."""

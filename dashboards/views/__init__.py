@@ -1,0 +1,1 @@
+"""One module a page: fetch, then hand to components."""

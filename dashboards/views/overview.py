@@ -1,0 +1,66 @@
+"""Overview: what is wrong, on all buses, worst first."""
+
+import time
+from collections.abc import Sequence
+
+import streamlit as st
+
+from dashboards.client import connect
+from dashboards.components.rows import dead_letter_row, say_health, say_state, subscription_row
+from monitor.api.items import CollectorItem
+from monitor.errors import MonitorRefused, MonitorUnreachable
+
+REFRESH_SECONDS = 3
+_MOST_ROWS = 500
+
+
+def show() -> None:
+    """Draw the page; its body draws itself again every few seconds."""
+    st.title("Eventflow Monitor")
+    _body()
+
+
+@st.fragment(run_every=REFRESH_SECONDS)
+def _body() -> None:
+    monitor = connect()
+    try:
+        collectors = monitor.collectors()
+        subscriptions = monitor.subscriptions(limit=_MOST_ROWS)["items"]
+        dead_letters = monitor.dead_letters(limit=_MOST_ROWS)["items"]
+    except MonitorUnreachable as away:
+        _say_away(away)
+        return
+    except MonitorRefused as refusal:
+        st.error(f"The monitor refuses: {refusal}. Give a token in EVENTFLOW_TOKEN where the dashboard is started.")
+        return
+    now = time.time()
+    st.markdown(f"**{say_state(subscriptions, dead_letters, collectors)}**")
+    _draw_collectors(collectors, now)
+    _draw_table("Subscriptions, worst first", [subscription_row(item) for item in subscriptions], _EMPTY_SUBSCRIPTIONS)
+    _draw_table("Dead-letter queues", [dead_letter_row(item, now) for item in dead_letters], _EMPTY_DEAD_LETTERS)
+    st.caption(f"Drawn {time.strftime('%H:%M:%S', time.gmtime(now))} UTC; refreshes every {REFRESH_SECONDS} s.")
+
+
+_EMPTY_SUBSCRIPTIONS = "No subscription has been seen yet: no consumer group has committed, and there is no queue."
+_EMPTY_DEAD_LETTERS = "No dead-letter queue has been found."
+
+
+def _say_away(away: MonitorUnreachable) -> None:
+    st.error(f"No data: {away}. What stood here is not shown, since it would be old.")
+    st.caption(f"Trying again every {REFRESH_SECONDS} s. Start it with `eventflow serve --config FILE`.")
+
+
+def _draw_collectors(collectors: Sequence[CollectorItem], now: float) -> None:
+    for column, item in zip(st.columns(max(1, len(collectors))), collectors, strict=False):
+        word, age = say_health(item, now)
+        column.metric(f"{item['cluster']} · {item['system']}", word, f"data {age}", delta_color="off", border=True)
+        for error in item["errors"][:3]:
+            column.caption(f"{error['reason']}: {error['message']}")
+
+
+def _draw_table(title: str, rows: Sequence[dict[str, object]], empty: str) -> None:
+    st.subheader(title)
+    if not rows:
+        st.info(empty)
+        return
+    st.dataframe(list(rows), hide_index=True, width="stretch")
