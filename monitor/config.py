@@ -1,19 +1,19 @@
 """The configuration: strict sections with their defaults beside them, read from YAML.
 
 Unknown keys are errors with line and suggestion; `${NAME}` is taken from the environment, `file:PATH` from a file.
+Of all values errors quote names alone, since any other may be a secret that came from there.
 """
 
 import difflib
 import ipaddress
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
-import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -26,43 +26,49 @@ from pydantic import (
     model_validator,
 )
 
+from monitor.document import Document, KeyPath, why_unreadable
 from monitor.errors import ConfigurationError
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _SHORTEST_INTERVAL = 0.1
+_LONGEST_INTERVAL = 365 * 86400.0
 _SHORTEST_DEFAULT_DEADLINE = 5.0
-_VARIABLE = re.compile(r"\$\{([^}]*)\}")
+
+Text = TypeVar("Text", str, SecretStr)
 
 
 def parse_duration(value: object) -> object:
-    """Turn `2s`, `1m`, `500ms` into seconds; leave everything else for the type check to refuse.
+    """Turn `2s`, `1m`, `500ms` into seconds.
 
-    Raises ValueError for text that is no duration.
+    Raises ValueError for what is no duration, and for whole numbers, whose unit nobody said.
     """
-    if not isinstance(value, str):
-        if isinstance(value, float) and not isinstance(value, bool):
-            return value  # seconds, as our own defaults give them
-        raise ValueError("a duration needs a unit, as in 15s, 1m or 500ms")
-    found = _DURATION.fullmatch(value.strip())
+    if isinstance(value, float):
+        return value  # seconds, as our own defaults give them
+    found = _DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
     if not found:
-        raise ValueError(f"{value!r} is no duration; write it as 15s, 1m or 500ms")
+        raise ValueError("must be a duration with its unit, as in 15s, 1m or 500ms")
     return float(found[1]) * _SECONDS[found[2]]
 
 
 def parse_share(value: object) -> object:
-    """Turn `99.9%` into 0.999. Raises ValueError for text that is no percentage."""
+    """Turn `99.9%` into 0.999; leave everything else for the type check to refuse."""
     if isinstance(value, str) and re.fullmatch(r"\d+(\.\d+)?\s*%", value.strip()):
         return float(value.strip().rstrip("% ")) / 100
     return value
 
 
 def split_address(address: str) -> tuple[str, int]:
-    """Split `host:port` or `[::1]:port`. Raises ValueError when there is no port."""
-    parts = urlsplit(f"//{address}")
-    if parts.port is None:
-        raise ValueError(f"{address!r} is no host:port")
-    return parts.hostname or "", parts.port
+    """Split `host:port` or `[::1]:port`. Raises ValueError when it is not that."""
+    try:
+        parts = urlsplit(f"//{address}")
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host, port = None, None
+    if not host or port is None or parts.netloc != address or "@" in address:
+        # `from None`: the library's text quotes what it was given.
+        raise ValueError("must be host:port, with a port from 0 to 65535, as in 127.0.0.1:9610") from None
+    return host, port
 
 
 def is_loopback(host: str) -> bool:
@@ -75,15 +81,63 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _long_enough(seconds: float) -> float:
-    if seconds < _SHORTEST_INTERVAL:
-        raise ValueError(f"must be at least {_SHORTEST_INTERVAL:g}s")
+def _bounded(seconds: float) -> float:
+    if not _SHORTEST_INTERVAL <= seconds <= _LONGEST_INTERVAL:
+        raise ValueError(f"must be at least {_SHORTEST_INTERVAL:g}s and at most {_LONGEST_INTERVAL / 86400:g}d")
     return seconds
 
 
+def _proper_share(share: float) -> float:
+    if not 0 < share < 1:
+        raise ValueError("must be above 0% and below 100%, as in 99.9%")
+    return share
+
+
+def _hosts_and_ports(addresses: str) -> str:
+    for address in addresses.split(","):
+        split_address(address.strip())
+    return addresses
+
+
+def _url_of(*schemes: str) -> Callable[[Text], Text]:
+    def check(value: Text) -> Text:
+        text = value.get_secret_value() if isinstance(value, SecretStr) else value
+        try:
+            parts = urlsplit(text)
+            complete = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            complete = False
+        if not complete:
+            example = " or ".join(f"{scheme}://host:port" for scheme in schemes)
+            raise ValueError(f"must be an address as {example}; a password's special characters percent-encoded")
+        return value
+
+    return check
+
+
+def _readable(name: str) -> str:
+    try:
+        Path(name).open("rb").close()
+    except (OSError, ValueError) as error:
+        raise ValueError(f"the file {name} cannot be read ({why_unreadable(error)}); make it readable") from error
+    return name
+
+
+def _printable(name: str) -> str:
+    if not name.isprintable():
+        raise ValueError("must not have line breaks or control characters")
+    return name
+
+
 Duration = Annotated[float, BeforeValidator(parse_duration)]
-Interval = Annotated[Duration, AfterValidator(_long_enough)]
-Share = Annotated[float, BeforeValidator(parse_share), Field(gt=0, lt=1)]
+Interval = Annotated[Duration, AfterValidator(_bounded)]
+Share = Annotated[float, BeforeValidator(parse_share), AfterValidator(_proper_share)]
+Addresses = Annotated[str, AfterValidator(_hosts_and_ports)]
+HttpUrl = Annotated[str, AfterValidator(_url_of("http", "https"))]
+SecretHttpUrl = Annotated[SecretStr, AfterValidator(_url_of("http", "https"))]
+AmqpUrl = Annotated[SecretStr, AfterValidator(_url_of("amqp", "amqps"))]
+ReadableFile = Annotated[str, AfterValidator(_readable)]
+Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_printable)]
 
 
 class Section(BaseModel):
@@ -106,9 +160,16 @@ class Filter(Section):
 class Token(Section):
     """An API token: only the hash of it is kept."""
 
-    name: str
+    name: Name
     role: Literal["viewer", "operator", "admin"]
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    sha256: str
+
+    @field_validator("sha256")
+    @classmethod
+    def _hexadecimal(cls, value: str) -> str:
+        if not re.fullmatch(r"[0-9a-f]{64}", value):
+            raise ValueError("must be the 64 hexadecimal digits that `eventflow token new` prints")
+        return value
 
 
 class Server(Section):
@@ -122,10 +183,13 @@ class Server(Section):
     @field_validator("listen")
     @classmethod
     def _host_and_port(cls, value: str) -> str:
-        host, port = split_address(value)
-        if not host or not 0 <= port <= 65535:
-            raise ValueError(f"{value!r} is no host:port")
+        split_address(value)
         return value
+
+    @field_validator("tokens")
+    @classmethod
+    def _distinct(cls, tokens: list[Token]) -> list[Token]:
+        return _with_distinct_names(tokens, "tokens", "the audit log tells people apart by them")
 
     @model_validator(mode="after")
     def _guarded(self) -> "Server":
@@ -139,7 +203,7 @@ class Server(Section):
 class ClusterSection(Section):
     """What every watched cluster has. `deadline` is how long one cycle may take."""
 
-    name: Annotated[str, Field(min_length=1, max_length=200)]
+    name: Name
     interval: Interval = 15.0
     deadline: Interval | None = None
 
@@ -156,9 +220,9 @@ class KafkaSecurity(Section):
     mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
     username: str | None = None
     password: SecretStr | None = None
-    ca_file: str | None = None
-    certificate_file: str | None = None
-    key_file: str | None = None
+    ca_file: ReadableFile | None = None
+    certificate_file: ReadableFile | None = None
+    key_file: ReadableFile | None = None
     key_password: SecretStr | None = None
 
     @model_validator(mode="after")
@@ -175,7 +239,7 @@ class KafkaCluster(ClusterSection):
     """A Kafka cluster."""
 
     kind: Literal["kafka"]
-    bootstrap_servers: Annotated[str, Field(min_length=1)]
+    bootstrap_servers: Addresses
     security: KafkaSecurity = KafkaSecurity()
     topics: Filter = Filter()
     groups: Filter = Filter()
@@ -186,10 +250,10 @@ class RabbitCluster(ClusterSection):
     """A RabbitMQ cluster. At least one address; each further one adds depth. The addresses may carry credentials."""
 
     kind: Literal["rabbitmq"]
-    amqp_url: SecretStr | None = None
-    management_url: SecretStr | None = None
-    prometheus_url: SecretStr | None = None
-    ca_file: str | None = None
+    amqp_url: AmqpUrl | None = None
+    management_url: SecretHttpUrl | None = None
+    prometheus_url: SecretHttpUrl | None = None
+    ca_file: ReadableFile | None = None
     vhosts: Filter = Filter()
     queues: Filter = Filter()
 
@@ -211,8 +275,8 @@ class AwsCluster(ClusterSection):
     """An AWS account in a region, with its SQS queues and SNS topics. Credentials come by the standard chain."""
 
     kind: Literal["aws"]
-    region: Annotated[str, Field(min_length=1)]
-    endpoint_url: str | None = None
+    region: Name
+    endpoint_url: HttpUrl | None = None
     profile: str | None = None
     role_arn: str | None = None
     queues: Filter = Filter()
@@ -259,141 +323,114 @@ class Configuration(Section):
     @field_validator("clusters")
     @classmethod
     def _distinct(cls, clusters: list[Any]) -> list[Any]:
-        names = [cluster.name for cluster in clusters]
-        for name in names:
-            if names.count(name) > 1:
-                raise ValueError(f"two clusters are named {name!r}; ids and labels need distinct names")
-        return clusters
+        return _with_distinct_names(clusters, "clusters", "ids and labels begin with them")
+
+    @field_validator("database_url")
+    @classmethod
+    def _known_database(cls, url: SecretStr) -> SecretStr:
+        if not url.get_secret_value().startswith(("sqlite:///", "postgresql+psycopg://")):
+            raise ValueError("must begin with sqlite:/// or postgresql+psycopg://")
+        return url
+
+
+def _with_distinct_names(sections: list[Any], what: str, why: str) -> list[Any]:
+    first: dict[str, int] = {}
+    for place, section in enumerate(sections):
+        if section.name in first:
+            raise ValueError(
+                f"{what} {first[section.name] + 1} and {place + 1} are both named {section.name!r}; rename one, {why}"
+            )
+        first[section.name] = place
+    return sections
 
 
 def load_configuration(path: Path, environment: Mapping[str, str] = os.environ) -> Configuration:
     """Read a configuration file.
 
-    Raises ConfigurationError, whose text names file, line and key of the first mistakes and what to do about each.
+    Raises ConfigurationError, whose text has one line a mistake: file, line, key and what to do about it.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError("cannot be read", place=str(path), remedy=_why(error)) from error
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, ValueError) as error:
+        problem = f"the configuration cannot be read ({why_unreadable(error)})"
+        raise ConfigurationError(problem, place=str(path), remedy="name a YAML file by --config") from error
     return parse_configuration(text, str(path), environment)
 
 
 def parse_configuration(text: str, name: str, environment: Mapping[str, str]) -> Configuration:
     """Read a configuration from YAML text; `name` stands for the file in errors. Raises as `load_configuration`."""
-    try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f"{name}:{mark.line + 1}" if mark else name
-        raise ConfigurationError(f"is not YAML: {getattr(error, 'problem', error)}", place=place) from error
-    document = _Document(name, environment)
-    values = document.read(root, ()) if root else {}
+    document = Document(text, name, environment)
+    if document.mistakes:
+        raise ConfigurationError("\n".join(document.mistakes))
+    values = {} if document.values is None else document.values
     if not isinstance(values, dict):
         known = ", ".join(sorted(Configuration.model_fields))
         raise ConfigurationError("must be a mapping of sections", place=name, remedy=f"known are {known}")
     try:
-        return Configuration.model_validate(values)
+        configuration = Configuration.model_validate(values)
     except ValidationError as error:
-        # `from None`: the library's own text may quote values, and a value may be a secret.
-        raise ConfigurationError("\n".join(document.tell(mistake) for mistake in error.errors())) from None
+        mistakes = sorted(error.errors(include_url=False), key=lambda it: document.line(_key_path(it["loc"])))
+        # `from None`: the library's own text quotes values.
+        raise ConfigurationError("\n".join(_tell(mistake, document) for mistake in mistakes)) from None
+    if not configuration.clusters:
+        problem, remedy = "no cluster is configured, so there is nothing to watch", "add one under clusters"
+        raise ConfigurationError(problem, place=name, remedy=remedy)
+    return configuration
 
 
-class _Document:
-    """One YAML document: its values with variables and files put in, and the line of every key."""
+_KINDS: Mapping[str, type[Section]] = {"kafka": KafkaCluster, "rabbitmq": RabbitCluster, "aws": AwsCluster}
 
-    def __init__(self, name: str, environment: Mapping[str, str]) -> None:
-        self._name, self._environment = name, environment
-        self._lines: dict[tuple[str | int, ...], int] = {}
-
-    def read(self, node: yaml.Node, path: tuple[str | int, ...]) -> Any:
-        self._lines.setdefault(path, node.start_mark.line + 1)
-        if isinstance(node, yaml.MappingNode):
-            return self._mapping(node, path)
-        if isinstance(node, yaml.SequenceNode):
-            return [self.read(child, (*path, i)) for i, child in enumerate(node.value)]
-        value = yaml.SafeLoader("").construct_object(node)
-        return self._filled(value, path) if isinstance(value, str) else value
-
-    def _mapping(self, node: yaml.MappingNode, path: tuple[str | int, ...]) -> dict[str, Any]:
-        values: dict[str, Any] = {}
-        for key, child in node.value:
-            name = str(key.value)
-            if name in values:
-                raise ConfigurationError(
-                    f"the key {name!r} stands twice", place=f"{self._name}:{key.start_mark.line + 1}"
-                )
-            self._lines[(*path, name)] = key.start_mark.line + 1
-            values[name] = self.read(child, (*path, name))
-        return values
-
-    def _filled(self, value: str, path: tuple[str | int, ...]) -> str:
-        def variable(found: re.Match[str]) -> str:
-            if found[1] not in self._environment:
-                raise ConfigurationError(
-                    f"the variable {found[1]} is not set", place=self._place(path), remedy="set it, or write the value"
-                )
-            return self._environment[found[1]]
-
-        value = _VARIABLE.sub(variable, value)
-        if not value.startswith("file:"):
-            return value
-        secret = Path(value.removeprefix("file:"))
-        try:
-            return secret.read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigurationError(
-                f"the file {secret} cannot be read", place=self._place(path), remedy=_why(error)
-            ) from error
-
-    def _place(self, path: tuple[str | int, ...]) -> str:
-        known = path
-        while known not in self._lines:
-            known = known[:-1]
-        return f"{self._name}:{self._lines[known]}: {_dotted(path)}"
-
-    def tell(self, mistake: Any) -> str:
-        """Put one of pydantic's mistakes into a sentence with its place."""
-        path = tuple(part for part in mistake["loc"] if part not in ("kafka", "rabbitmq", "aws"))
-        place = self._place(path)
-        if mistake["type"] == "extra_forbidden":
-            return f"{place}: unknown key {_suggestion(str(path[-1]), _keys_at(mistake['loc'][:-1]))}"
-        if mistake["type"] == "missing":
-            return f"{place}: is missing; add it"
-        if mistake["type"] == "union_tag_not_found":
-            return f"{place}: kind is missing; add kind: kafka, rabbitmq or aws"
-        return f"{place}: {mistake['msg'].removeprefix('Value error, ')}"
+_SENTENCES = {
+    "missing": "is missing; add it",
+    "union_tag_not_found": f"kind is missing; add kind: {' or '.join(_KINDS)}",
+    "string_type": "must be text; put it into quotes",
+    "string_too_short": "must not be empty",
+    "list_type": "must be a list, an entry a line after a dash; leave the key out for none",
+    "bool_type": "must be true or false",
+    "model_type": "must be a mapping of keys; leave it out for its defaults",
+    "dict_type": "must be a mapping of keys; leave it out for its defaults",
+    "model_attributes_type": "must be a mapping of keys; leave it out for its defaults",
+    "float_type": "must be a number",
+}
+"""Pydantic's types of mistakes in words that name the remedy; the types left out say it well enough themselves."""
 
 
-def _keys_at(location: tuple[str | int, ...]) -> list[str]:
+def _tell(mistake: Any, document: Document) -> str:
+    """Put one of pydantic's mistakes into a sentence with its place."""
+    location, kind, path = mistake["loc"], mistake["type"], _key_path(mistake["loc"])
+    place = document.place(path)
+    if kind == "extra_forbidden":
+        return f"{place}: unknown key; {_suggestion(path[-1], _known_keys(location[:-1]))}"
+    if kind == "literal_error":
+        return f"{place}: {mistake['msg'].replace('Input should', 'must')}"
+    if kind == "union_tag_invalid":
+        return f"{place}: unknown kind; {_suggestion(mistake['ctx']['tag'], list(_KINDS))}"
+    return f"{place}: {_SENTENCES.get(kind) or mistake['msg'].removeprefix('Value error, ')}"
+
+
+def _key_path(location: tuple[str | int, ...]) -> KeyPath:
+    # Between a cluster's number and its keys pydantic names the kind, which is no key of the text.
+    return location[:2] + location[3:] if location[:1] == ("clusters",) else location
+
+
+def _known_keys(location: tuple[str | int, ...]) -> list[str]:
     """Return the keys that the section at a place of pydantic's error location knows."""
-    by_kind = {"kafka": KafkaCluster, "rabbitmq": RabbitCluster, "aws": AwsCluster}
-    section: Any = Configuration
-    for part in location:
+    section: type[BaseModel] = Configuration
+    for depth, part in enumerate(location):
         if isinstance(part, int):
             continue
-        section = by_kind.get(part) or _section_of(section.model_fields[part].annotation)
+        in_cluster = depth == 2 and location[0] == "clusters"
+        section = _KINDS[part] if in_cluster else _section_of(section.model_fields[part].annotation)
     return sorted(section.model_fields)
 
 
-def _section_of(annotation: Any) -> Any:
+def _section_of(annotation: Any) -> type[BaseModel]:
+    """Return the section that a field holds, alone or in a list; of the clusters any, since their kind follows."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    for inner in getattr(annotation, "__args__", ()):
-        found = _section_of(inner)
-        if found is not None:
-            return found
-    return None
+    return next(_section_of(inner) for inner in annotation.__args__ if inner is not type(None))
 
 
-def _suggestion(key: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(key, known, n=1)
+def _suggestion(key: str | int, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(str(key), known, n=1)
     return f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
-
-
-def _dotted(path: tuple[str | int, ...]) -> str:
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
-    return text.lstrip(".") or "the file"
-
-
-def _why(error: Exception) -> str:
-    return error.strerror or str(error) if isinstance(error, OSError) else "it is not UTF-8 text"
