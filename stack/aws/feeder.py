@@ -1,0 +1,5 @@
+"""Placeholder."""
+
+import time
+
+time.sleep(1e9)
