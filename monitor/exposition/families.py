@@ -1,0 +1,823 @@
+"""The one table of metric families: whatever `/metrics` shows of the watched clusters and of the collectors is in it.
+
+The catalogue in the documentation is made from this table, and so are HELP and TYPE.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+PREFIX = "eventflow_"
+
+
+class Kind(StrEnum):
+    """The type of a family, in Prometheus' words."""
+
+    GAUGE = "gauge"
+    COUNTER = "counter"
+    HISTOGRAM = "histogram"
+
+
+class Bus(StrEnum):
+    """Where the samples of a family come from."""
+
+    EVERY = "every bus"
+    KAFKA = "Kafka"
+    RABBITMQ = "RabbitMQ"
+    AWS = "AWS"
+    MONITOR = "the monitor"
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One metric family. `name` is without the prefix, `labels` are all of them, `cluster` included.
+
+    `unit` is what one step of the value is (`flag` is 0 or 1). `summary` is one sentence without a full stop, for HELP.
+    `advice` is for the catalogue: when the series is absent, and what to keep in mind in a rule.
+    """
+
+    name: str
+    kind: Kind
+    labels: tuple[str, ...]
+    unit: str
+    bus: Bus
+    summary: str
+    advice: str = ""
+
+    @property
+    def full_name(self) -> str:
+        """The name as it stands in `/metrics`."""
+        return PREFIX + self.name
+
+    @property
+    def help(self) -> str:
+        """The text of HELP: the summary, the unit, and that values are as old as the last cycle."""
+        return f"{self.summary}. Unit: {self.unit}. Polled once an interval."
+
+
+_SUBSCRIPTION = ("system", "cluster", "destination", "subscriber")
+_DEAD_LETTER = ("system", "cluster", "queue")
+_GROUP_PARTITION = ("cluster", "group", "topic", "partition")
+_GROUP_TOPIC = ("cluster", "group", "topic")
+_GROUP = ("cluster", "group")
+_PARTITION = ("cluster", "topic", "partition")
+_RABBIT_QUEUE = ("cluster", "vhost", "queue")
+_SQS_QUEUE = ("cluster", "queue")
+_SNS_TOPIC = ("cluster", "topic")
+_COLLECTOR = ("cluster", "system")
+_API_CALL = ("cluster", "service", "operation")
+
+_GAUGE, _COUNTER, _HISTOGRAM = Kind.GAUGE, Kind.COUNTER, Kind.HISTOGRAM
+
+_SUMMED = "Absent while any partition of the subscription could not be read: a partial sum is never shown as the whole."
+
+_SUBSCRIPTIONS = (
+    Family(
+        "subscription_backlog_messages",
+        _GAUGE,
+        _SUBSCRIPTION,
+        "messages",
+        Bus.EVERY,
+        "Messages of the destination that this subscriber has not yet processed",
+        f"Messages in flight are not in it. A high value alone is no trouble; prefer the age or the status. {_SUMMED}",
+    ),
+    Family(
+        "subscription_oldest_age_seconds",
+        _GAUGE,
+        _SUBSCRIPTION,
+        "seconds",
+        Bus.EVERY,
+        "Age of the oldest message that this subscriber has not yet processed",
+        "0 when nothing waits. How it was got stands in `age_method` of `subscription_info`. Compare with "
+        f"`subscription_objective_age_seconds` rather than with a number. Absent where it cannot be known. {_SUMMED}",
+    ),
+    Family(
+        "subscription_in_flight_messages",
+        _GAUGE,
+        _SUBSCRIPTION,
+        "messages",
+        Bus.EVERY,
+        "Messages handed to the subscriber and not yet acknowledged",
+        f"Kafka knows no such state: absent there. High and steady means a consumer that hangs. {_SUMMED}",
+    ),
+    Family(
+        "subscription_consumers",
+        _GAUGE,
+        _SUBSCRIPTION,
+        "consumers",
+        Bus.EVERY,
+        "Consumers that are connected for this subscription",
+        "Kafka: members of the group; RabbitMQ: consumers of the queue; absent on SQS, which does not know. "
+        "Join with the backlog: none is only trouble where something waits.",
+    ),
+    Family(
+        "subscription_drain_seconds",
+        _GAUGE,
+        _SUBSCRIPTION,
+        "seconds",
+        Bus.EVERY,
+        "Time until the backlog is gone at the present rates",
+        "`+Inf` when the backlog does not shrink, 0 when there is none, absent while the rates are not known.",
+    ),
+    Family(
+        "subscription_published_messages_total",
+        _COUNTER,
+        _SUBSCRIPTION,
+        "messages",
+        Bus.EVERY,
+        "Messages published to the destination",
+        f"Starts anywhere and only rises while the monitor runs: use `rate()` or `increase()`. {_SUMMED}",
+    ),
+    Family(
+        "subscription_consumed_messages_total",
+        _COUNTER,
+        _SUBSCRIPTION,
+        "messages",
+        Bus.EVERY,
+        "Messages that the subscriber has processed: committed, acknowledged or deleted",
+        f"Starts anywhere and only rises while the monitor runs: use `rate()` or `increase()`. {_SUMMED}",
+    ),
+    Family(
+        "subscription_status",
+        _GAUGE,
+        (*_SUBSCRIPTION, "status"),
+        "flag",
+        Bus.EVERY,
+        "Status of the subscription: 1 for the one that holds, 0 for all others",
+        "Alert on `== 1` of `losing`, `stopped` or `stalled`. `unknown` is not ok: it says that something could not be "
+        "read or that the monitor has not watched for long enough.",
+    ),
+    Family(
+        "subscription_info",
+        _GAUGE,
+        (*_SUBSCRIPTION, "owner", "age_method"),
+        "flag",
+        Bus.EVERY,
+        "Owner of the subscription and how its age was got; always 1",
+        "Join by `* on (system, cluster, destination, subscriber) group_left (owner)` to route an alert. `owner` is "
+        "empty where none is configured. `age_method`: exact, interpolated, reported, estimated, lower_bound, unknown.",
+    ),
+    Family(
+        "subscription_objective_age_seconds",
+        _GAUGE,
+        _SUBSCRIPTION,
+        "seconds",
+        Bus.EVERY,
+        "Highest age of the oldest message that the configured objective allows",
+        "Absent where no objective is configured. One rule serves all: "
+        "`eventflow_subscription_oldest_age_seconds > eventflow_subscription_objective_age_seconds`.",
+    ),
+)
+
+_DEAD_LETTERS = (
+    Family(
+        "dead_letter_messages",
+        _GAUGE,
+        _DEAD_LETTER,
+        "messages",
+        Bus.EVERY,
+        "Dead letters that wait in the queue",
+        "Kafka: records from where redriving stands (else the log start) to the last stable offset. A steady value "
+        "latches a rule of the form `> 0`; for new ones compare with `min_over_time` or use the arrivals. Absent where "
+        "it could not be read, and for a source that has no dead-letter queue.",
+    ),
+    Family(
+        "dead_letter_oldest_age_seconds",
+        _GAUGE,
+        _DEAD_LETTER,
+        "seconds",
+        Bus.EVERY,
+        "Age of the oldest dead letter in the queue",
+        "0 when there is none. On SQS the age restarts when a message moves in. Absent where it cannot be known.",
+    ),
+    Family(
+        "dead_letter_retention_seconds",
+        _GAUGE,
+        _DEAD_LETTER,
+        "seconds",
+        Bus.EVERY,
+        "Time for which the queue keeps a dead letter",
+        "Absent where nothing expires.",
+    ),
+    Family(
+        "dead_letter_expiry_timestamp_seconds",
+        _GAUGE,
+        _DEAD_LETTER,
+        "seconds since 1970",
+        Bus.EVERY,
+        "Worst-case moment at which the next dead letter is lost by expiry",
+        "Alert on `- time()` below the time that somebody needs to act. Worst case: a standard SQS message expires by "
+        "its first enqueue time. Absent where the queue is empty or nothing expires.",
+    ),
+    Family(
+        "dead_letter_arrivals_total",
+        _COUNTER,
+        _DEAD_LETTER,
+        "messages",
+        Bus.EVERY,
+        "Dead letters that came while the monitor watched",
+        "Arrivals that leave again between two polls can be missed where the bus keeps no count of its own.",
+    ),
+    Family(
+        "dead_letter_info",
+        _GAUGE,
+        (*_DEAD_LETTER, "origin", "found_by"),
+        "flag",
+        Bus.EVERY,
+        "Where the dead letters of the queue come from and how that is known; always 1, one sample an origin",
+        "`origin` is empty where none is known. `found_by`, from the surest: headers, topology, configuration, name.",
+    ),
+    Family(
+        "dead_letter_problem",
+        _GAUGE,
+        (*_DEAD_LETTER, "problem"),
+        "flag",
+        Bus.EVERY,
+        "What is wrong with the set-up of the queue; 1 for each problem that there is",
+        "Absent means that none was found. `none_configured` stands under the name of the source that lacks a "
+        "dead-letter queue. Others: target_missing, retention_too_short (shorter than what the source keeps), "
+        "not_allowed, other_region, drops_everything.",
+    ),
+)
+
+_LAG_ABSENT = "Absent where the group never committed or the partition could not be read: missing is not 0."
+
+_KAFKA = (
+    Family(
+        "kafka_consumer_group_lag_messages",
+        _GAUGE,
+        _GROUP_PARTITION,
+        "messages",
+        Bus.KAFKA,
+        "Messages between the group's committed offset and the end of the partition that can still be read",
+        f"What retention deleted before it was read is not in it, but counted as lost. {_LAG_ABSENT}",
+    ),
+    Family(
+        "kafka_consumer_group_lag_seconds",
+        _GAUGE,
+        _GROUP_PARTITION,
+        "seconds",
+        Bus.KAFKA,
+        "Age of the first message that the group has not yet committed",
+        f"0 without lag. Interpolated between the timestamps of known offsets; no record is read. {_LAG_ABSENT}",
+    ),
+    Family(
+        "kafka_consumer_group_committed_offset",
+        _GAUGE,
+        _GROUP_PARTITION,
+        "offset",
+        Bus.KAFKA,
+        "Offset that the group has committed: the next one it reads after a restart",
+        f"Goes back when somebody resets the group. {_LAG_ABSENT}",
+    ),
+    Family(
+        "kafka_consumer_group_topic_partitions_expected",
+        _GAUGE,
+        _GROUP_TOPIC,
+        "partitions",
+        Bus.KAFKA,
+        "Partitions of the topic that belong to the group's lag",
+        "Compare with the measured ones.",
+    ),
+    Family(
+        "kafka_consumer_group_topic_partitions_measured",
+        _GAUGE,
+        _GROUP_TOPIC,
+        "partitions",
+        Bus.KAFKA,
+        "Partitions of the topic whose lag could be measured",
+        "Below the expected ones, the summed `subscription_*` values are absent and the status is unknown.",
+    ),
+    Family(
+        "kafka_consumer_group_members",
+        _GAUGE,
+        _GROUP,
+        "consumers",
+        Bus.KAFKA,
+        "Members of the group, classic or KIP-848",
+    ),
+    Family(
+        "kafka_consumer_group_state",
+        _GAUGE,
+        (*_GROUP, "state"),
+        "flag",
+        Bus.KAFKA,
+        "State of the group as its coordinator tells it; 1 for the one that holds",
+        "A group that stays in a rebalancing state for minutes does not consume.",
+    ),
+    Family(
+        "kafka_consumer_group_info",
+        _GAUGE,
+        (*_GROUP, "type"),
+        "flag",
+        Bus.KAFKA,
+        "Protocol of the group: classic or consumer (KIP-848); always 1",
+    ),
+    Family(
+        "kafka_consumer_group_unread_lost_messages_total",
+        _COUNTER,
+        _GROUP_TOPIC,
+        "messages",
+        Bus.KAFKA,
+        "Messages that were deleted, by retention or otherwise, before the group had read them",
+        "Any `increase()` is loss of data for this group.",
+    ),
+    Family(
+        "kafka_consumer_group_rewinds_total",
+        _COUNTER,
+        _GROUP_TOPIC,
+        "events",
+        Bus.KAFKA,
+        "Times that a committed offset of the group went back",
+        "A reset by hand, a topic made anew, or a client that commits wrongly: messages are processed again.",
+    ),
+    Family(
+        "kafka_consumer_group_retention_margin_ratio",
+        _GAUGE,
+        _GROUP_TOPIC,
+        "ratio",
+        Bus.KAFKA,
+        "Share of the retained log that still lies before the group is overtaken by deletion; the worst partition",
+        "1 is safe, 0 means that the next deletion takes unread messages.",
+    ),
+    Family(
+        "kafka_consumer_group_time_to_loss_seconds",
+        _GAUGE,
+        _GROUP_TOPIC,
+        "seconds",
+        Bus.KAFKA,
+        "Time until retention deletes messages that the group has not read, at the present pace",
+        "`+Inf` when the group is not being overtaken.",
+    ),
+    Family(
+        "kafka_consumer_group_unowned_lagging_partitions",
+        _GAUGE,
+        _GROUP_TOPIC,
+        "partitions",
+        Bus.KAFKA,
+        "Partitions with lag that no member of the group owns",
+        "More than 0 for longer than a rebalance takes: nobody will read them.",
+    ),
+    Family(
+        "kafka_partition_start_offset",
+        _GAUGE,
+        _PARTITION,
+        "offset",
+        Bus.KAFKA,
+        "First offset that the partition still keeps",
+    ),
+    Family(
+        "kafka_partition_end_offset",
+        _GAUGE,
+        _PARTITION,
+        "offset",
+        Bus.KAFKA,
+        "Offset after the last record of the partition (high watermark)",
+        "Its `rate()` is what is produced, transaction markers included.",
+    ),
+    Family(
+        "kafka_partition_last_stable_offset",
+        _GAUGE,
+        _PARTITION,
+        "offset",
+        Bus.KAFKA,
+        "Offset up to which a read_committed consumer can read",
+        "Stays behind the end offset while a transaction is open; for long, a producer hangs in it.",
+    ),
+    Family(
+        "kafka_partition_leader_available",
+        _GAUGE,
+        _PARTITION,
+        "flag",
+        Bus.KAFKA,
+        "Whether the partition has a leader that is alive",
+        "0: it can be neither written nor read.",
+    ),
+    Family("kafka_partition_replicas", _GAUGE, _PARTITION, "replicas", Bus.KAFKA, "Replicas assigned to the partition"),
+    Family(
+        "kafka_partition_in_sync_replicas",
+        _GAUGE,
+        _PARTITION,
+        "replicas",
+        Bus.KAFKA,
+        "Replicas of the partition that are in sync",
+        "Below `kafka_partition_replicas`: a broker is down or cannot follow.",
+    ),
+)
+
+_BROKER_COUNTER = "A counter of the broker's own, reset when the broker or queue is: use `rate()` or `increase()`."
+
+_RABBITMQ = (
+    Family(
+        "rabbitmq_queue_messages_ready",
+        _GAUGE,
+        _RABBIT_QUEUE,
+        "messages",
+        Bus.RABBITMQ,
+        "Messages of the queue that wait for a consumer",
+    ),
+    Family(
+        "rabbitmq_queue_messages_unacked",
+        _GAUGE,
+        _RABBIT_QUEUE,
+        "messages",
+        Bus.RABBITMQ,
+        "Messages of the queue that were delivered and not yet acknowledged",
+        "Steady above 0 with no acknowledgements: a consumer hangs.",
+    ),
+    Family(
+        "rabbitmq_queue_messages_bytes",
+        _GAUGE,
+        _RABBIT_QUEUE,
+        "bytes",
+        Bus.RABBITMQ,
+        "Size of the message bodies in the queue",
+    ),
+    Family(
+        "rabbitmq_queue_consumers",
+        _GAUGE,
+        _RABBIT_QUEUE,
+        "consumers",
+        Bus.RABBITMQ,
+        "Consumers of the queue",
+    ),
+    Family(
+        "rabbitmq_queue_published_total",
+        _COUNTER,
+        _RABBIT_QUEUE,
+        "messages",
+        Bus.RABBITMQ,
+        "Messages published to the queue",
+        _BROKER_COUNTER,
+    ),
+    Family(
+        "rabbitmq_queue_delivered_total",
+        _COUNTER,
+        _RABBIT_QUEUE,
+        "messages",
+        Bus.RABBITMQ,
+        "Messages delivered from the queue to consumers, again and again included",
+        _BROKER_COUNTER,
+    ),
+    Family(
+        "rabbitmq_queue_acked_total",
+        _COUNTER,
+        _RABBIT_QUEUE,
+        "messages",
+        Bus.RABBITMQ,
+        "Messages of the queue that consumers acknowledged",
+        _BROKER_COUNTER,
+    ),
+    Family(
+        "rabbitmq_queue_redelivered_total",
+        _COUNTER,
+        _RABBIT_QUEUE,
+        "messages",
+        Bus.RABBITMQ,
+        "Messages of the queue that were delivered again",
+        f"A high share of the delivered ones: consumers crash or reject on. {_BROKER_COUNTER}",
+    ),
+    Family(
+        "rabbitmq_queue_info",
+        _GAUGE,
+        (*_RABBIT_QUEUE, "type", "role", "dlx", "policy"),
+        "flag",
+        Bus.RABBITMQ,
+        "Type, role, dead-letter exchange and policy of the queue; always 1",
+        "`role`: work, retry or dead_letter. Unacknowledged or redelivery rules usually leave dead_letter out.",
+    ),
+    Family(
+        "rabbitmq_dead_lettered_total",
+        _COUNTER,
+        ("cluster", "reason", "strategy", "queue_type"),
+        "messages",
+        Bus.RABBITMQ,
+        "Messages that were dead-lettered, in the whole cluster",
+        "With strategy `disabled` they had no dead-letter exchange and are gone: any `increase()` is loss. "
+        f"{_BROKER_COUNTER}",
+    ),
+    Family(
+        "rabbitmq_unroutable_total",
+        _COUNTER,
+        ("cluster", "outcome"),
+        "messages",
+        Bus.RABBITMQ,
+        "Messages that no binding routed to a queue: dropped, or returned to the publisher",
+        f"Any `increase()` of `dropped` is loss. {_BROKER_COUNTER}",
+    ),
+    Family(
+        "rabbitmq_node_alarm",
+        _GAUGE,
+        ("cluster", "node", "alarm"),
+        "flag",
+        Bus.RABBITMQ,
+        "Whether a resource alarm of the node is set, so that publishers are blocked",
+        "Short ones matter: use `max_over_time(...[5m])`.",
+    ),
+)
+
+_APPROXIMATE = "SQS counts approximately; the value may be off for a minute after the last change."
+_CLOUDWATCH = (
+    "From CloudWatch: each settled datapoint is added once, so it is late by minutes. Absent without CloudWatch."
+)
+
+_AWS = (
+    Family(
+        "sqs_queue_messages_visible",
+        _GAUGE,
+        _SQS_QUEUE,
+        "messages",
+        Bus.AWS,
+        "Messages of the queue that can be received now",
+        _APPROXIMATE,
+    ),
+    Family(
+        "sqs_queue_messages_in_flight",
+        _GAUGE,
+        _SQS_QUEUE,
+        "messages",
+        Bus.AWS,
+        "Messages of the queue that were received and are neither deleted nor visible again",
+        f"Compare with `sqs_queue_in_flight_quota`. {_APPROXIMATE}",
+    ),
+    Family(
+        "sqs_queue_messages_delayed",
+        _GAUGE,
+        _SQS_QUEUE,
+        "messages",
+        Bus.AWS,
+        "Messages of the queue that are delayed and cannot be received yet",
+        _APPROXIMATE,
+    ),
+    Family(
+        "sqs_queue_retention_seconds",
+        _GAUGE,
+        _SQS_QUEUE,
+        "seconds",
+        Bus.AWS,
+        "Time for which the queue keeps a message",
+        "The age of the oldest message divided by this tells how close loss is.",
+    ),
+    Family(
+        "sqs_queue_visibility_timeout_seconds",
+        _GAUGE,
+        _SQS_QUEUE,
+        "seconds",
+        Bus.AWS,
+        "Time after which a received and not deleted message becomes visible again",
+    ),
+    Family(
+        "sqs_queue_max_receive_count",
+        _GAUGE,
+        _SQS_QUEUE,
+        "receives",
+        Bus.AWS,
+        "Receives after which the redrive policy moves a message to the dead-letter queue",
+        "Absent without a redrive policy.",
+    ),
+    Family(
+        "sqs_queue_in_flight_quota",
+        _GAUGE,
+        _SQS_QUEUE,
+        "messages",
+        Bus.AWS,
+        "Messages that AWS allows in flight in this queue",
+        "Reached, receives return nothing (FIFO) or fail (standard).",
+    ),
+    Family(
+        "sqs_queue_oldest_message_age_seconds",
+        _GAUGE,
+        _SQS_QUEUE,
+        "seconds",
+        Bus.AWS,
+        "Age of the oldest message of the queue as CloudWatch reports it",
+        "Messages received more than three times move to the back, so poison pills leave this metric: watch "
+        "deletes as well. Absent without CloudWatch or a recent datapoint.",
+    ),
+    Family(
+        "sqs_queue_sent_total",
+        _COUNTER,
+        _SQS_QUEUE,
+        "messages",
+        Bus.AWS,
+        "Messages sent to the queue; automatic moves to a dead-letter queue are not in it",
+        _CLOUDWATCH,
+    ),
+    Family(
+        "sqs_queue_received_total",
+        _COUNTER,
+        _SQS_QUEUE,
+        "messages",
+        Bus.AWS,
+        "Messages received from the queue, again and again included",
+        _CLOUDWATCH,
+    ),
+    Family(
+        "sqs_queue_deleted_total",
+        _COUNTER,
+        _SQS_QUEUE,
+        "messages",
+        Bus.AWS,
+        "Messages deleted from the queue by consumers",
+        f"None over 15 minutes while messages are visible: consumption has stalled. {_CLOUDWATCH}",
+    ),
+    Family(
+        "sqs_queue_empty_receives_total",
+        _COUNTER,
+        _SQS_QUEUE,
+        "calls",
+        Bus.AWS,
+        "Receive calls on the queue that returned nothing",
+        _CLOUDWATCH,
+    ),
+    Family(
+        "sqs_queue_info",
+        _GAUGE,
+        (*_SQS_QUEUE, "fifo", "role", "dlq"),
+        "flag",
+        Bus.AWS,
+        "Whether the queue is FIFO, its role and its dead-letter queue; always 1",
+        "`role`: work, retry or dead_letter.",
+    ),
+    Family(
+        "sns_topic_published_total",
+        _COUNTER,
+        _SNS_TOPIC,
+        "messages",
+        Bus.AWS,
+        "Messages published to the topic",
+        _CLOUDWATCH,
+    ),
+    Family(
+        "sns_topic_delivered_total",
+        _COUNTER,
+        _SNS_TOPIC,
+        "notifications",
+        Bus.AWS,
+        "Notifications delivered from the topic to its subscriptions",
+        _CLOUDWATCH,
+    ),
+    Family(
+        "sns_topic_failed_total",
+        _COUNTER,
+        _SNS_TOPIC,
+        "notifications",
+        Bus.AWS,
+        "Notifications that could not be delivered",
+        f"Without a dead-letter queue on the subscription they are gone. {_CLOUDWATCH}",
+    ),
+    Family(
+        "sns_topic_filtered_out_total",
+        _COUNTER,
+        (*_SNS_TOPIC, "reason"),
+        "notifications",
+        Bus.AWS,
+        "Notifications that a filter policy held back, by reason",
+        f"Reasons of invalid or missing attributes hint at a publisher that changed. {_CLOUDWATCH}",
+    ),
+    Family(
+        "sns_topic_redriven_to_dlq_total",
+        _COUNTER,
+        _SNS_TOPIC,
+        "notifications",
+        Bus.AWS,
+        "Notifications that went to a subscription's dead-letter queue",
+        _CLOUDWATCH,
+    ),
+    Family(
+        "sns_topic_failed_to_redrive_total",
+        _COUNTER,
+        _SNS_TOPIC,
+        "notifications",
+        Bus.AWS,
+        "Notifications that could not even be put into the dead-letter queue, and are lost",
+        f"Any `increase()` is loss, mostly by a missing permission or key policy. {_CLOUDWATCH}",
+    ),
+    Family(
+        "sns_subscription_info",
+        _GAUGE,
+        (*_SNS_TOPIC, "protocol", "endpoint", "has_dlq"),
+        "flag",
+        Bus.AWS,
+        "A subscription of the topic, and whether it has a dead-letter queue; always 1",
+    ),
+    Family(
+        "aws_api_requests_total",
+        _COUNTER,
+        _API_CALL,
+        "calls",
+        Bus.AWS,
+        "Calls that the monitor made to the AWS API",
+    ),
+    Family(
+        "aws_api_throttled_total",
+        _COUNTER,
+        _API_CALL,
+        "calls",
+        Bus.AWS,
+        "Calls of the monitor that AWS throttled",
+        "Rising for long: make the interval longer or ask for a higher quota.",
+    ),
+    Family(
+        "cloudwatch_billable_metrics_total",
+        _COUNTER,
+        ("cluster",),
+        "metrics",
+        Bus.AWS,
+        "Metrics asked of CloudWatch by GetMetricData, each of which is billed",
+        "`increase()` over 30 days, divided by 1,000 and times the price of a thousand, is the bill.",
+    ),
+    Family(
+        "cloudwatch_newest_datapoint_timestamp_seconds",
+        _GAUGE,
+        ("cluster",),
+        "seconds since 1970",
+        Bus.AWS,
+        "Time of the newest datapoint that CloudWatch gave",
+        "`time()` minus this is how far everything from CloudWatch lags behind.",
+    ),
+)
+
+_COLLECTORS = (
+    Family(
+        "collector_up",
+        _GAUGE,
+        _COLLECTOR,
+        "flag",
+        Bus.MONITOR,
+        "Whether the last cycle of the collector succeeded",
+        "Absent until the first cycle has ended, at most an interval and a deadline after the start: not known is "
+        "neither up nor down. `eventflow_collector_interval_seconds unless on (cluster) eventflow_collector_up` finds "
+        "collectors that never finished a cycle. While it is 0 the last values stay for three intervals, then go.",
+    ),
+    Family(
+        "collector_last_success_timestamp_seconds",
+        _GAUGE,
+        _COLLECTOR,
+        "seconds since 1970",
+        Bus.MONITOR,
+        "When the last cycle that succeeded ended",
+        "Absent before the first success. All values of this cluster are as old as this. Stale: "
+        "`time() - eventflow_collector_last_success_timestamp_seconds > 3 * eventflow_collector_interval_seconds`.",
+    ),
+    Family(
+        "collector_interval_seconds",
+        _GAUGE,
+        _COLLECTOR,
+        "seconds",
+        Bus.MONITOR,
+        "Configured time between two cycles of the collector",
+        "There for every configured cluster from the start on.",
+    ),
+    Family(
+        "collector_series",
+        _GAUGE,
+        _COLLECTOR,
+        "series",
+        Bus.MONITOR,
+        "Series that the monitor shows for this cluster, this one included, the duration histogram not",
+        "A sudden drop is missing data, a sudden rise costs Prometheus memory.",
+    ),
+    Family(
+        "collector_errors_total",
+        _COUNTER,
+        (*_COLLECTOR, "reason"),
+        "errors",
+        Bus.MONITOR,
+        "Reads that failed, by reason, those of cycles that succeeded in part included",
+        "Every reason is there from the start with 0. Reasons: unreachable, timeout, authentication, forbidden, tls, "
+        "throttled, bad_answer, internal.",
+    ),
+    Family(
+        "collector_missed_runs_total",
+        _COUNTER,
+        _COLLECTOR,
+        "cycles",
+        Bus.MONITOR,
+        "Cycles that were not started, or started too late, since the one before had not ended",
+        "Rising: the interval is too short for this cluster, or a call hangs.",
+    ),
+    Family(
+        "collector_duration_seconds",
+        _HISTOGRAM,
+        _COLLECTOR,
+        "seconds",
+        Bus.MONITOR,
+        "Duration of the collector's cycles, one observation a cycle",
+        "`_count` counts cycles, failed ones included.",
+    ),
+    Family(
+        "build_info",
+        _GAUGE,
+        ("version", "python"),
+        "flag",
+        Bus.MONITOR,
+        "Version of the monitor and of Python; always 1",
+    ),
+)
+
+FAMILIES: tuple[Family, ...] = (*_SUBSCRIPTIONS, *_DEAD_LETTERS, *_KAFKA, *_RABBITMQ, *_AWS, *_COLLECTORS)
+"""All families, in the order of the page."""
+
+BY_NAME: Mapping[str, Family] = {family.name: family for family in FAMILIES}
+"""The families by their name without prefix."""

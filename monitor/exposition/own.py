@@ -1,0 +1,56 @@
+"""What the monitor tells about itself, kept by prometheus-client in a registry of its own."""
+
+import platform
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry, Gauge, Histogram, generate_latest
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.metrics_core import Metric
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
+
+from monitor.exposition.families import BY_NAME
+from monitor.model import Health
+
+_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+
+
+class OwnMetrics:
+    """Process, interpreter, build, and the durations of cycles."""
+
+    def __init__(self, version: str) -> None:
+        self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)
+        PlatformCollector(registry=self._registry)
+        GCCollector(registry=self._registry)
+        build = BY_NAME["build_info"]
+        Gauge(build.full_name, build.help, build.labels, registry=self._registry).labels(
+            version, platform.python_version()
+        ).set(1)
+        durations = BY_NAME["collector_duration_seconds"]
+        self._durations = Histogram(
+            durations.full_name, durations.help, durations.labels, buckets=_BUCKETS, registry=None
+        )
+        self._registry.register(_WithoutCreated(self._durations))
+
+    def observe_cycle(self, health: Health) -> None:
+        """Count the duration of the cycle that has just ended."""
+        if health.cycle_seconds is not None:
+            self._durations.labels(health.cluster, health.kind).observe(health.cycle_seconds)
+
+    def text(self) -> bytes:
+        """Return the text, without a line feed at its end."""
+        return generate_latest(self._registry).rstrip(b"\n")
+
+
+class _WithoutCreated(Collector):
+    """Leaves out the `_created` gauges, which the library adds to the text format and no rule uses."""
+
+    def __init__(self, inner: Collector) -> None:
+        self._inner = inner
+
+    def collect(self) -> Iterator[Metric]:
+        for metric in self._inner.collect():
+            metric.samples = [sample for sample in metric.samples if not sample.name.endswith("_created")]
+            yield metric

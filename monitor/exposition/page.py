@@ -1,0 +1,87 @@
+"""The page that `/metrics` serves: assembled at the end of a cycle, served as it lies."""
+
+import threading
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+
+import monitor
+from monitor.exposition.families import FAMILIES, Family
+from monitor.exposition.gzipping import Piece, as_gzip, concatenate, deflate
+from monitor.exposition.own import OwnMetrics
+from monitor.exposition.render import ClusterText, render_cluster
+from monitor.exposition.text import encode, header
+from monitor.model import ClusterView
+
+_GZIP = zlib.MAX_WBITS | 16
+_INFLATED_AT_ONCE = 1 << 18
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The text of all metrics at one moment.
+
+    `gzip` is the body for a client that accepts it, `size` the length in bytes of the plain one.
+
+    Only the compressed body lies in memory: of a million samples the plain one takes 100 MB, and Prometheus, which
+    asks for gzip, never wants it.
+    """
+
+    gzip: bytes
+    size: int
+
+    @property
+    def plain(self) -> bytes:
+        """The whole plain body."""
+        return zlib.decompress(self.gzip, _GZIP)
+
+    def read_plain(self) -> Iterator[bytes]:
+        """Yield the plain body in pieces of at most 256 KB, so that a large one need not be in memory at once."""
+        inflater = zlib.decompressobj(_GZIP)
+        rest = self.gzip
+        while not inflater.eof:
+            yield inflater.decompress(rest, _INFLATED_AT_ONCE)
+            rest = inflater.unconsumed_tail
+
+
+class MetricsPage:
+    """Keeps the page up to date. `update` comes from the threads of the collectors, `page` from those of the server."""
+
+    def __init__(self, version: str = monitor.__version__) -> None:
+        self._own = OwnMetrics(version)
+        self._lock = threading.Lock()
+        self._texts: Mapping[str, ClusterText] = {}
+        self._page = self._assemble()
+
+    def update(self, view: ClusterView) -> None:
+        """Take over what is known of a cluster now: once before its first cycle, then at the end of each.
+
+        One call a cluster at a time. Calls for different clusters may overlap; only putting the page together waits.
+        """
+        text = render_cluster(view, self._texts.get(view.health.cluster))
+        with self._lock:
+            self._own.observe_cycle(view.health)
+            self._texts = dict(sorted({**self._texts, text.cluster: text}.items()))
+            self._page = self._assemble()
+
+    def page(self) -> Page:
+        """Return the page as it lies; never waits."""
+        return self._page
+
+    def _assemble(self) -> Page:
+        pieces = [deflate(self._own.text())]
+        for family in FAMILIES:
+            blocks = [text.blocks[family.name].piece for text in self._texts.values() if family.name in text.blocks]
+            if blocks:
+                pieces += [_header_piece(family), *blocks]
+        whole = concatenate([*pieces, _END])
+        return Page(as_gzip(whole), whole.size)
+
+
+_END = deflate(b"\n")
+
+
+@cache
+def _header_piece(family: Family) -> Piece:
+    return deflate(encode(header(family)))

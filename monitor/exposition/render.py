@@ -1,0 +1,165 @@
+"""A cluster's view as text: a block of deflated pieces a family, rendered once a cycle.
+
+No object is made for a sample. Labels are dictionary-encoded, so each distinct value is escaped once, and a line is
+joined from the family's name, its labels' prepared texts and its number. Rows are rendered in pieces, and a piece whose
+numbers and labels are those of the cycle before is taken over with its deflated bytes.
+"""
+
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import chain, repeat
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.exposition.families import BY_NAME, Family
+from monitor.exposition.gzipping import Piece, concatenate, deflate
+from monitor.exposition.text import encode, escape_label, numbers
+from monitor.exposition.unified import unified_tables
+from monitor.model import ClusterView, Floats, Ids, Labels, Table
+
+_log = logging.getLogger(__name__)
+
+# Small enough that a text stays in the processor's cache and no other thread waits long for the interpreter,
+# large enough that the loss of compression at each start (1 %) and the overhead a piece do not count.
+_ROWS_A_PIECE = 2048
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rows:
+    """The labels of a table, ready to be joined: `texts[k]` holds `,name="value"` for each value of label k."""
+
+    labels: tuple[Labels, ...]
+    texts: tuple[NDArray[np.object_], ...]
+
+    def pick(self, rows: Ids) -> list[list[str]]:
+        """Return the text of each label of some rows, label by label."""
+        return [text[label.codes[rows]].tolist() for label, text in zip(self.labels, self.texts, strict=True)]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Strip:
+    """One column of one table, rendered. `pieces` are of `_ROWS_A_PIECE` rows each."""
+
+    rows: Rows
+    values: Floats
+    pieces: tuple[Piece, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Block:
+    """All samples of one family in one cluster. `strips` are by the name of their table."""
+
+    strips: Mapping[str, Strip]
+    piece: Piece
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ClusterText:
+    """All samples of one cluster, by family name without prefix; `samples` is their number."""
+
+    cluster: str
+    blocks: Mapping[str, Block]
+    samples: int
+
+
+def render_cluster(view: ClusterView, previous: ClusterText | None = None) -> ClusterText:
+    """Render everything that is known of a cluster, taking from the `previous` text of it what did not change.
+
+    A column whose family or labels are not in the table of families is a mistake of its collector: it is logged and
+    left out, and the rest stays.
+    """
+    cluster = view.health.cluster
+    tables = {f"unified {name}": table for name, table in unified_tables(view).items()}
+    if view.snapshot is not None:
+        tables |= view.snapshot.tables
+    # The number of samples counts the sample that tells it.
+    samples = 1 + sum(_count(values) for table in tables.values() for _, values in _known_columns(table))
+    tables["unified series"] = Table.of_rows(("system",), [(view.health.kind,)], {"collector_series": [samples]})
+
+    strips: dict[str, dict[str, Strip]] = {}
+    for name, table in tables.items():
+        rows: Rows | None = None
+        for family, values in _known_columns(table):
+            before = _strip_before(previous, family.name, name)
+            rows = rows or _rows_of(table.labels, before)
+            strips.setdefault(family.name, {})[name] = _render(_head(family, cluster), rows, values, before)
+    blocks = {family: _block(by_table) for family, by_table in strips.items()}
+    return ClusterText(cluster, {family: block for family, block in blocks.items() if block.piece.size}, samples)
+
+
+def _known_columns(table: Table) -> Iterable[tuple[Family, Floats]]:
+    labels = {"cluster", *(label.name for label in table.labels)}
+    for name, values in table.columns.items():
+        family = BY_NAME.get(name)
+        if family is None or set(family.labels) != labels:
+            _log.error("column %s with labels %s is not in the table of metric families", name, sorted(labels))
+            continue
+        yield family, np.ascontiguousarray(values, dtype=np.float64)
+
+
+def _count(values: Floats) -> int:
+    return int(np.count_nonzero(~np.isnan(values)))
+
+
+def _strip_before(previous: ClusterText | None, family: str, table: str) -> Strip | None:
+    block = previous.blocks.get(family) if previous else None
+    return block.strips.get(table) if block else None
+
+
+def _rows_of(labels: tuple[Labels, ...], before: Strip | None) -> Rows:
+    if before is not None and _same_labels(labels, before.rows.labels):
+        return before.rows
+    texts = tuple(_texts(label, last=label is labels[-1]) for label in labels)
+    return Rows(labels, texts)
+
+
+def _same_labels(new: tuple[Labels, ...], old: tuple[Labels, ...]) -> bool:
+    return new is old or (
+        len(new) == len(old)
+        and all(
+            a is b or (a.name == b.name and a.values == b.values and np.array_equal(a.codes, b.codes))
+            for a, b in zip(new, old, strict=True)
+        )
+    )
+
+
+def _texts(label: Labels, *, last: bool) -> NDArray[np.object_]:
+    end = '"} ' if last else '"'
+    texts: NDArray[Any] = np.empty(len(label.values), dtype=object)
+    texts[:] = [f',{label.name}="{escape_label(value)}{end}' for value in label.values]
+    return texts
+
+
+def _head(family: Family, cluster: str) -> str:
+    alone = family.labels == ("cluster",)
+    return f'\n{family.full_name}{{cluster="{escape_label(cluster)}"' + ("} " if alone else "")
+
+
+def _render(head: str, rows: Rows, values: Floats, before: Strip | None) -> Strip:
+    starts = np.arange(0, len(values), _ROWS_A_PIECE)
+    if before is not None and before.rows is rows and len(values):
+        # Compared as bits: NaN is equal to itself, and that is what is meant here.
+        differs = before.values.view(np.int64) != values.view(np.int64)
+        changed = np.logical_or.reduceat(differs, starts).tolist()
+        old: Iterable[Piece | None] = before.pieces
+    else:
+        changed, old = [True] * len(starts), repeat(None)
+    pieces = tuple(
+        piece if piece is not None and not new else _piece(head, rows, values, start)
+        for start, new, piece in zip(starts.tolist(), changed, old, strict=False)
+    )
+    return Strip(rows, values, pieces)
+
+
+def _piece(head: str, rows: Rows, values: Floats, start: int) -> Piece:
+    part = values[start : start + _ROWS_A_PIECE]
+    present = np.flatnonzero(~np.isnan(part))
+    lines = zip(repeat(head), *rows.pick(present + start), numbers(part[present]), strict=False)
+    return deflate(encode("".join(chain.from_iterable(lines))))
+
+
+def _block(strips: Mapping[str, Strip]) -> Block:
+    return Block(strips, concatenate(piece for strip in strips.values() for piece in strip.pieces))

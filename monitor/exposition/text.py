@@ -1,0 +1,44 @@
+"""The text format 0.0.4: escaping, numbers, lines (https://prometheus.io/docs/instrumenting/exposition_formats/)."""
+
+import numpy as np
+
+from monitor.exposition.families import Family
+from monitor.model import Floats
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+_LARGEST_INTEGER = 2.0**63  # beyond, a float64 does not fit into an int64
+
+
+def escape_label(value: str) -> str:
+    """Escape a label value. Everything else, control characters included, may stand as it is."""
+    return value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
+
+
+def escape_help(text: str) -> str:
+    """Escape the text of HELP."""
+    return text.replace("\\", r"\\").replace("\n", r"\n")
+
+
+def encode(text: str) -> bytes:
+    """Encode as UTF-8. A lone surrogate, which UTF-8 does not have and Prometheus would refuse, becomes `?`."""
+    return text.encode("utf-8", "replace")
+
+
+def header(family: Family) -> str:
+    """Return HELP and TYPE of a family, each line led by a line feed."""
+    return f"\n# HELP {family.full_name} {escape_help(family.help)}\n# TYPE {family.full_name} {family.kind}"
+
+
+def numbers(values: Floats) -> list[str]:
+    """Write numbers, none of them NaN: integers without point or exponent, others by their shortest exact form."""
+    whole = (np.floor(values) == values) & (np.abs(values) < _LARGEST_INTEGER)
+    if whole.all():
+        return list(map(str, values.astype(np.int64).tolist()))
+    texts = list(map(repr, values.tolist()))
+    positions = np.flatnonzero(whole)
+    for i, number in zip(positions.tolist(), values[positions].astype(np.int64).tolist(), strict=True):
+        texts[i] = str(number)
+    for i in np.flatnonzero(np.isinf(values)).tolist():
+        texts[i] = "+Inf" if values[i] > 0 else "-Inf"
+    return texts
