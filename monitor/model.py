@@ -298,7 +298,8 @@ class Verdict:
 
     `reason` is a sentence for people; `since` is when the status last changed. Rates are messages a second.
     `drain_seconds` is how long the backlog lasts at the present rates: infinite when it does not shrink, None when the
-    rates are not known. `owner` is empty where nobody is configured.
+    rates are not known. `owner` is empty where nobody is configured. `objective_seconds` counts, by outcome (`met`,
+    `missed`, `unknown`), the seconds watched since the start; None without an objective.
     """
 
     status: Status
@@ -309,6 +310,7 @@ class Verdict:
     drain_seconds: float | None = None
     owner: str = ""
     objective_age_seconds: float | None = None
+    objective_seconds: Mapping[str, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)

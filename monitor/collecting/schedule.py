@@ -1,0 +1,104 @@
+"""When each cluster is read: one job a cluster on its own interval, and none waits for another."""
+
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from apscheduler.events import EVENT_JOB_MAX_INSTANCES, JobSubmissionEvent  # type: ignore[import-untyped]
+from apscheduler.executors.base import BaseExecutor, run_job  # type: ignore[import-untyped]
+from apscheduler.job import Job  # type: ignore[import-untyped]
+from apscheduler.schedulers.background import BackgroundScheduler  # type: ignore[import-untyped]
+from apscheduler.triggers.interval import IntervalTrigger  # type: ignore[import-untyped]
+
+from monitor.analysis.assessment import Rules
+from monitor.clock import Clock
+from monitor.collecting.store import Store
+from monitor.collecting.watch import Opener, Watch
+from monitor.config import Cluster
+
+_SLOWEST_PULSE_SECONDS = 1.0
+_PULSES_PER_INTERVAL = 4
+
+_QUIET = logging.getLogger(f"{__name__}.apscheduler")
+_QUIET.setLevel(logging.ERROR)  # a skipped run is counted and shown; a line for each would fill the log
+
+
+class DaemonThreads(BaseExecutor):  # type: ignore[misc]
+    """An executor with a daemon thread a run: the library's own pools are joined at exit, without a bound."""
+
+    def start(self, scheduler: Any, alias: str) -> None:
+        """Be started by the scheduler."""
+        super().start(scheduler, alias)
+        self._logger = _QUIET
+
+    def _do_submit_job(self, job: Job, run_times: list[datetime]) -> None:
+        threading.Thread(target=self._run, args=(job, run_times), name=f"run {job.id}", daemon=True).start()
+
+    def _run(self, job: Job, run_times: list[datetime]) -> None:
+        self._run_job_success(job.id, run_job(job, job._jobstore_alias, run_times, self._logger.name))
+
+
+class Schedule:
+    """Reads every cluster on its interval, the first time at once, and never twice at the same time.
+
+    `open_collector` makes a collector for a cluster; it is called at the first cycle and again whenever a collector had
+    to be closed. `rules` gives the rules by which a cluster is judged.
+    """
+
+    def __init__(
+        self,
+        clusters: Sequence[Cluster],
+        open_collector: Opener,
+        store: Store,
+        rules: Callable[[Cluster], Rules],
+        clock: Clock,
+    ) -> None:
+        self._clusters, self._store, self._clock = clusters, store, clock
+        self._watches: Mapping[str, Watch] = {
+            cluster.name: Watch(cluster, open_collector, store, rules(cluster), clock) for cluster in clusters
+        }
+        self._scheduler = BackgroundScheduler(
+            executors={"default": DaemonThreads()}, logger=_QUIET, timezone=UTC, daemon=True
+        )
+        self._scheduler.add_listener(self._skip, EVENT_JOB_MAX_INSTANCES)
+        shortest = min((cluster.interval for cluster in clusters), default=_SLOWEST_PULSE_SECONDS)
+        self._pulse_seconds = min(_SLOWEST_PULSE_SECONDS, shortest / _PULSES_PER_INTERVAL)
+        self._stopped = threading.Event()
+
+    def start(self) -> None:
+        """Begin all first cycles and return."""
+        for cluster in self._clusters:
+            self._scheduler.add_job(
+                self._watches[cluster.name].run,
+                IntervalTrigger(seconds=cluster.interval, timezone=UTC),
+                id=cluster.name,
+                max_instances=1,
+                coalesce=True,
+                misfire_grace_time=None,  # late is better than not at all, and counted by the watch
+                next_run_time=datetime.now(UTC),
+            )
+        self._scheduler.start()
+        threading.Thread(target=self._beat, name="pulse", daemon=True).start()
+
+    def stop(self, within: float = 2.0) -> None:
+        """End all cycles, also those that hang, and close all collectors; wait `within` seconds at most for that."""
+        self._stopped.set()
+        self._scheduler.shutdown(wait=False)
+        closings = [watch.stop() for watch in self._watches.values()]
+        until = self._clock.monotonic() + within
+        for closing in filter(None, closings):
+            closing.join(max(0.0, until - self._clock.monotonic()))
+
+    def _skip(self, event: JobSubmissionEvent) -> None:
+        self._watches[event.job_id].skip()
+
+    def _beat(self) -> None:
+        """Do what must be done by time alone, also when every cycle hangs."""
+        while not self._stopped.wait(self._pulse_seconds):
+            self._store.expire()
+            for name, watch in self._watches.items():
+                # The scheduler waits by the wall clock: set back an hour, it would not come again for an hour.
+                if watch.overdue():
+                    self._scheduler.modify_job(name, next_run_time=datetime.now(UTC))
