@@ -1,0 +1,1 @@
+"""The buses: one module each, the only ones that know its client library."""

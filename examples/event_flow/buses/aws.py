@@ -1,0 +1,253 @@
+"""SNS and SQS: a topic for all events, and the queue of Notification, which gets `OrderCreated` by a filter policy.
+
+A message that cannot be handled is not deleted. SQS delivers it again when its visibility timeout has passed, and moves
+it to the dead-letter queue instead when it was received too often; why it failed is written nowhere on it.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from examples.event_flow.buses.base import BusAway, Handle, Message
+from examples.event_flow.events import ORDER_CREATED
+from examples.event_flow.handling import Failure, Outcome
+from examples.event_flow.names import Names
+from examples.event_flow.running import Contact, Stop
+
+if TYPE_CHECKING:
+    from mypy_boto3_sns import SNSClient
+    from mypy_boto3_sns.type_defs import PublishBatchRequestEntryTypeDef
+    from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_sqs.type_defs import MessageTypeDef
+
+REGION: Final = "us-east-1"
+_ANY_CREDENTIAL: Final = "test"
+KMS_KEY_ALIAS: Final = "alias/aws/sns"
+VISIBILITY_SECONDS: Final = 30
+MAX_RECEIVES: Final = 5
+RETENTION_SECONDS: Final = 86_400
+DEAD_LETTER_RETENTION_SECONDS: Final = 1_209_600
+_BATCH: Final = 10  # the most that SNS and SQS take in one call
+_LONG_POLL_SECONDS: Final = 2  # 20 would be cheaper, but a call that waits cannot be ended early
+
+_CLIENT = Config(
+    region_name=REGION,
+    connect_timeout=2,
+    read_timeout=_LONG_POLL_SECONDS + 2,
+    retries={"total_max_attempts": 1},  # trying again is done in one place, for all buses alike
+    proxies={},  # the address is one of this machine
+)
+
+
+def sns_client(endpoint_url: str) -> "SNSClient":
+    """Return a client of the AWS stand-in, which takes any credentials. Each thread needs a session of its own."""
+    return _session().client("sns", endpoint_url=endpoint_url, config=_CLIENT)
+
+
+def sqs_client(endpoint_url: str) -> "SQSClient":
+    """Return a client of the AWS stand-in, which takes any credentials. Each thread needs a session of its own."""
+    return _session().client("sqs", endpoint_url=endpoint_url, config=_CLIENT)
+
+
+def _session() -> boto3.Session:
+    return boto3.Session(_ANY_CREDENTIAL, _ANY_CREDENTIAL, region_name=REGION)
+
+
+def _away(error: Exception) -> BusAway:
+    return BusAway(str(error))
+
+
+def set_up(endpoint_url: str, names: Names) -> None:
+    """Create topic, queues and subscription where they are missing, and set their attributes.
+
+    Raises BusAway.
+    """
+    sns, sqs = sns_client(endpoint_url), sqs_client(endpoint_url)
+    try:
+        topic_arn = sns.create_topic(Name=names.sns_topic)["TopicArn"]
+        sns.set_topic_attributes(TopicArn=topic_arn, AttributeName="KmsMasterKeyId", AttributeValue=KMS_KEY_ALIAS)
+        queue_arn = _set_up_queues(sqs, names, topic_arn)
+        _subscribe(sns, topic_arn, queue_arn)
+    except (BotoCoreError, ClientError) as error:
+        raise _away(error) from error
+
+
+def _set_up_queues(sqs: "SQSClient", names: Names, topic_arn: str) -> str:
+    """Set up both queues and return the ARN of the one to subscribe."""
+    dead_letter_url, dead_letter_arn = _ensure_queue(sqs, names.sqs_dead_letter_queue)
+    sqs.set_queue_attributes(
+        QueueUrl=dead_letter_url, Attributes={"MessageRetentionPeriod": str(DEAD_LETTER_RETENTION_SECONDS)}
+    )
+    url, arn = _ensure_queue(sqs, names.sqs_queue)
+    redrive = {"deadLetterTargetArn": dead_letter_arn, "maxReceiveCount": MAX_RECEIVES}
+    sqs.set_queue_attributes(
+        QueueUrl=url,
+        Attributes={
+            "VisibilityTimeout": str(VISIBILITY_SECONDS),
+            "MessageRetentionPeriod": str(RETENTION_SECONDS),
+            "RedrivePolicy": json.dumps(redrive),
+            "Policy": json.dumps(_allow_topic(topic_arn, arn)),
+        },
+    )
+    return arn
+
+
+def _ensure_queue(sqs: "SQSClient", name: str) -> tuple[str, str]:
+    # Created by name alone, which finds a queue that exists; with attributes that differ it would be refused.
+    url = sqs.create_queue(QueueName=name)["QueueUrl"]
+    return url, sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+
+
+def _allow_topic(topic_arn: str, queue_arn: str) -> dict[str, Any]:
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Principal": {"Service": "sns.amazonaws.com"},
+                "Action": "sqs:SendMessage",
+                "Resource": queue_arn,
+                "Condition": {"ArnEquals": {"aws:SourceArn": topic_arn}},
+            }
+        ],
+    }
+
+
+def _subscribe(sns: "SNSClient", topic_arn: str, queue_arn: str) -> None:
+    filter_policy = json.dumps({"eventType": [ORDER_CREATED]})
+    pages = sns.get_paginator("list_subscriptions_by_topic").paginate(TopicArn=topic_arn)
+    for subscription in (subscription for page in pages for subscription in page["Subscriptions"]):
+        if subscription["Endpoint"] == queue_arn:
+            sns.set_subscription_attributes(
+                SubscriptionArn=subscription["SubscriptionArn"],
+                AttributeName="FilterPolicy",
+                AttributeValue=filter_policy,
+            )
+            return
+    # With its filter from the start, so that no payment slips through in between.
+    sns.subscribe(TopicArn=topic_arn, Protocol="sqs", Endpoint=queue_arn, Attributes={"FilterPolicy": filter_policy})
+
+
+class SnsPublisher:
+    """Publishes events to the topic, with the attribute `eventType` that subscriptions filter by."""
+
+    def __init__(self, endpoint_url: str, names: Names) -> None:
+        self._sns = sns_client(endpoint_url)
+        try:
+            self._topic_arn = self._sns.create_topic(Name=names.sns_topic)["TopicArn"]
+        except (BotoCoreError, ClientError) as error:
+            raise _away(error) from error
+
+    def publish(self, batch: Sequence[Message], confirmed: Callable[[Message], None]) -> None:
+        """Publish by batches of ten. Raises BusAway where one message of a batch is refused."""
+        for start in range(0, len(batch), _BATCH):
+            self._publish_batch(batch[start : start + _BATCH], confirmed)
+
+    def _publish_batch(self, batch: Sequence[Message], confirmed: Callable[[Message], None]) -> None:
+        try:
+            answer = self._sns.publish_batch(
+                TopicArn=self._topic_arn,
+                PublishBatchRequestEntries=[_entry(index, message) for index, message in enumerate(batch)],
+            )
+        except (BotoCoreError, ClientError) as error:
+            raise _away(error) from error
+        for done in answer["Successful"]:
+            confirmed(batch[int(done["Id"])])
+        if answer["Failed"]:
+            first = answer["Failed"][0]
+            raise BusAway(f"{len(answer['Failed'])} of {len(batch)} messages refused: {first['Code']}")
+
+    def rest(self) -> None:
+        """Do nothing: there is no connection to keep."""
+
+    def close(self) -> None:
+        """Close the pool of connections."""
+        self._sns.close()
+
+
+def _entry(index: int, message: Message) -> "PublishBatchRequestEntryTypeDef":
+    return {
+        "Id": str(index),
+        "Message": message.body.decode(),
+        "MessageAttributes": {"eventType": {"DataType": "String", "StringValue": message.type}},
+    }
+
+
+class SqsConsumer:
+    """Consumes the queue of Notification; deletes after handling."""
+
+    def __init__(
+        self, endpoint_url: str, names: Names, stop: Stop, contact: Contact, first_redelivery_seconds: int
+    ) -> None:
+        self._stop, self._contact = stop, contact
+        self._first_redelivery_seconds = first_redelivery_seconds
+        self._sqs = sqs_client(endpoint_url)
+        try:
+            self._url = self._sqs.get_queue_url(QueueName=names.sqs_queue)["QueueUrl"]
+        except (BotoCoreError, ClientError) as error:
+            raise _away(error) from error
+
+    def run(self, handle: Handle, report: Callable[[Outcome], None]) -> None:
+        """Consume until the end is asked for. Raises BusAway."""
+        while not self._stop.requested:
+            try:
+                messages = self._receive()
+                self._contact.made()
+                for message in messages:
+                    report(self._settle(message, handle))
+            except (BotoCoreError, ClientError) as error:
+                raise _away(error) from error
+
+    def _receive(self) -> Sequence["MessageTypeDef"]:
+        answer = self._sqs.receive_message(
+            QueueUrl=self._url,
+            MaxNumberOfMessages=_BATCH,
+            WaitTimeSeconds=_LONG_POLL_SECONDS,
+            MessageSystemAttributeNames=["ApproximateReceiveCount"],
+        )
+        return answer.get("Messages", [])
+
+    def _settle(self, message: "MessageTypeDef", handle: Handle) -> Outcome:
+        if self._stop.requested:
+            self._show_again(message, 0)
+            return Outcome.ABANDONED
+        verdict = handle(unwrap(message["Body"]), self._stop.pause)
+        if isinstance(verdict, Failure):
+            receives = int(message["Attributes"]["ApproximateReceiveCount"])
+            self._show_again(message, redelivery_seconds(self._first_redelivery_seconds, receives))
+            return Outcome.DEAD_LETTERED if receives >= MAX_RECEIVES else Outcome.POSTPONED
+        self._sqs.delete_message(QueueUrl=self._url, ReceiptHandle=message["ReceiptHandle"])
+        return verdict
+
+    def _show_again(self, message: "MessageTypeDef", seconds: int) -> None:
+        self._sqs.change_message_visibility(
+            QueueUrl=self._url, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=seconds
+        )
+
+    def close(self) -> None:
+        """Close the pool of connections."""
+        self._sqs.close()
+
+
+def unwrap(body: str) -> bytes:
+    """Return the published payload: the `Message` of the envelope that SNS puts around it, else the body itself."""
+    try:
+        envelope = json.loads(body)
+    except ValueError:
+        return body.encode()
+    if isinstance(envelope, dict) and envelope.get("Type") == "Notification" and "Message" in envelope:
+        return str(envelope["Message"]).encode()
+    return body.encode()
+
+
+def redelivery_seconds(first_seconds: int, receives: int) -> int:
+    """Return for how long a message stays hidden after its failure number `receives`.
+
+    The waits double up to the queue's visibility timeout. Waiting the whole timeout each time, as SQS does by itself,
+    would take two and a half minutes to the dead-letter queue.
+    """
+    return min(VISIBILITY_SECONDS, first_seconds * (1 << (receives - 1)))
