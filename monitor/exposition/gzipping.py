@@ -45,14 +45,13 @@ def deflate(text: bytes) -> Piece:
 def concatenate(pieces: Iterable[Piece]) -> Piece:
     """Put pieces behind one another, without touching their bytes."""
     deflated: list[bytes] = []
-    size, crc, shift = 0, 0, _ONE
+    size, crc = 0, 0
     for piece in pieces:
         deflated += piece.deflated
         size += piece.size
         # The CRC of A followed by B is that of A, moved on by the bits of B, plus that of B.
         crc = _multiply(piece.shift, crc) ^ piece.crc
-        shift = _multiply(piece.shift, shift)
-    return Piece(tuple(deflated), size, crc, shift)
+    return Piece(tuple(deflated), size, crc, _shift_of(size))
 
 
 def as_gzip(piece: Piece) -> bytes:
@@ -64,26 +63,32 @@ def as_gzip(piece: Piece) -> bytes:
 def _multiply(a: int, b: int) -> int:
     """Multiply two polynomials over GF(2) modulo that of CRC-32, bits reversed (the method of zlib's crc32_combine)."""
     product, bit = 0, _ONE
-    while bit and a & (2 * bit - 1):
+    while a and b:
         if a & bit:
             product ^= b
+            a ^= bit
         b = b >> 1 ^ _POLYNOMIAL if b & 1 else b >> 1
         bit >>= 1
     return product
 
 
-@cache
-def _power(exponent: int) -> int:
-    """Return x^(2^exponent)."""
-    return 1 << 30 if exponent == 0 else _multiply(_power(exponent - 1), _power(exponent - 1))
-
-
 def _shift_of(size: int) -> int:
     """Return x^(8 * size)."""
-    shift, exponent = _ONE, 3
+    shift, place = _ONE, 0
     while size:
-        if size & 1:
-            shift = _multiply(_power(exponent), shift)
-        size >>= 1
-        exponent += 1
+        shift = _multiply(_shift_of_digit(size & 0xFF, place), shift)
+        size >>= 8
+        place += 1
     return shift
+
+
+@cache
+def _shift_of_digit(digit: int, place: int) -> int:
+    """Return x^(8 * digit * 256^place), by squaring."""
+    if digit == 0:
+        return _ONE
+    if digit == 1:
+        return _shift_of_digit(256, place - 1) if place else 1 << 23  # x^8
+    half = _shift_of_digit(digit // 2, place)
+    even = _multiply(half, half)
+    return _multiply(even, _shift_of_digit(1, place)) if digit % 2 else even

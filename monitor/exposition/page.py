@@ -1,5 +1,6 @@
 """The page that `/metrics` serves: assembled at the end of a cycle, served as it lies."""
 
+import logging
 import threading
 import zlib
 from collections.abc import Iterator, Mapping
@@ -14,6 +15,7 @@ from monitor.exposition.render import ClusterText, render_cluster
 from monitor.exposition.text import encode, header
 from monitor.model import ClusterView
 
+_LOG = logging.getLogger(__name__)
 _GZIP = zlib.MAX_WBITS | 16
 _INFLATED_AT_ONCE = 1 << 18
 
@@ -54,14 +56,20 @@ class MetricsPage:
         self._texts: Mapping[str, ClusterText] = {}
         self._page = self._assemble()
 
-    def update(self, view: ClusterView) -> None:
-        """Take over what is known of a cluster now: once before its first cycle, then at the end of each.
+    def update(self, view: ClusterView, *, cycle_ended: bool) -> None:
+        """Take over what is known of a cluster now.
 
-        One call a cluster at a time. Calls for different clusters may overlap; only putting the page together waits.
+        To be called once before the first cycle and whenever the view changes; `cycle_ended` says that the change is
+        the outcome of a cycle, whose duration is then counted. One call a cluster at a time; calls for different
+        clusters may overlap, and only putting the page together waits.
         """
-        text = render_cluster(view, self._texts.get(view.health.cluster))
+        before = self._texts.get(view.health.cluster)
+        text = render_cluster(view, before)
+        for mistake in text.mistakes - (before.mistakes if before else frozenset()):
+            _LOG.error("cluster %s: %s", text.cluster, mistake)
         with self._lock:
-            self._own.observe_cycle(view.health)
+            if cycle_ended:
+                self._own.observe_cycle(view.health)
             self._texts = dict(sorted({**self._texts, text.cluster: text}.items()))
             self._page = self._assemble()
 

@@ -5,8 +5,7 @@ joined from the family's name, its labels' prepared texts and its number. Rows a
 numbers and labels are those of the cycle before is taken over with its deflated bytes.
 """
 
-import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, repeat
 from typing import Any
@@ -19,8 +18,6 @@ from monitor.exposition.gzipping import Piece, concatenate, deflate
 from monitor.exposition.text import encode, escape_label, numbers
 from monitor.exposition.unified import unified_tables
 from monitor.model import ClusterView, Floats, Ids, Labels, Table
-
-_log = logging.getLogger(__name__)
 
 # Small enough that a text stays in the processor's cache and no other thread waits long for the interpreter,
 # large enough that the loss of compression at each start (1 %) and the overhead a piece do not count.
@@ -58,19 +55,20 @@ class Block:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ClusterText:
-    """All samples of one cluster, by family name without prefix; `samples` is their number."""
+    """All samples of one cluster, by family name without prefix; `samples` is their number.
+
+    `mistakes` are sentences about columns of the snapshot that were left out, since the table of families does not
+    have them: mistakes of a collector, not of a broker.
+    """
 
     cluster: str
     blocks: Mapping[str, Block]
     samples: int
+    mistakes: frozenset[str]
 
 
 def render_cluster(view: ClusterView, previous: ClusterText | None = None) -> ClusterText:
-    """Render everything that is known of a cluster, taking from the `previous` text of it what did not change.
-
-    A column whose family or labels are not in the table of families is a mistake of its collector: it is logged and
-    left out, and the rest stays.
-    """
+    """Render everything that is known of a cluster, taking from the `previous` text of it what did not change."""
     cluster = view.health.cluster
     tables = {f"unified {name}": table for name, table in unified_tables(view).items()}
     if view.snapshot is not None:
@@ -87,17 +85,25 @@ def render_cluster(view: ClusterView, previous: ClusterText | None = None) -> Cl
             rows = rows or _rows_of(table.labels, before)
             strips.setdefault(family.name, {})[name] = _render(_head(family, cluster), rows, values, before)
     blocks = {family: _block(by_table) for family, by_table in strips.items()}
-    return ClusterText(cluster, {family: block for family, block in blocks.items() if block.piece.size}, samples)
+    mistakes = frozenset(mistake for table in tables.values() for mistake in _mistakes(table))
+    return ClusterText(cluster, {name: block for name, block in blocks.items() if block.piece.size}, samples, mistakes)
 
 
 def _known_columns(table: Table) -> Iterable[tuple[Family, Floats]]:
-    labels = {"cluster", *(label.name for label in table.labels)}
     for name, values in table.columns.items():
-        family = BY_NAME.get(name)
-        if family is None or set(family.labels) != labels:
-            _log.error("column %s with labels %s is not in the table of metric families", name, sorted(labels))
-            continue
-        yield family, np.ascontiguousarray(values, dtype=np.float64)
+        if _is_known(name, table.labels):
+            yield BY_NAME[name], np.ascontiguousarray(values, dtype=np.float64)
+
+
+def _mistakes(table: Table) -> Iterable[str]:
+    for name in table.columns:
+        if not _is_known(name, table.labels):
+            labels = ", ".join(label.name for label in table.labels)
+            yield f"the table of metric families has no {name} with the labels ({labels}); it is left out"
+
+
+def _is_known(name: str, labels: Sequence[Labels]) -> bool:
+    return name in BY_NAME and set(BY_NAME[name].labels) == {"cluster", *(label.name for label in labels)}
 
 
 def _count(values: Floats) -> int:
@@ -140,7 +146,7 @@ def _head(family: Family, cluster: str) -> str:
 
 def _render(head: str, rows: Rows, values: Floats, before: Strip | None) -> Strip:
     starts = np.arange(0, len(values), _ROWS_A_PIECE)
-    if before is not None and before.rows is rows and len(values):
+    if before is not None and before.rows is rows and len(before.values) == len(values) > 0:
         # Compared as bits: NaN is equal to itself, and that is what is meant here.
         differs = before.values.view(np.int64) != values.view(np.int64)
         changed = np.logical_or.reduceat(differs, starts).tolist()

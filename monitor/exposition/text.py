@@ -1,6 +1,7 @@
 """The text format 0.0.4: escaping, numbers, lines (https://prometheus.io/docs/instrumenting/exposition_formats/)."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from monitor.exposition.families import Family
 from monitor.model import Floats
@@ -8,6 +9,8 @@ from monitor.model import Floats
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 _LARGEST_INTEGER = 2.0**63  # beyond, a float64 does not fit into an int64
+# Flags, counts and most lags are small: looking their text up is eight times as fast as making it.
+_SMALL = np.array([str(i) for i in range(10_000)], dtype=object)
 
 
 def escape_label(value: str) -> str:
@@ -34,11 +37,18 @@ def numbers(values: Floats) -> list[str]:
     """Write numbers, none of them NaN: integers without point or exponent, others by their shortest exact form."""
     whole = (np.floor(values) == values) & (np.abs(values) < _LARGEST_INTEGER)
     if whole.all():
-        return list(map(str, values.astype(np.int64).tolist()))
+        return _integers(values.astype(np.int64))
     texts = list(map(repr, values.tolist()))
     positions = np.flatnonzero(whole)
-    for i, number in zip(positions.tolist(), values[positions].astype(np.int64).tolist(), strict=True):
-        texts[i] = str(number)
+    for i, text in zip(positions.tolist(), _integers(values[positions].astype(np.int64)), strict=True):
+        texts[i] = text
     for i in np.flatnonzero(np.isinf(values)).tolist():
         texts[i] = "+Inf" if values[i] > 0 else "-Inf"
     return texts
+
+
+def _integers(values: NDArray[np.int64]) -> list[str]:
+    if len(values) and values.min() >= 0 and values.max() < len(_SMALL):
+        texts: list[str] = _SMALL[values].tolist()
+        return texts
+    return list(map(str, values.tolist()))
