@@ -108,11 +108,18 @@ class StorageError(EventflowError):
 
 
 class RequestError(EventflowError):
-    """A request to the API that cannot be met; `status` and `slug` are its HTTP status and documented problem type."""
+    """A request to the API that cannot be met; `status` and `slug` are its HTTP status and documented problem type.
+
+    `members` are what the answer tells beside the sentence, by name.
+    """
 
     status: ClassVar[int] = 400
     slug: ClassVar[str] = "bad-request"
     title: ClassVar[str] = "The request cannot be understood"
+
+    def __init__(self, detail: str, **members: object) -> None:
+        self.members = members
+        super().__init__(detail)
 
 
 class BadRequest(RequestError):

@@ -1,0 +1,45 @@
+"""The whole HTTP side as one ASGI app."""
+
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+import monitor
+from monitor.api.guard import Guard
+from monitor.api.health import tell_readiness
+from monitor.api.metrics import MetricsEndpoint
+from monitor.api.problems import install_problem_handlers
+from monitor.api.routes import make_router
+from monitor.api.sources import Sources
+from monitor.config import Server
+
+_UNCACHED = {"Cache-Control": "no-store"}
+
+
+def make_api(sources: Sources, server: Server) -> FastAPI:
+    """Return the app that answers from `sources` to those whom `server` lets in."""
+    app = FastAPI(title="Eventflow Monitor", version=monitor.__version__, redoc_url=None)
+    install_problem_handlers(app)
+    app.add_middleware(Guard, server=server)
+    app.include_router(make_router(sources))
+    app.router.routes += [
+        Route("/metrics", MetricsEndpoint(sources.page)),
+        Route("/healthz", _tell_alive),
+        Route("/readyz", _readiness_of(sources)),
+    ]
+    return app
+
+
+async def _tell_alive(request: Request) -> Response:
+    return JSONResponse({"alive": True}, headers=_UNCACHED)
+
+
+def _readiness_of(sources: Sources) -> Any:
+    async def tell_ready(request: Request) -> Response:
+        ready, told = tell_readiness(sources.views())
+        return JSONResponse(told, status_code=200 if ready else 503, headers=_UNCACHED)
+
+    return tell_ready

@@ -1,0 +1,21 @@
+"""What the API answers from."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from monitor.clock import Clock
+from monitor.exposition.page import Page
+from monitor.model import ClusterView
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """The present state, by functions that return at once.
+
+    `views` gives the latest view of every cluster, `page` the metrics, `series` how many of them are a cluster's.
+    """
+
+    views: Callable[[], Iterable[ClusterView]]
+    page: Callable[[], Page]
+    series: Callable[[str], int | None]
+    clock: Clock
