@@ -265,10 +265,16 @@ class RabbitCluster(ClusterSection):
 
 
 class AwsCloudWatch(Section):
-    """What to ask CloudWatch for; each metric asked costs money."""
+    """What to ask CloudWatch for; each metric asked costs money.
+
+    `settle` is how long a value may still change after its minute, `monthly_budget_dollars` what 30 days may cost: where
+    `interval` would cost more, CloudWatch is asked less often.
+    """
 
     enabled: bool = True
     interval: Interval = 60.0
+    settle: Interval = 600.0
+    monthly_budget_dollars: Annotated[float, Field(gt=0)] | None = None
 
 
 class AwsCluster(ClusterSection):
@@ -282,6 +288,7 @@ class AwsCluster(ClusterSection):
     queues: Filter = Filter()
     topics: Filter = Filter()
     cloudwatch: AwsCloudWatch = AwsCloudWatch()
+    topics_interval: Interval = 60.0  # topics and subscriptions change slowly
     interval: Interval = 30.0
 
 

@@ -1,0 +1,265 @@
+"""CloudWatch: the age of the oldest message, and sums turned into counters, by GetMetricData in full batches.
+
+Facts from the CloudWatch and SQS guides: SQS and SNS publish a datapoint a minute while a queue or topic is active, and
+none for a minute without activity; values may still change for about ten minutes. GetMetricData takes 500 metrics a
+call, is paged by NextToken, and is billed by the metrics asked ($0.01 per 1,000).
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+from monitor.brokers.aws.client import Clients, translating
+from monitor.brokers.aws.workers import Workers
+from monitor.config import AwsCloudWatch
+from monitor.errors import BrokerError
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudwatch.type_defs import (
+        GetMetricDataInputTypeDef,
+        GetMetricDataOutputTypeDef,
+        MetricDataQueryTypeDef,
+    )
+
+BATCH = 500
+PERIOD = 60.0
+MONTH_SECONDS = 30 * 86400.0
+DOLLARS_A_METRIC = 0.01 / 1000
+FARTHEST_BACK_SECONDS = 3 * 3600.0
+"""500 metrics over three hours are 90,000 datapoints: under the 100,800 that one page may have."""
+
+_AGE_SLACK_SECONDS = 300.0
+
+QUEUE_AGE = "ApproximateAgeOfOldestMessage"
+QUEUE_SUMS = {
+    "sqs_queue_sent_total": "NumberOfMessagesSent",
+    "sqs_queue_received_total": "NumberOfMessagesReceived",
+    "sqs_queue_deleted_total": "NumberOfMessagesDeleted",
+    "sqs_queue_empty_receives_total": "NumberOfEmptyReceives",
+}
+TOPIC_SUMS = {
+    "sns_topic_published_total": "NumberOfMessagesPublished",
+    "sns_topic_delivered_total": "NumberOfNotificationsDelivered",
+    "sns_topic_failed_total": "NumberOfNotificationsFailed",
+    "sns_topic_redriven_to_dlq_total": "NumberOfNotificationsRedrivenToDlq",
+    "sns_topic_failed_to_redrive_total": "NumberOfNotificationsFailedToRedriveToDlq",
+}
+TOPIC_FILTERED = {
+    "message_attributes": "NumberOfNotificationsFilteredOut-MessageAttributes",
+    "message_body": "NumberOfNotificationsFilteredOut-MessageBody",
+    "no_message_attributes": "NumberOfNotificationsFilteredOut-NoMessageAttributes",
+    "invalid_attributes": "NumberOfNotificationsFilteredOut-InvalidAttributes",
+    "invalid_message_body": "NumberOfNotificationsFilteredOut-InvalidMessageBody",
+}
+
+
+class Series(NamedTuple):
+    """One metric of one queue or topic. `namespace` is AWS/SQS or AWS/SNS."""
+
+    namespace: str
+    name: str
+    metric: str
+
+
+def queue_series(queue: str, metric: str) -> Series:
+    """Return the series of a queue."""
+    return Series("AWS/SQS", queue, metric)
+
+
+def topic_series(topic: str, metric: str) -> Series:
+    """Return the series of a topic."""
+    return Series("AWS/SNS", topic, metric)
+
+
+class SettledSum:
+    """A counter made of datapoints, each counted once by its timestamp.
+
+    A datapoint counts provisionally as soon as it is seen, and is replaced by what a later answer says; once settled it
+    is added for good. `total` never goes down: where a provisional value shrinks, it waits until the truth has caught
+    up. Datapoints before `since` (Unix seconds, a full minute) do not count. `total` is None until the first answer,
+    which is zero where there is no datapoint: CloudWatch leaves out minutes without activity.
+    """
+
+    __slots__ = ("_recent", "_settled", "settled_until", "total")
+
+    def __init__(self, since: float) -> None:
+        self.settled_until = since
+        self.total: float | None = None
+        self._settled = 0.0
+        self._recent: dict[float, float] = {}
+
+    def add(self, points: Iterable[tuple[float, float]], horizon: float) -> None:
+        """Take in (timestamp, sum) of an answer; those before `horizon` have settled with it."""
+        self._recent.update((when, value) for when, value in points if when >= self.settled_until)
+        for when in [when for when in self._recent if when < horizon]:
+            self._settled += self._recent.pop(when)
+        self.settled_until = max(self.settled_until, horizon)
+        self.total = max(self.total or 0.0, self._settled + sum(self._recent.values()))
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The datapoints, as (timestamp, value), of the series that were answered completely."""
+
+    points: Mapping[Series, Sequence[tuple[float, float]]] = field(default_factory=dict)
+    refused: Mapping[Series, str] = field(default_factory=dict)
+
+
+class CloudWatch:
+    """What CloudWatch said so far, asked at its own, slower pace.
+
+    Counters begin at zero in the minute of the first pass: what happened before is not counted again after a restart.
+    """
+
+    def __init__(self, config: AwsCloudWatch) -> None:
+        self._config = config
+        self._sums: dict[Series, SettledSum] = {}
+        self._ages: dict[str, tuple[float, float]] = {}
+        self._started: float | None = None
+        self._asked_at: float | None = None
+        self._metrics_in_pass = 0
+        self.billable_total = 0
+        self.newest: float | None = None
+
+    def is_due(self, monotonic: float) -> bool:
+        """Say whether it is time for a pass, or nearly so, as cycles do not come to the moment."""
+        if not self._config.enabled:
+            return False
+        return self._asked_at is None or monotonic - self._asked_at >= 0.9 * self.pace
+
+    @property
+    def pace(self) -> float:
+        """Seconds between passes: the configured interval, or longer where the budget asks for it."""
+        budget = self._config.monthly_budget_dollars
+        if budget is None:
+            return self._config.interval
+        return max(self._config.interval, self._metrics_in_pass * DOLLARS_A_METRIC * MONTH_SECONDS / budget)
+
+    @property
+    def monthly_dollars(self) -> float:
+        """What 30 days cost at the present pace, by list price."""
+        return self._metrics_in_pass * DOLLARS_A_METRIC * MONTH_SECONDS / self.pace
+
+    def read(
+        self,
+        clients: Clients,
+        workers: Workers,
+        series: Sequence[Series],
+        now: float,
+        monotonic: float,
+        deadline: float,
+    ) -> list[BrokerError]:
+        """Ask for all series once. Returns the errors of the batches that failed; the others count.
+
+        `now` is Unix seconds; `monotonic` and `deadline` are of the clock that never jumps.
+        """
+        minute = now // PERIOD * PERIOD
+        if self._started is None:
+            self._started = minute
+        self._asked_at, self._metrics_in_pass = monotonic, len(series)
+        horizon = (now - self._config.settle) // PERIOD * PERIOD
+        for one in series:
+            if one.metric != QUEUE_AGE and one not in self._sums:
+                self._sums[one] = SettledSum(since=max(self._started, horizon))
+        batches = [series[at : at + BATCH] for at in range(0, len(series), BATCH)]
+        calls = [partial(self._ask, clients, batch, self._find_start(batch, now), minute + PERIOD) for batch in batches]
+        failures = []
+        for outcome in workers.run(calls, deadline):
+            if isinstance(outcome, BrokerError):
+                failures.append(outcome)
+            else:
+                self._take(outcome, horizon)
+        return failures
+
+    def forget(self, keep: Iterable[Series]) -> None:
+        """Drop the counters and ages of what is not there any more."""
+        kept = set(keep)
+        self._sums = {one: total for one, total in self._sums.items() if one in kept}
+        names = {one.name for one in kept if one.namespace == "AWS/SQS"}
+        self._ages = {name: age for name, age in self._ages.items() if name in names}
+
+    def total_of(self, series: Series) -> float | None:
+        """Return a counter, None before the first complete answer."""
+        found = self._sums.get(series)
+        return None if found is None else found.total
+
+    def age_of(self, queue: str, now: float, not_before: float = 0.0) -> float | None:
+        """Return the newest reported age of a queue's oldest message, None where it is too old to tell.
+
+        `not_before` is when the queue was last seen empty: an age from before speaks of messages that are gone.
+        """
+        when, seconds = self._ages.get(queue, (0.0, 0.0))
+        return seconds if when >= max(not_before, now - self.pace - _AGE_SLACK_SECONDS) else None
+
+    def _find_start(self, batch: Sequence[Series], now: float) -> float:
+        earliest = min(
+            (self._sums[one].settled_until for one in batch if one in self._sums),
+            default=now - _AGE_SLACK_SECONDS,
+        )
+        start = max(min(earliest, now - _AGE_SLACK_SECONDS), now - FARTHEST_BACK_SECONDS)
+        return start // PERIOD * PERIOD
+
+    def _ask(self, clients: Clients, batch: Sequence[Series], start: float, end: float) -> Answer:
+        queries = [_query(index, one) for index, one in enumerate(batch)]
+        points: dict[int, list[tuple[float, float]]] = {}
+        states: dict[int, str] = {}
+        token = ""
+        while True:
+            self.billable_total += len(batch)
+            page = _get_page(clients, queries, start, end, token)
+            for result in page["MetricDataResults"]:
+                index = int(result["Id"][1:])
+                states[index] = result.get("StatusCode", "Complete")
+                stamps = (stamp.timestamp() for stamp in result["Timestamps"])
+                points.setdefault(index, []).extend(zip(stamps, result["Values"], strict=False))
+            token = page.get("NextToken", "")
+            if not token:
+                break
+        return Answer(
+            points={batch[index]: found for index, found in points.items() if states[index] == "Complete"},
+            refused={batch[index]: state for index, state in states.items() if state != "Complete"},
+        )
+
+    def _take(self, answer: Answer, horizon: float) -> None:
+        for one, points in answer.points.items():
+            if points:
+                last = max(points)
+                self.newest = max(self.newest or 0.0, last[0])
+                if one.metric == QUEUE_AGE:
+                    self._ages[one.name] = last
+            if one in self._sums:
+                self._sums[one].add(points, horizon)
+
+
+def _query(index: int, series: Series) -> "MetricDataQueryTypeDef":
+    dimension = "QueueName" if series.namespace == "AWS/SQS" else "TopicName"
+    return {
+        "Id": f"m{index}",
+        "MetricStat": {
+            "Metric": {
+                "Namespace": series.namespace,
+                "MetricName": series.metric,
+                "Dimensions": [{"Name": dimension, "Value": series.name}],
+            },
+            "Period": int(PERIOD),
+            "Stat": "Maximum" if series.metric == QUEUE_AGE else "Sum",
+        },
+        "ReturnData": True,
+    }
+
+
+def _get_page(
+    clients: Clients, queries: "Sequence[MetricDataQueryTypeDef]", start: float, end: float, token: str
+) -> "GetMetricDataOutputTypeDef":
+    asked: GetMetricDataInputTypeDef = {
+        "MetricDataQueries": queries,
+        "StartTime": datetime.fromtimestamp(start, UTC),
+        "EndTime": datetime.fromtimestamp(end, UTC),
+        "ScanBy": "TimestampAscending",
+    }
+    if token:
+        asked["NextToken"] = token
+    with translating("cloudwatch:GetMetricData"):
+        return clients.cloudwatch.get_metric_data(**asked)

@@ -1,0 +1,214 @@
+"""Who is whose dead-letter queue, and what is wrong with the set-up: pure functions over what the APIs said.
+
+Sources of the rules: the SQS developer guide ("Using dead-letter queues", "Setting up dead-letter queue retention") and
+the SNS one ("Amazon SNS dead-letter queues").
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass
+
+from monitor.brokers.aws.queues import Queue, name_of
+from monitor.brokers.naming import is_dead_by_name, is_retry_by_name, strip_dead_suffix
+from monitor.config import DeadLetterMapping
+from monitor.model import FoundBy, Origin, Problem, Role, encode_id
+
+
+@dataclass(frozen=True, slots=True)
+class TopicSource:
+    """An SNS subscription as a source of dead letters; `name` is `topic/endpoint`, `target_arn` its queue for these."""
+
+    name: str
+    topic: str
+    topic_arn: str
+    target_arn: str | None = None
+    drops_everything: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetters:
+    """What is known of one dead-letter queue beside its attributes.
+
+    `carried_seconds` is how old a message may have been when it was moved, where its life goes on counting from there.
+    """
+
+    found_by: FoundBy
+    origins: tuple[Origin, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    carried_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Relations:
+    """What redrive policies, configuration and names say together.
+
+    `roles` has every queue, `targets` the name of the dead-letter queue of each source that has one in its region.
+    `source_problems` and `topic_problems` have the sources whose dead letters have no usable queue to go to, and the
+    SNS subscriptions that filter everything out.
+    """
+
+    roles: Mapping[str, Role]
+    targets: Mapping[str, str]
+    dead_letters: Mapping[str, DeadLetters]
+    source_problems: Mapping[str, tuple[Problem, ...]]
+    topic_problems: Mapping[str, tuple[Problem, ...]]
+
+
+def resolve(
+    queues: Mapping[str, Queue],
+    topic_sources: Sequence[TopicSource] = (),
+    missing: Set[str] = frozenset(),
+    mapped: Mapping[str, Sequence[str]] | None = None,
+) -> Relations:
+    """Resolve all relations of one account and region.
+
+    `missing` holds the ARNs of queues that the service says do not exist; a target that could merely not be read is not
+    among them. `mapped` gives the origins of the dead-letter queues that the configuration names.
+    """
+    mapped = mapped or {}
+    targets = {
+        name: name_of(queue.dead_letter_arn)
+        for name, queue in queues.items()
+        if queue.dead_letter_arn and _region_of(queue.dead_letter_arn) == _region_of(queue.arn)
+    }
+    feeders: defaultdict[str, list[Queue]] = defaultdict(list)
+    for source, target in targets.items():
+        feeders[target].append(queues[source])
+    topics: defaultdict[str, list[str]] = defaultdict(list)
+    for subscription in topic_sources:
+        if subscription.target_arn and _region_of(subscription.target_arn) == _region_of(subscription.topic_arn):
+            topics[name_of(subscription.target_arn)].append(subscription.topic)
+    topic_problems: dict[str, tuple[Problem, ...]] = {}
+    for subscription in topic_sources:
+        # two endpoints of one name (in two accounts, say) are told together
+        found = {*topic_problems.get(subscription.name, ()), *_judge_topic_source(subscription, missing)}
+        if found:
+            topic_problems[subscription.name] = tuple(sorted(found))
+    circling = _find_circling(targets)
+    roles: dict[str, Role] = {}
+    dead_letters: dict[str, DeadLetters] = {}
+    for name, queue in queues.items():
+        roles[name], found_by = judge_role(
+            name,
+            is_target=name in feeders or name in topics,
+            has_target=name in targets,
+            is_circling=name in circling,
+            is_mapped=name in mapped,
+        )
+        if found_by is not None:
+            origins = _list_origins(name, feeders[name], topics[name], mapped.get(name, ()), queues)
+            dead_letters[name] = DeadLetters(
+                found_by, origins, _find_problems(queue, feeders[name]), _longest_carried(feeders[name])
+            )
+    return Relations(
+        roles=roles,
+        targets=targets,
+        dead_letters=dead_letters,
+        source_problems={
+            name: problems for name, queue in queues.items() if (problems := _judge_source(queue, roles[name], missing))
+        },
+        topic_problems=topic_problems,
+    )
+
+
+def mapped_origins(cluster: str, mappings: Iterable[DeadLetterMapping]) -> dict[str, Sequence[str]]:
+    """Return the origins by queue of the mappings that name a queue of this cluster, as `cluster/queue` or by name."""
+    found: dict[str, Sequence[str]] = {}
+    for mapping in mappings:
+        owner, _, queue = mapping.queue.rpartition("/")
+        if owner in ("", cluster, encode_id(cluster)):
+            found[queue] = [origin.rpartition("/")[2] for origin in mapping.origins]
+    return found
+
+
+def find_expiry(now: float, retention: float, oldest_possible: float, carried: float) -> float | None:
+    """Return the earliest time at which the oldest dead letter may be lost, in Unix seconds.
+
+    `oldest_possible` is the longest time that it may have lain there. A standard queue goes on counting from the first
+    enqueueing: there it may be older still, by the time that it was allowed to spend in the source, `carried`. None
+    where so little is known that it might be lost at any moment.
+    """
+    if oldest_possible >= retention:
+        return None
+    return max(now, now + retention - oldest_possible - carried)
+
+
+def _region_of(arn: str) -> str:
+    """Return the region in `arn:aws:sqs:region:account:name`."""
+    return (arn.split(":") + [""] * 6)[3]
+
+
+def _find_circling(targets: Mapping[str, str]) -> set[str]:
+    """Return the queues whose redrive policies lead back to themselves: from these nothing is dead for good."""
+    circling = set()
+    for start in targets:
+        seen, at = set(), targets.get(start)
+        while at is not None and at not in seen and at != start:
+            seen.add(at)
+            at = targets.get(at)
+        if at == start:
+            circling.add(start)
+    return circling
+
+
+def judge_role(
+    name: str, *, is_target: bool = False, has_target: bool = False, is_circling: bool = False, is_mapped: bool = False
+) -> tuple[Role, FoundBy | None]:
+    """Return the role of a queue, and for a dead-letter queue what says so. Where nothing is known its name decides."""
+    retries = is_retry_by_name(name)
+    if is_circling:
+        return (Role.RETRY if retries or is_dead_by_name(name) else Role.WORK), None
+    if is_target and not (retries and has_target):  # a retry stage passes on what it could not do either
+        return Role.DEAD_LETTER, FoundBy.TOPOLOGY
+    if is_mapped:
+        return Role.DEAD_LETTER, FoundBy.CONFIGURATION
+    if retries:
+        return Role.RETRY, None
+    if is_dead_by_name(name):
+        return Role.DEAD_LETTER, FoundBy.NAME
+    return Role.WORK, None
+
+
+def _list_origins(
+    name: str, feeders: Iterable[Queue], topics: Iterable[str], mapped: Iterable[str], queues: Mapping[str, Queue]
+) -> tuple[Origin, ...]:
+    found = dict.fromkeys(mapped, FoundBy.CONFIGURATION)
+    found |= dict.fromkeys([*(queue.name for queue in feeders), *topics], FoundBy.TOPOLOGY)
+    stem = strip_dead_suffix(name)
+    if not found and stem in queues and stem is not None:
+        found[stem] = FoundBy.NAME
+    return tuple(Origin(origin, found[origin]) for origin in sorted(found))
+
+
+def _find_problems(queue: Queue, feeders: Iterable[Queue]) -> tuple[Problem, ...]:
+    problems = set()
+    for source in feeders:
+        # A FIFO queue gives a moved message a new enqueue time, and so the whole retention of the dead-letter queue.
+        if not source.fifo and queue.retention <= source.retention:
+            problems.add(Problem.RETENTION_TOO_SHORT)
+        if not queue.allow.allows(source.arn):
+            problems.add(Problem.NOT_ALLOWED)
+    return tuple(sorted(problems))
+
+
+def _longest_carried(feeders: Iterable[Queue]) -> float:
+    return max((source.retention for source in feeders if not source.fifo), default=0.0)
+
+
+def _judge_source(queue: Queue, role: Role, missing: Set[str]) -> tuple[Problem, ...]:
+    if queue.dead_letter_arn is None:
+        return (Problem.NONE_CONFIGURED,) if role is Role.WORK else ()
+    if _region_of(queue.dead_letter_arn) != _region_of(queue.arn):
+        return (Problem.OTHER_REGION,)
+    return (Problem.TARGET_MISSING,) if queue.dead_letter_arn in missing else ()
+
+
+def _judge_topic_source(source: TopicSource, missing: Set[str]) -> list[Problem]:
+    problems = [Problem.DROPS_EVERYTHING] if source.drops_everything else []
+    if source.target_arn is None:
+        problems.append(Problem.NONE_CONFIGURED)
+    elif _region_of(source.target_arn) != _region_of(source.topic_arn):
+        problems.append(Problem.OTHER_REGION)
+    elif source.target_arn in missing:
+        problems.append(Problem.TARGET_MISSING)
+    return problems
