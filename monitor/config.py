@@ -212,6 +212,11 @@ class ClusterSection(Section):
         """Seconds that one cycle may take; by default the interval, and never less than 5 s."""
         return self.deadline or max(self.interval, _SHORTEST_DEFAULT_DEADLINE)
 
+    @property
+    def counters_every(self) -> float:
+        """Seconds after which the broker itself renews its counters; rates over less time say nothing."""
+        return 0.0
+
 
 class KafkaSecurity(Section):
     """How to reach a Kafka cluster: TLS, client certificate, SASL."""
@@ -263,12 +268,17 @@ class RabbitCluster(ClusterSection):
             raise ValueError("needs at least one of amqp_url, management_url, prometheus_url")
         return self
 
+    @property
+    def counters_every(self) -> float:
+        """Seconds after which RabbitMQ collects its statistics anew, unless somebody has set another value."""
+        return 5.0
+
 
 class AwsCloudWatch(Section):
     """What to ask CloudWatch for; each metric asked costs money.
 
-    `settle` is how long a value may still change after its minute, `monthly_budget_dollars` what 30 days may cost: where
-    `interval` would cost more, CloudWatch is asked less often.
+    `settle` is how long a value may still change after its minute, `monthly_budget_dollars` what 30 days may cost:
+    where `interval` would cost more, CloudWatch is asked less often.
     """
 
     enabled: bool = True
@@ -290,6 +300,11 @@ class AwsCluster(ClusterSection):
     cloudwatch: AwsCloudWatch = AwsCloudWatch()
     topics_interval: Interval = 60.0  # topics and subscriptions change slowly
     interval: Interval = 30.0
+
+    @property
+    def counters_every(self) -> float:
+        """Seconds after which CloudWatch is asked again: it counts by the minute."""
+        return self.cloudwatch.interval if self.cloudwatch.enabled else 0.0
 
 
 Cluster = Annotated[KafkaCluster | RabbitCluster | AwsCluster, Field(discriminator="kind")]

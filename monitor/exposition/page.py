@@ -77,6 +77,11 @@ class MetricsPage:
         """Return the page as it lies; never waits."""
         return self._page
 
+    def series(self, cluster: str) -> int | None:
+        """Return how many series the page has of a cluster; None for one that it does not know."""
+        text = self._texts.get(cluster)
+        return text.samples if text else None
+
     def _assemble(self) -> Page:
         pieces = [deflate(self._own.text())]
         for family in FAMILIES:

@@ -1,0 +1,156 @@
+"""The running monitor: everything wired together, and how it ends."""
+
+import errno
+import logging
+import signal
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+
+import uvicorn
+from fastapi import FastAPI
+
+from monitor.analysis.assessment import Rules
+from monitor.api.application import make_api
+from monitor.api.sources import Sources
+from monitor.brokers.registry import Collector, open_collector
+from monitor.clock import Clock
+from monitor.collecting.schedule import Schedule
+from monitor.collecting.store import Occasion, Store
+from monitor.config import Cluster, Configuration, DeadLetterMapping, split_address
+from monitor.errors import EventflowError
+from monitor.exposition.page import MetricsPage
+from monitor.model import ClusterView
+
+Opener = Callable[[Cluster, Sequence[DeadLetterMapping], Clock], Collector]
+
+_LOG = logging.getLogger(__name__)
+_ANSWERS_FINISHED_WITHIN_SECONDS = 1
+_CLUSTERS_CLOSED_WITHIN_SECONDS = 2.0
+_KEPT_ALIVE_SECONDS = 75  # longer than a scrape interval, so that Prometheus keeps its connection
+_BACKLOG = 128
+
+
+class Monitor:
+    """All parts, from the clusters to the app that answers. Nothing runs before `start`."""
+
+    def __init__(self, configuration: Configuration, clock: Clock, opener: Opener = open_collector) -> None:
+        self._configuration, self._clock = configuration, clock
+        self._page = MetricsPage()
+        self.store = Store(configuration.clusters, clock)
+        self.store.subscribe(self._render)
+        self._schedule = Schedule(
+            configuration.clusters,
+            lambda cluster: opener(cluster, configuration.dead_letters, clock),
+            self.store,
+            self._rules_of,
+            clock,
+        )
+
+    def make_app(self) -> FastAPI:
+        """Return the ASGI app that answers from this monitor."""
+        sources = Sources(self.store.views, self._page.page, self._page.series, self._clock)
+        return make_api(sources, self._configuration.server)
+
+    def start(self) -> None:
+        """Begin to read all clusters, and return."""
+        for view in self.store.views():
+            self._page.update(view, cycle_ended=False)
+        self._schedule.start()
+
+    def stop(self) -> None:
+        """End all reading, also what hangs; takes two seconds at most."""
+        self._schedule.stop(_CLUSTERS_CLOSED_WITHIN_SECONDS)
+
+    def _rules_of(self, cluster: Cluster) -> Rules:
+        owners, objectives = self._configuration.owners, self._configuration.objectives
+        return Rules.of(cluster.interval, owners, objectives, cluster.counters_every)
+
+    def _render(self, view: ClusterView, occasion: Occasion) -> None:
+        self._page.update(view, cycle_ended=occasion in (Occasion.SUCCESS, Occasion.FAILURE))
+
+
+class _QuietServer(uvicorn.Server):
+    """A server that leaves the signals to the app: its own handlers would raise them again after the end."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def serve(configuration: Configuration, clock: Clock) -> None:
+    """Watch and answer until SIGTERM or SIGINT, then end within five seconds, whatever hangs.
+
+    To be called from the main thread. Raises EventflowError when the address cannot be listened on.
+    """
+    with open_listener(configuration.server.listen) as listener:
+        monitor = Monitor(configuration, clock)
+        server = _QuietServer(_server_settings(monitor.make_app()))
+        with _ending_on_signals(server):
+            monitor.start()
+            try:
+                _LOG.info("listening on %s", address_of(listener), extra={"clusters": len(configuration.clusters)})
+                server.run(sockets=[listener])
+            finally:
+                monitor.stop()
+    _LOG.info("ended")
+
+
+def _server_settings(app: FastAPI) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http="h11",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,  # believed, they would let anybody on this machine say who asks
+        timeout_keep_alive=_KEPT_ALIVE_SECONDS,
+        timeout_graceful_shutdown=_ANSWERS_FINISHED_WITHIN_SECONDS,
+    )
+
+
+@contextmanager
+def _ending_on_signals(server: uvicorn.Server) -> Iterator[None]:
+    """Make SIGTERM and SIGINT end the server; it looks ten times a second."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        server.should_exit = True
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def open_listener(address: str) -> socket.socket:
+    """Return a socket that listens on `host:port`. Raises EventflowError with a sentence that says what to do."""
+    host, port = split_address(address)
+    try:
+        family, _, _, _, target = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        listener = socket.socket(family, socket.SOCK_STREAM)
+    except OSError as error:
+        raise EventflowError(f"cannot listen on {address}: {error.strerror}; choose another by --listen") from error
+    try:
+        # A monitor that has just ended leaves connections behind that would keep its successor from the port.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(target)
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise EventflowError(f"cannot listen on {address}: {_why(error)}; choose another by --listen") from error
+    return listener
+
+
+def _why(error: OSError) -> str:
+    return "another program listens there" if error.errno == errno.EADDRINUSE else str(error.strerror)
+
+
+def address_of(listener: socket.socket) -> str:
+    """Return the URL of a listening socket."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
