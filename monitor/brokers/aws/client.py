@@ -40,6 +40,16 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_sts import STSClient
 
+OPERATIONS = (
+    ("cloudwatch", "GetMetricData"),
+    ("sns", "GetSubscriptionAttributes"),
+    ("sns", "ListSubscriptions"),
+    ("sns", "ListTopics"),
+    ("sqs", "GetQueueAttributes"),
+    ("sqs", "ListQueues"),
+)
+"""What a collector asks, and so needs to be allowed; counters of these begin at zero."""
+
 CONNECTIONS = 16
 """Calls under way at once. At 20 ms a call this asks 800 queues a second, far below what SQS allows."""
 
@@ -138,7 +148,7 @@ class Calls:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._sent: Counter[tuple[str, str]] = Counter()
+        self._sent: Counter[tuple[str, str]] = Counter(dict.fromkeys(OPERATIONS, 0))
         self._throttled: Counter[tuple[str, str]] = Counter()
         self._closed = False
 
@@ -158,7 +168,8 @@ class Calls:
 
     def _count_sent(self, event_name: str, **_: object) -> None:
         if self._closed:
-            raise boto.ConnectionClosedError(endpoint_url="the monitor closed it")
+            # not botocore's own kind, which it would try again
+            raise Unreachable("the connection was closed", target=_operation_of(event_name)[1])
         with self._lock:
             self._sent[_operation_of(event_name)] += 1
 

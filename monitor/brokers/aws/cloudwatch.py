@@ -6,7 +6,7 @@ call, is paged by NextToken, and is billed by the metrics asked ($0.01 per 1,000
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from monitor.brokers.aws.client import Clients, translating
 from monitor.brokers.aws.workers import Workers
 from monitor.config import AwsCloudWatch
-from monitor.errors import BrokerError
+from monitor.errors import BadAnswer, BrokerError
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch.type_defs import (
@@ -101,16 +101,19 @@ class SettledSum:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The datapoints, as (timestamp, value), of the series that were answered completely."""
+    """The datapoints, as (timestamp, value), of the series that were answered completely, and the state of others."""
 
-    points: Mapping[Series, Sequence[tuple[float, float]]] = field(default_factory=dict)
-    refused: Mapping[Series, str] = field(default_factory=dict)
+    points: Mapping[Series, Sequence[tuple[float, float]]]
+    refused: Mapping[Series, str]
+    pages: int
 
 
 class CloudWatch:
     """What CloudWatch said so far, asked at its own, slower pace.
 
     Counters begin at zero in the minute of the first pass: what happened before is not counted again after a restart.
+    `billable_total` counts the metrics asked (for each page, so at most too many), `newest` is the time of the newest
+    datapoint that came, `errors` are those of the last pass.
     """
 
     def __init__(self, config: AwsCloudWatch) -> None:
@@ -122,6 +125,7 @@ class CloudWatch:
         self._metrics_in_pass = 0
         self.billable_total = 0
         self.newest: float | None = None
+        self.errors: tuple[BrokerError, ...] = ()
 
     def is_due(self, monotonic: float) -> bool:
         """Say whether it is time for a pass, or nearly so, as cycles do not come to the moment."""
@@ -150,8 +154,8 @@ class CloudWatch:
         now: float,
         monotonic: float,
         deadline: float,
-    ) -> list[BrokerError]:
-        """Ask for all series once. Returns the errors of the batches that failed; the others count.
+    ) -> None:
+        """Ask for all series once. Batches that fail are in `errors` then, and are made up for by later passes.
 
         `now` is Unix seconds; `monotonic` and `deadline` are of the clock that never jumps.
         """
@@ -159,19 +163,25 @@ class CloudWatch:
         if self._started is None:
             self._started = minute
         self._asked_at, self._metrics_in_pass = monotonic, len(series)
+        self.billable_total += len(series)
         horizon = (now - self._config.settle) // PERIOD * PERIOD
         for one in series:
             if one.metric != QUEUE_AGE and one not in self._sums:
                 self._sums[one] = SettledSum(since=max(self._started, horizon))
         batches = [series[at : at + BATCH] for at in range(0, len(series), BATCH)]
-        calls = [partial(self._ask, clients, batch, self._find_start(batch, now), minute + PERIOD) for batch in batches]
-        failures = []
-        for outcome in workers.run(calls, deadline):
+        calls = [partial(_ask, clients, batch, self._find_start(batch, now), minute + PERIOD) for batch in batches]
+        errors: list[BrokerError] = []
+        for batch, outcome in zip(batches, workers.run(calls, deadline), strict=True):
             if isinstance(outcome, BrokerError):
-                failures.append(outcome)
-            else:
-                self._take(outcome, horizon)
-        return failures
+                errors.append(outcome)
+                continue
+            self.billable_total += (outcome.pages - 1) * len(batch)
+            self._take(outcome, horizon)
+            if outcome.refused:
+                states = ", ".join(sorted(set(outcome.refused.values())))
+                problem = f"{len(outcome.refused)} of {len(batch)} metrics were not answered ({states})"
+                errors.append(BadAnswer(problem, target="cloudwatch:GetMetricData"))
+        self.errors = tuple(errors)
 
     def forget(self, keep: Iterable[Series]) -> None:
         """Drop the counters and ages of what is not there any more."""
@@ -201,27 +211,6 @@ class CloudWatch:
         start = max(min(earliest, now - _AGE_SLACK_SECONDS), now - FARTHEST_BACK_SECONDS)
         return start // PERIOD * PERIOD
 
-    def _ask(self, clients: Clients, batch: Sequence[Series], start: float, end: float) -> Answer:
-        queries = [_query(index, one) for index, one in enumerate(batch)]
-        points: dict[int, list[tuple[float, float]]] = {}
-        states: dict[int, str] = {}
-        token = ""
-        while True:
-            self.billable_total += len(batch)
-            page = _get_page(clients, queries, start, end, token)
-            for result in page["MetricDataResults"]:
-                index = int(result["Id"][1:])
-                states[index] = result.get("StatusCode", "Complete")
-                stamps = (stamp.timestamp() for stamp in result["Timestamps"])
-                points.setdefault(index, []).extend(zip(stamps, result["Values"], strict=False))
-            token = page.get("NextToken", "")
-            if not token:
-                break
-        return Answer(
-            points={batch[index]: found for index, found in points.items() if states[index] == "Complete"},
-            refused={batch[index]: state for index, state in states.items() if state != "Complete"},
-        )
-
     def _take(self, answer: Answer, horizon: float) -> None:
         for one, points in answer.points.items():
             if points:
@@ -231,6 +220,27 @@ class CloudWatch:
                     self._ages[one.name] = last
             if one in self._sums:
                 self._sums[one].add(points, horizon)
+
+
+def _ask(clients: Clients, batch: Sequence[Series], start: float, end: float) -> Answer:
+    """Ask for at most `BATCH` series, to the last page: a series may go on there."""
+    queries = [_query(index, one) for index, one in enumerate(batch)]
+    points: dict[int, list[tuple[float, float]]] = {}
+    states: dict[int, str] = {}
+    token, pages = "", 0
+    while token or not pages:
+        page = _get_page(clients, queries, start, end, token)
+        for result in page["MetricDataResults"]:
+            index = int(result["Id"][1:])
+            states[index] = result.get("StatusCode", "Complete")
+            stamps = (stamp.timestamp() for stamp in result["Timestamps"])
+            points.setdefault(index, []).extend(zip(stamps, result["Values"], strict=False))
+        token, pages = page.get("NextToken", ""), pages + 1
+    return Answer(
+        points={batch[index]: found for index, found in points.items() if states[index] == "Complete"},
+        refused={batch[index]: state for index, state in states.items() if state != "Complete"},
+        pages=pages,
+    )
 
 
 def _query(index: int, series: Series) -> "MetricDataQueryTypeDef":

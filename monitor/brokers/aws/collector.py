@@ -74,9 +74,9 @@ class AwsCollector:
             self._mapped,
         )
         self._follow_depths(reading, now)
-        refused = self._read_cloudwatch(clients, reading, topics, now, limit)
+        self._read_cloudwatch(clients, reading, topics, now, limit)
         sights = self._see(reading, relations, now)
-        errors = _group_failures(reading.failures, [*reading.errors, *topics.errors, *refused])
+        errors = _group_failures(reading.failures, [*reading.errors, *topics.errors, *self._cloudwatch.errors])
         return Snapshot(
             cluster=self._config.name,
             kind=self._config.kind,
@@ -133,13 +133,13 @@ class AwsCollector:
 
     def _read_cloudwatch(
         self, clients: Clients, reading: Reading, topics: TopicReading, now: float, limit: float
-    ) -> list[BrokerError]:
+    ) -> None:
         monotonic = self._clock.monotonic()
         if not self._cloudwatch.is_due(monotonic):
-            return []
+            return
         series = _list_series(reading, topics)
         self._cloudwatch.forget(series)
-        return self._cloudwatch.read(clients, self._workers, series, now, monotonic, limit)
+        self._cloudwatch.read(clients, self._workers, series, now, monotonic, limit)
 
     def _see(self, reading: Reading, relations: Relations, now: float) -> list[Sight]:
         sights = []

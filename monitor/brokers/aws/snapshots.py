@@ -11,6 +11,7 @@ from monitor.brokers.aws.queues import IN_FLIGHT_QUOTA, Queue
 from monitor.brokers.aws.topics import TopicSubscription
 from monitor.model import (
     Age,
+    AgeMethod,
     DeadLetterQueue,
     FoundBy,
     Labels,
@@ -175,7 +176,7 @@ def build_queue_tables(tables: Tables, sights: Sequence[Sight], relations: Relat
         "sqs_queue_visibility_timeout_seconds": [queue.visibility_timeout if queue else None for queue in queues],
         "sqs_queue_max_receive_count": [queue.max_receive_count if queue else None for queue in queues],
         "sqs_queue_in_flight_quota": [IN_FLIGHT_QUOTA if queue else None for queue in queues],
-        "sqs_queue_oldest_message_age_seconds": [sight.age.seconds for sight in sights],
+        "sqs_queue_oldest_message_age_seconds": [_told_age(sight.age) for sight in sights],
         **{family: [sight.sums[family] for sight in sights] for family in QUEUE_SUMS},
     }
     info = [
@@ -188,6 +189,11 @@ def build_queue_tables(tables: Tables, sights: Sequence[Sight], relations: Relat
             "queue_info", ("queue", "fifo", "role", "dlq"), info, {"sqs_queue_info": [1.0] * len(info)}
         ),
     }
+
+
+def _told_age(age: Age) -> float | None:
+    """Return an age that AWS itself tells."""
+    return age.seconds if age.method in (AgeMethod.REPORTED, AgeMethod.EXACT) else None
 
 
 def build_topic_tables(

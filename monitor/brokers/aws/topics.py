@@ -73,13 +73,13 @@ class TopicWatch:
         """Read everything if it is time to, and return what is known now. What fails stays as it was known before."""
         if self._read_at is not None and monotonic - self._read_at < 0.9 * self._interval:
             return self.known
-        self._read_at = monotonic
         try:
             topics = workers.call(partial(list_topics, clients, self._wanted), deadline)
             subscriptions = workers.call(partial(list_subscriptions, clients, topics), deadline) if topics else []
         except BrokerError as error:
             self.known = replace(self.known, errors=(error,))
             return self.known
+        self._read_at = monotonic
         errors = self._refresh_attributes(clients, workers, subscriptions, monotonic, deadline)
         self.known = TopicReading(tuple(topics), tuple(self._attributed(s) for s in subscriptions), errors)
         return self.known
