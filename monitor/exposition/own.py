@@ -11,6 +11,7 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from monitor.exposition.families import BY_NAME
+from monitor.exposition.text import encode
 from monitor.model import Health
 
 _BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
@@ -37,7 +38,8 @@ class OwnMetrics:
     def observe_cycle(self, health: Health) -> None:
         """Count the duration of the cycle that has just ended."""
         if health.cycle_seconds is not None:
-            self._durations.labels(health.cluster, health.kind).observe(health.cycle_seconds)
+            cluster = encode(health.cluster).decode()  # the library cannot write a lone surrogate
+            self._durations.labels(cluster, health.kind).observe(health.cycle_seconds)
 
     def text(self) -> bytes:
         """Return the text, without a line feed at its end."""
