@@ -85,20 +85,13 @@ def _set_up(endpoints: Endpoints, names: Names) -> int:
 
 def _serve(flow: Flow, services: Sequence[str]) -> int:
     workers = [worker for service in services for worker in SERVICES[service](flow)]
-
-    def everything_settled() -> bool:
-        """In a bounded run, say whether the consumers have done with as many events as were published to them."""
-        consumers = [worker for worker in workers if worker.events_per_order]
-        return bool(flow.orders is not None and consumers) and all(
-            flow.tally.settled(worker.name) >= worker.events_per_order * (flow.orders or 0) for worker in consumers
-        )
-
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: flow.stop.request())
     log.info("%s begin, seed %d", ", ".join(services), flow.seed)
     crew = Crew(workers, flow.stop, flow.tally)
     crew.start()
-    crew.wait(everything_settled)
+    bounded = flow.orders if any(worker.events_per_order for worker in workers) else None
+    crew.wait(lambda: bounded is not None and crew.all_settled(bounded))
     return 0 if crew.end() else 1
 
 

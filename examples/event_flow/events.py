@@ -155,7 +155,7 @@ def _validate(schema: type[_Some], value: bytes | dict[str, Any], place: str = "
 
 
 def _to_bad_event(invalid: ValidationError, place: str) -> BadEvent:
-    first = invalid.errors(include_url=False, include_input=False)[0]
+    first = invalid.errors(include_url=False)[0]
     field = place + ".".join(str(part) for part in first["loc"])
     if first["type"] == "json_invalid":
         return Unparseable(f"the payload is no JSON: {first['msg'].removeprefix('Invalid JSON: ')}")
@@ -163,4 +163,4 @@ def _to_bad_event(invalid: ValidationError, place: str) -> BadEvent:
         return MissingField(f"{field} is missing")
     if not first["loc"]:
         return Unparseable("the payload is no JSON object")
-    return WrongType(f"{field}: {first['msg']}")
+    return WrongType(f"{field}: {first['msg']}, found {type(first['input']).__name__}")

@@ -1,6 +1,5 @@
 """What all services of a flow share."""
 
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from random import Random
@@ -49,10 +48,6 @@ class Flow:
         return opening[bus]()
 
 
-# Two threads that subscribe the queue at the same moment would subscribe it twice.
-_one_at_a_time: Final = {bus: threading.Lock() for bus in BUSES}
-
-
 def set_up(bus: str, endpoints: Endpoints, names: Names) -> None:
     """Make sure that all topics, queues and subscriptions of the flow are there on one bus.
 
@@ -63,5 +58,4 @@ def set_up(bus: str, endpoints: Endpoints, names: Names) -> None:
         "rabbitmq": lambda: rabbitmq.set_up(endpoints.amqp, names),
         "aws": lambda: aws.set_up(endpoints.aws, names),
     }
-    with _one_at_a_time[bus]:
-        setting_up[bus]()
+    setting_up[bus]()

@@ -16,7 +16,7 @@ log = logging.getLogger("event_flow")
 _FIRST_WAIT_SECONDS = 0.5
 _LONGEST_WAIT_SECONDS = 15.0
 _REPORT_INTERVAL_SECONDS = 60.0
-_JOIN_SECONDS = 4.0  # altogether; a thread that hangs in a call to a frozen broker is left behind as a daemon
+_JOIN_SECONDS = 3.5  # altogether; a thread that hangs in a call to a frozen broker is left behind as a daemon
 
 
 class Stop:
@@ -127,15 +127,17 @@ class Crew:
     def __init__(self, workers: Sequence[Worker], stop: Stop, tally: Tally) -> None:
         self._workers, self._stop, self._tally = workers, stop, tally
         self._threads = [threading.Thread(target=self._run, args=(w,), name=w.name, daemon=True) for w in workers]
-        self._unbroken: set[str] = set()
+        self._broken = False
         self._reported: Counter[tuple[str, Outcome]] = Counter()
 
     def _run(self, worker: Worker) -> None:
+        broken = True
         try:
             worker.run()
-            self._unbroken.add(worker.name)
+            broken = False
         finally:
-            if worker.name not in self._unbroken:  # the traceback goes the way of every uncaught exception
+            if broken:  # the traceback goes the way of every uncaught exception
+                self._broken = True
                 self._stop.request()
 
     def start(self) -> None:
@@ -151,8 +153,12 @@ class Crew:
                 self.report()
                 next_report += _REPORT_INTERVAL_SECONDS
 
+    def all_settled(self, orders: int) -> bool:
+        """Say whether each consumer has done with what that many orders give it."""
+        return all(self._tally.settled(w.name) >= w.events_per_order * orders for w in self._workers)
+
     def end(self) -> bool:
-        """End all threads in good order; say whether each of them ended, and none by an error."""
+        """End all threads in good order; say whether none of them has broken down."""
         self._stop.request()
         deadline = time.monotonic() + _JOIN_SECONDS
         for thread in self._threads:
@@ -161,7 +167,7 @@ class Crew:
         if late:
             log.warning("left behind, waiting for a bus that does not answer: %s", ", ".join(late))
         self.report()
-        return len(self._unbroken) == len(self._workers)
+        return not self._broken
 
     def report(self) -> None:
         """Log what has happened since the last report, a line for each service that did anything."""

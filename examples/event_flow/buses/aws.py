@@ -5,6 +5,7 @@ it to the dead-letter queue instead when it was received too often; why it faile
 """
 
 import json
+import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -33,6 +34,8 @@ RETENTION_SECONDS: Final = 86_400
 DEAD_LETTER_RETENTION_SECONDS: Final = 1_209_600
 _BATCH: Final = 10  # the most that SNS and SQS take in one call
 _LONG_POLL_SECONDS: Final = 2  # 20 would be cheaper, but a call that waits cannot be ended early
+
+_one_at_a_time = threading.Lock()  # two threads that find no subscription at the same moment would make two
 
 _CLIENT = Config(
     region_name=REGION,
@@ -71,7 +74,8 @@ def set_up(endpoint_url: str, names: Names) -> None:
         topic_arn = sns.create_topic(Name=names.sns_topic)["TopicArn"]
         sns.set_topic_attributes(TopicArn=topic_arn, AttributeName="KmsMasterKeyId", AttributeValue=KMS_KEY_ALIAS)
         queue_arn = _set_up_queues(sqs, names, topic_arn)
-        _subscribe(sns, topic_arn, queue_arn)
+        with _one_at_a_time:
+            _subscribe(sns, topic_arn, queue_arn)
     except (BotoCoreError, ClientError) as error:
         raise _away(error) from error
 
@@ -193,14 +197,21 @@ class SqsConsumer:
 
     def run(self, handle: Handle, report: Callable[[Outcome], None]) -> None:
         """Consume until the end is asked for. Raises BusAway."""
+        given_up = 0
         while not self._stop.requested:
             try:
                 messages = self._receive()
                 self._contact.made()
-                for message in messages:
-                    report(self._settle(message, handle))
+                # SQS moves a message to the dead-letter queue when it would have to deliver it once too often.
+                for _ in range(given_up):
+                    report(Outcome.DEAD_LETTERED)
+                outcomes = [self._settle(message, handle) for message in messages]
             except (BotoCoreError, ClientError) as error:
                 raise _away(error) from error
+            given_up = outcomes.count(Outcome.DEAD_LETTERED)
+            for outcome in outcomes:
+                if outcome is not Outcome.DEAD_LETTERED:
+                    report(outcome)
 
     def _receive(self) -> Sequence["MessageTypeDef"]:
         answer = self._sqs.receive_message(
@@ -248,6 +259,8 @@ def redelivery_seconds(first_seconds: int, receives: int) -> int:
     """Return for how long a message stays hidden after its failure number `receives`.
 
     The waits double up to the queue's visibility timeout. Waiting the whole timeout each time, as SQS does by itself,
-    would take two and a half minutes to the dead-letter queue.
+    would take two and a half minutes to the dead-letter queue. After the last failure there is nothing to wait for.
     """
+    if receives >= MAX_RECEIVES:
+        return 0
     return min(VISIBILITY_SECONDS, first_seconds * (1 << (receives - 1)))

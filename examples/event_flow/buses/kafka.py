@@ -25,7 +25,7 @@ from examples.event_flow.running import Contact, Stop
 PARTITIONS: Final = 6
 _ATTEMPTS_HEADER: Final = "kafka_deliveryAttempt"
 _DEAD_LETTER_RETENTION_MS: Final = 14 * 24 * 3600 * 1000  # longer than the 7 days of the topic itself
-_ANSWER_SECONDS: Final = 5.0
+_ANSWER_SECONDS: Final = 3.0
 _DELIVERY_SECONDS: Final = 8.0
 _POLL_SECONDS: Final = 0.5
 _BATCH: Final = 50

@@ -3,7 +3,7 @@
 A message that a service gives up on is published to the dead-letter exchange with headers that say why, confirmed, and
 only then acked, as Spring AMQP's RepublishMessageRecoverer does. A plain reject would leave nothing but `x-death`,
 which tells where from but not why. The queues name the dead-letter exchange all the same: the broker uses it for what
-no consumer can republish (the delivery limit of a crash loop), and the service rejects where republishing fails.
+no consumer can republish, as when a message crashes its consumer over and over until the delivery limit is reached.
 """
 
 import logging
@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import pika
 from pika.adapters.blocking_connection import BlockingChannel
-from pika.exceptions import AMQPError, NackError, UnroutableError
+from pika.exceptions import AMQPError
 from pika.exchange_type import ExchangeType
 from pika.spec import Basic, BasicProperties
 
@@ -52,7 +52,7 @@ def _connect(amqp_url: str) -> pika.BlockingConnection:
 
 
 def _away(error: Exception) -> BusAway:
-    return BusAway(str(error) or type(error).__name__)
+    return BusAway(str(error) or repr(error))
 
 
 def set_up(amqp_url: str, names: Names) -> None:
@@ -177,12 +177,10 @@ class RabbitConsumer:
     def _bury(self, delivery: Basic.Deliver, properties: BasicProperties, body: bytes, failure: Failure) -> None:
         properties.headers = dead_letter_headers(properties.headers, self._queue, delivery, failure)
         properties.delivery_mode = _PERSISTENT
-        try:
-            self._channel.basic_publish(self._dead_letter_exchange, self._queue, body, properties, mandatory=True)
-        except (UnroutableError, NackError):
-            self._channel.basic_reject(_tag(delivery), requeue=False)
-        else:
-            self._channel.basic_ack(_tag(delivery))
+        # Where no queue takes it, this raises, and the message goes back to its queue with the connection. A reject
+        # would take the same way through the exchange, and be dropped by the broker without a word.
+        self._channel.basic_publish(self._dead_letter_exchange, self._queue, body, properties, mandatory=True)
+        self._channel.basic_ack(_tag(delivery))
 
     def close(self) -> None:
         """Close the connection."""

@@ -1,0 +1,97 @@
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from examples.event_flow.events import (
+    BadEvent,
+    MissingField,
+    UnknownType,
+    UnknownVersion,
+    Unparseable,
+    WrongType,
+    event_id,
+    read,
+    to_bytes,
+    to_document,
+)
+from examples.event_flow.shop import order_created, payment_processed, purchases
+
+NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
+
+
+def healthy() -> dict[str, Any]:
+    return to_document(order_created(next(purchases(1, 0.0)), NOW))
+
+
+def test_an_event_is_read_as_it_was_written() -> None:
+    purchase = next(purchases(1, 0.0))
+    for event in (order_created(purchase, NOW), payment_processed(purchase, NOW)):
+        assert read(to_bytes(to_document(event))) == event
+
+
+def test_an_event_has_id_type_version_time_and_data() -> None:
+    document = healthy()
+    assert list(document) == ["event_id", "type", "schema_version", "time", "data"]
+    assert (document["type"], document["schema_version"]) == ("OrderCreated", 1)
+    assert document["time"] == "2026-01-31T12:00:00+00:00"
+
+
+def test_the_same_fact_has_the_same_event_id_and_another_fact_another() -> None:
+    assert event_id("ord-1", "OrderCreated") == event_id("ord-1", "OrderCreated")
+    assert len({event_id("ord-1", "OrderCreated"), event_id("ord-2", "OrderCreated"), event_id("ord-1", "Paid")}) == 3
+
+
+def test_fields_that_a_newer_producer_adds_are_ignored() -> None:
+    document = healthy()
+    document["trace"] = "abc"
+    document["data"]["gift_wrap"] = True
+    assert read(to_bytes(document)).id == document["event_id"]
+
+
+@pytest.mark.parametrize(
+    ("payload", "kind", "words"),
+    [
+        (b"", Unparseable, "no JSON"),
+        (b"\xff\xfe\x00", Unparseable, "no JSON"),
+        (b'{"event_id": "1', Unparseable, "no JSON"),
+        (b"[1, 2]", Unparseable, "no JSON object"),
+        (b"null", Unparseable, "no JSON object"),
+        (b"{}", MissingField, "event_id is missing"),
+    ],
+)
+def test_a_payload_that_is_no_event_is_told_for_what_it_is(payload: bytes, kind: type[BadEvent], words: str) -> None:
+    with pytest.raises(kind, match=words):
+        read(payload)
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind", "words"),
+    [
+        ({"type": "OrderShipped"}, UnknownType, "no schema for events of type OrderShipped"),
+        ({"schema_version": 2}, UnknownVersion, "OrderCreated version 2 is unknown; known: 1"),
+        ({"schema_version": "1"}, WrongType, "schema_version: .* found str"),
+        ({"time": "2026-01-31T12:00:00"}, WrongType, "time: .*timezone"),
+        ({"data": []}, WrongType, "data: .* found list"),
+    ],
+)
+def test_a_wrong_envelope_names_the_field(changes: dict[str, Any], kind: type[BadEvent], words: str) -> None:
+    with pytest.raises(kind, match=words):
+        read(to_bytes(healthy() | changes))
+
+
+def test_a_wrong_field_inside_the_data_is_named_by_its_path() -> None:
+    document = healthy()
+    document["data"]["items"][0]["quantity"] = "3"
+    with pytest.raises(WrongType, match=r"^data\.items\.0\.quantity: .* found str$"):
+        read(to_bytes(document))
+
+
+def test_an_error_does_not_quote_the_payload() -> None:
+    document = healthy()
+    document["data"]["customer_email"] = ["somebody@example.com"]
+    with pytest.raises(WrongType) as caught:
+        read(json.dumps(document).encode())
+    assert "somebody" not in str(caught.value)
+    assert caught.value.__cause__ is None
