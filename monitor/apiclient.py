@@ -1,5 +1,6 @@
 """The API as Python calls: what commands and dashboard know of a running monitor."""
 
+import re
 import ssl
 from collections.abc import Iterator
 from types import TracebackType
@@ -102,7 +103,10 @@ class ApiClient:
         except httpx.TimeoutException as error:
             raise MonitorUnreachable(f"the monitor at {self.url} does not answer in time") from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise MonitorUnreachable(f"the monitor at {self.url} cannot be reached: {error}") from error
+            remedy = "start it, or name another by EVENTFLOW_URL"
+            raise MonitorUnreachable(
+                f"the monitor at {self.url} cannot be reached ({_why(error)}); {remedy}"
+            ) from error
         return _read(answer, self.url)
 
 
@@ -120,6 +124,10 @@ class _Pages(Generic[T]):
             cursor = page["next"]
             if cursor is None:
                 return
+
+
+def _why(error: Exception) -> str:
+    return re.sub(r"^\[Errno -?\d+\] ", "", str(error)) or type(error).__name__
 
 
 def _in_path(id_: str) -> str:

@@ -5,6 +5,7 @@ Of all values errors quote names alone, since any other may be a secret that cam
 """
 
 import difflib
+import hashlib
 import ipaddress
 import os
 import re
@@ -170,6 +171,11 @@ class Token(Section):
         if not re.fullmatch(r"[0-9a-f]{64}", value):
             raise ValueError("must be the 64 hexadecimal digits that `eventflow token new` prints")
         return value
+
+
+def hash_token(secret: str) -> str:
+    """Return what the configuration keeps of a token: tokens are random and long, so a plain hash is enough."""
+    return hashlib.sha256(secret.encode()).hexdigest()
 
 
 class Server(Section):
@@ -398,6 +404,16 @@ def parse_configuration(text: str, name: str, environment: Mapping[str, str]) ->
         problem, remedy = "no cluster is configured, so there is nothing to watch", "add one under clusters"
         raise ConfigurationError(problem, place=name, remedy=remedy)
     return configuration
+
+
+def with_listen(configuration: Configuration, address: str) -> Configuration:
+    """Return the configuration with another address to listen on. Raises ConfigurationError as the file would."""
+    try:
+        server = Server.model_validate({**configuration.server.model_dump(), "listen": address})
+    except ValidationError as error:
+        message = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise ConfigurationError(message, place="--listen") from None
+    return configuration.model_copy(update={"server": server})
 
 
 _KINDS: Mapping[str, type[Section]] = {"kafka": KafkaCluster, "rabbitmq": RabbitCluster, "aws": AwsCluster}

@@ -1,6 +1,5 @@
 """Who may ask: foreign Hosts and Origins are refused, tokens are known by their hashes, roles are ordered."""
 
-import hashlib
 import hmac
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from fastapi.security import HTTPBearer
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from monitor.api.problems import answer_error
-from monitor.config import Server, Token, is_loopback, split_address
+from monitor.config import Server, Token, hash_token, is_loopback, split_address
 from monitor.errors import ForeignRequest, NotAllowed, RequestError, Unauthenticated
 
 ROLES = ("viewer", "operator", "admin")
@@ -66,8 +65,10 @@ class Guard:
     def _is_ours(self, host: str, scope: Scope) -> bool:
         if is_loopback(host) or host == self._listen_host or host in self._allowed_hosts:
             return True
-        # Listening on all addresses, each address of this machine is ours: the one that the connection came to.
-        return self._listen_host in _WILDCARD_HOSTS and host == (scope.get("server") or ("",))[0]
+        # Listening on all addresses, each address of this machine is ours: the one that the connection came to. One
+        # socket for both versions shows IPv4 addresses as IPv6 ones.
+        reached = (scope.get("server") or ("",))[0].removeprefix("::ffff:")
+        return self._listen_host in _WILDCARD_HOSTS and host == reached
 
     def _check_origin(self, scope: Scope) -> None:
         if scope["method"] in _SAFE_METHODS:
@@ -97,11 +98,6 @@ def _find_token(tokens: Sequence[Token], secret: str) -> Token | None:
     # All are compared, each in constant time, so that the time tells nothing about which one is near.
     matches = [token for token in tokens if hmac.compare_digest(token.sha256, digest)]
     return matches[0] if matches else None
-
-
-def hash_token(secret: str) -> str:
-    """Return what the configuration keeps of a token."""
-    return hashlib.sha256(secret.encode()).hexdigest()
 
 
 def needs(role: str) -> Callable[..., Principal]:

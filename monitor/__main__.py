@@ -1,0 +1,5 @@
+"""`python -m monitor` is `eventflow`."""
+
+from monitor.cli import main
+
+main()

@@ -1,0 +1,169 @@
+"""The commands: parse, call, print."""
+
+import json
+import os
+import secrets
+import socket
+import sys
+from dataclasses import asdict
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from monitor.apiclient import DEFAULT_URL, ApiClient
+from monitor.cli.output import make_console, print_json, print_line
+from monitor.cli.tables import check_tables, dead_letters_table, overview
+from monitor.clock import Clock
+from monitor.config import Token, hash_token, load_configuration, parse_duration, with_listen
+from monitor.errors import EventflowError
+from monitor.logs import LogFormat, LogLevel, set_up_logging
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Watches Kafka, RabbitMQ and AWS SNS/SQS side by side: lag, throughput and dead letters.",
+)
+dead_letter_commands = typer.Typer(no_args_is_help=True, help="Dead-letter queues.")
+token_commands = typer.Typer(no_args_is_help=True, help="API tokens.")
+app.add_typer(dead_letter_commands, name="dlq")
+app.add_typer(token_commands, name="token")
+
+_DASHBOARD_PORT = 8501
+_PORTS_TRIED = 100
+
+ConfigFile = Annotated[Path, typer.Option("--config", "-c", metavar="FILE", help="The configuration (YAML).")]
+Url = Annotated[str, typer.Option("--url", envvar="EVENTFLOW_URL", help="The monitor to ask.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the body of the API call.")]
+Within = Annotated[
+    float, typer.Option("--within", metavar="DURATION", parser=parse_duration, help="How long to wait for answers.")
+]
+
+
+@app.command()
+def serve(
+    config: ConfigFile,
+    listen: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Instead of server.listen.")] = None,
+    log_format: Annotated[LogFormat, typer.Option(help="Lines for people or for machines.")] = "console",
+    log_level: Annotated[LogLevel, typer.Option(help="The least that is logged.")] = "info",
+) -> None:
+    """Watch the clusters of a configuration and answer until SIGTERM or Ctrl-C."""
+    set_up_logging(log_format, log_level)
+    configuration = load_configuration(config)
+    # Here and in `check` alone: the client libraries of all buses come along, and take longer than other commands.
+    from monitor.app import serve as run_monitor
+
+    run_monitor(with_listen(configuration, listen) if listen else configuration, Clock())
+
+
+@app.command()
+def check(config: ConfigFile, within: Within = 10.0, as_json: AsJson = False) -> None:
+    """Tell what can be reached and read, and which permission is missing.
+
+    Exit code 0 when all is fine, 1 when a cluster is unreachable or forbidden, 2 when the configuration is wrong.
+    """
+    set_up_logging("console", "error")
+    configuration = load_configuration(config)
+    from monitor.brokers.registry import open_collector
+    from monitor.checks import check_clusters
+
+    clock = Clock()
+    reports = check_clusters(
+        configuration.clusters, lambda it: open_collector(it, configuration.dead_letters, clock), clock, within
+    )
+    fine = all(report.ok for report in reports)
+    if as_json:
+        print_json({"ok": fine, "clusters": [{**asdict(report), "ok": report.ok} for report in reports]})
+    else:
+        make_console().print(check_tables(reports))
+    raise typer.Exit(0 if fine else 1)
+
+
+@app.command()
+def status(url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
+    """Show all subscriptions and dead-letter queues on all buses, worst first."""
+    with _connect(url) as monitor:
+        subscriptions, dead_letters = monitor.all_subscriptions(), monitor.all_dead_letters()
+        collectors = [] if as_json else monitor.collectors()
+    if as_json:
+        print_json({"subscriptions": subscriptions, "dead_letters": dead_letters})
+        return
+    console = make_console()
+    console.print(overview(subscriptions, dead_letters, collectors, Clock().now(), console.width))
+
+
+@dead_letter_commands.command("ls")
+def list_dead_letters(url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
+    """List the dead-letter queues on all buses, worst first."""
+    with _connect(url) as monitor:
+        items = monitor.all_dead_letters()
+    if as_json:
+        print_json({"items": items, "next": None})
+        return
+    console = make_console()
+    console.print(dead_letters_table(items, Clock().now(), console.width) if items else "none has been found")
+
+
+@token_commands.command("new")
+def make_token(
+    name: Annotated[str, typer.Option(help="Whose token it is.")] = "operator",
+    role: Annotated[Literal["viewer", "operator", "admin"], typer.Option(help="What it may.")] = "operator",
+) -> None:
+    """Make a token: it is shown this once, and the configuration keeps its hash alone."""
+    secret = secrets.token_urlsafe(32)
+    entry = Token(name=name, role=role, sha256=hash_token(secret))
+    print_line(f"Token, shown only now (EVENTFLOW_TOKEN): {secret}")
+    print_line("For the configuration, under server.tokens:")
+    # JSON is YAML, and quotes whatever the name has in it.
+    print_line(f"    - {json.dumps(entry.model_dump(), ensure_ascii=False)}")
+
+
+@app.command()
+def dashboard(
+    url: Url = DEFAULT_URL,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="The first port to try.")] = _DASHBOARD_PORT,
+) -> None:
+    """Start the dashboard on this machine's loopback, on the port or the next free one."""
+    package = find_spec("dashboards")
+    if package is None or not package.submodule_search_locations:
+        raise EventflowError("the package `dashboards` is not installed; install eventflow-monitor as a whole")
+    free = next_free_port(port)
+    instead = "" if free == port else f" ({port} is taken)"
+    print_line(f"Dashboard: http://127.0.0.1:{free}{instead}, asking {url}")
+    sys.stdout.flush()
+    script = str(Path(package.submodule_search_locations[0]) / "app.py")
+    command = [sys.executable, "-m", "streamlit", "run", script, *_dashboard_options(free)]
+    # In this process's place, so that a signal to it reaches the dashboard.
+    os.execve(sys.executable, command, {**os.environ, "EVENTFLOW_URL": url})  # noqa: S606
+
+
+def _dashboard_options(port: int) -> list[str]:
+    return [
+        "--server.address=127.0.0.1",
+        f"--server.port={port}",
+        "--server.headless=true",
+        "--server.fileWatcherType=none",
+        "--browser.gatherUsageStats=false",
+        "--client.toolbarMode=minimal",
+    ]
+
+
+def next_free_port(first: int) -> int:
+    """Return the first port from `first` on that nobody listens on. Raises EventflowError when many are taken."""
+    for port in range(first, min(first + _PORTS_TRIED, 65536)):
+        with socket.socket() as probe:
+            # As the server itself will: a port that only remembers old connections is free.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise EventflowError(f"no port is free from {first} on; choose another by --port")
+
+
+def _connect(url: str) -> ApiClient:
+    return ApiClient(url, os.environ.get("EVENTFLOW_TOKEN"))
