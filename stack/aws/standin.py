@@ -16,12 +16,11 @@ from stack.web import get_json
 HERE = Path(__file__).parent
 LOCK = HERE / "requirements.lock"
 SERVICES = ("sqs", "sns", "cloudwatch", "sts")
-REGION = "us-east-1"
 
 
 @dataclass(frozen=True)
 class AwsStandIn:
-    """LocalStack and the feeder, started and held together."""
+    """LocalStack, with a feeder inside; see stack/aws/feeder.py for what it adds."""
 
     directory: Path
     state: State
@@ -51,17 +50,13 @@ class AwsStandIn:
         _fetch_environment(workshop)
 
     def programs(self) -> Sequence[Program]:
-        """The feeder, which waits for LocalStack by itself, and LocalStack."""
+        """LocalStack, with the feeder in it."""
         python = str(cache_directory() / _environment_name() / "bin" / "python")
-        localstack = (python, "-P", str(HERE / "localstack_loopback.py"))
-        feeder = (python, "-P", str(HERE / "feeder.py"), "--endpoint", self.endpoint, "--region", REGION)
-        return [
-            Program("aws-feeder", feeder, self._environment()),
-            Program("aws", localstack, self._environment()),
-        ]
+        return [Program("aws", (python, "-m", "stack.aws.runtime"), self._environment())]
 
     def _environment(self) -> Mapping[str, str]:
         return {
+            "PYTHONPATH": str(HERE.parent.parent),
             "PATH": os.environ.get("PATH", os.defpath),
             "HOME": str(self.directory / "data" / "aws"),
             "FILESYSTEM_ROOT": str(self.directory / "data" / "aws"),
@@ -72,6 +67,7 @@ class AwsStandIn:
             "DNS_ADDRESS": "0",
             "DISABLE_EVENTS": "1",
             "SKIP_SSL_CERT_DOWNLOAD": "1",
+            "LS_LOG": "warning",  # the next lower level has a line for each request
             "AWS_ACCESS_KEY_ID": "test",
             "AWS_SECRET_ACCESS_KEY": "test",
             "PYTHONUNBUFFERED": "1",
