@@ -1,0 +1,132 @@
+"""Fills a Kafka cluster with many topics, and groups that have committed on every partition of them.
+
+    python -m benchmarks.kafka.fixture --bootstrap HOST:PORT [--topics 100] [--partitions 20] [--groups 79] [--remove]
+
+The defaults make 158,000 group-partitions; `--topics 500 --groups 179` makes 1,790,000, `--topics 268 --groups 179`
+about 958,000. Offsets are committed through the admin API, so no consumer has to run.
+"""
+
+import argparse
+import random
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, TypeVar
+
+from confluent_kafka import ConsumerGroupTopicPartitions, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
+
+T = TypeVar("T")
+
+PREFIX = "bench"
+_TOPICS_A_CALL = 50
+_PARTITIONS_A_COMMIT = 500
+_CALLS_IN_FLIGHT = 16
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much there is: topics, partitions a topic, groups, records a partition."""
+
+    topics: int = 100
+    partitions: int = 20
+    groups: int = 79
+    records: int = 10
+
+    @property
+    def topic_names(self) -> list[str]:
+        """All topics of the fixture."""
+        return [f"{PREFIX}.topic-{number:05d}" for number in range(self.topics)]
+
+    @property
+    def group_names(self) -> list[str]:
+        """All groups of the fixture."""
+        return [f"{PREFIX}.group-{number:05d}" for number in range(self.groups)]
+
+    @property
+    def group_partitions(self) -> int:
+        """How many committed offsets there are."""
+        return self.topics * self.partitions * self.groups
+
+
+def build(bootstrap: str, size: Size) -> None:
+    """Create topics, records and committed offsets."""
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    _create_topics(admin, size)
+    _produce(bootstrap, size)
+    _commit(admin, size)
+
+
+def remove(bootstrap: str, size: Size) -> None:
+    """Delete the groups and topics again."""
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    for batch in _batches(size.group_names, _TOPICS_A_CALL):
+        _wait(admin.delete_consumer_groups(list(batch), request_timeout=60).values())
+    for batch in _batches(size.topic_names, _TOPICS_A_CALL):
+        _wait(admin.delete_topics(list(batch), request_timeout=60).values())
+
+
+def _create_topics(admin: AdminClient, size: Size) -> None:
+    for batch in _batches(size.topic_names, _TOPICS_A_CALL):
+        topics = [NewTopic(name, num_partitions=size.partitions, replication_factor=1) for name in batch]
+        _wait(admin.create_topics(topics, request_timeout=60).values())
+
+
+def _produce(bootstrap: str, size: Size) -> None:
+    producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 50, "queue.buffering.max.messages": 1_000_000})
+    for _ in range(size.records):
+        for topic in size.topic_names:
+            for partition in range(size.partitions):
+                producer.produce(topic, b"x" * 64, partition=partition)
+            producer.poll(0)
+    if producer.flush(300):
+        raise RuntimeError("the broker did not take all records of the fixture")
+
+
+def _commit(admin: AdminClient, size: Size) -> None:
+    chance = random.Random(1)
+    for batch in _batches(_commits(size, chance), _CALLS_IN_FLIGHT):
+        futures = [admin.alter_consumer_group_offsets([commit], request_timeout=60) for commit in batch]
+        for future in futures:
+            for result in _wait(future.values()):
+                if any(partition.error for partition in result.topic_partitions):
+                    raise RuntimeError(f"some offsets of {result.group_id} were refused")
+
+
+def _commits(size: Size, chance: random.Random) -> Iterator[ConsumerGroupTopicPartitions]:
+    partitions = [(topic, partition) for topic in size.topic_names for partition in range(size.partitions)]
+    for group in size.group_names:
+        for chunk in _batches(partitions, _PARTITIONS_A_COMMIT):
+            offsets = [TopicPartition(topic, part, chance.randint(0, size.records)) for topic, part in chunk]
+            yield ConsumerGroupTopicPartitions(group, offsets)
+
+
+def _batches(items: Iterable[T], size: int) -> Iterator[Sequence[T]]:
+    iterator = iter(items)
+    while batch := tuple(islice(iterator, size)):
+        yield batch
+
+
+def _wait(futures: Iterable[Future[Any]]) -> list[Any]:
+    return [future.result(120) for future in futures]
+
+
+def main() -> None:
+    """Build or remove the fixture."""
+    defaults = Size()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--bootstrap", required=True)
+    parser.add_argument("--topics", type=int, default=defaults.topics)
+    parser.add_argument("--partitions", type=int, default=defaults.partitions)
+    parser.add_argument("--groups", type=int, default=defaults.groups)
+    parser.add_argument("--records", type=int, default=defaults.records)
+    parser.add_argument("--remove", action="store_true")
+    given = parser.parse_args()
+    size = Size(given.topics, given.partitions, given.groups, given.records)
+    (remove if given.remove else build)(given.bootstrap, size)
+    print(f"{size.topics * size.partitions:,} partitions, {size.groups:,} groups, {size.group_partitions:,} offsets")
+
+
+if __name__ == "__main__":
+    main()

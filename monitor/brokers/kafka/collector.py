@@ -1,0 +1,219 @@
+"""Reads a Kafka cluster: lag and progress of every consumer group, partitions, dead-letter topics.
+
+The order of a cycle matters: committed offsets are read before the ends of the logs, so that a busy consumer cannot
+appear to be ahead of its log.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from monitor.brokers.kafka.ages import AgeBook, Sound
+from monitor.brokers.kafka.checks import check_cluster
+from monitor.brokers.kafka.client import KafkaClient
+from monitor.brokers.kafka.dead_letters import DeadLetterTopics
+from monitor.brokers.kafka.facts import TopicFacts
+from monitor.brokers.kafka.groups import Groups
+from monitor.brokers.kafka.lag import Mask, advance, grown, measure, new_progress_memory
+from monitor.brokers.kafka.memory import Memory
+from monitor.brokers.kafka.metadata import (
+    INTERNAL_TOPICS,
+    OWN_PREFIX,
+    Directory,
+    Listing,
+    Replication,
+    positions_in,
+    read_listing,
+)
+from monitor.brokers.kafka.offsets import Logs, read_logs, read_times
+from monitor.brokers.kafka.problems import Problems
+from monitor.brokers.kafka.rows import Rows, arrange
+from monitor.brokers.kafka.snapshots import (
+    Reading,
+    Tables,
+    make_parts,
+    make_subscriptions,
+    sum_up,
+    tell_ownership,
+)
+from monitor.clock import Clock
+from monitor.config import DeadLetterMapping, KafkaCluster
+from monitor.errors import BrokerError, TimedOut
+from monitor.model import Finding, Floats, Ids, Snapshot
+
+# Shares of the time that is left when a stage begins: a broker that hangs may use one up, and the rest still fits.
+_SHARE_OF_METADATA, _SHARE_OF_LISTING, _SHARE_OF_FACTS = 0.6, 0.2, 0.2
+_SHARE_OF_DESCRIBING, _SHARE_OF_COMMITTED, _SHARE_OF_LOGS, _SHARE_OF_TIMES = 0.3, 0.5, 0.6, 0.25
+
+
+class KafkaCollector:
+    """Reads one Kafka cluster through its admin API; it needs no right to read any topic."""
+
+    def __init__(self, cluster: KafkaCluster, dead_letters: Sequence[DeadLetterMapping], clock: Clock) -> None:
+        self._cluster, self._clock = cluster, clock
+        self._client = KafkaClient(cluster, clock.monotonic)
+        self._directory = Directory()
+        self._groups = Groups(cluster.groups)
+        self._facts = TopicFacts()
+        self._dead_letters = DeadLetterTopics(cluster.name, dead_letters)
+        self._book = AgeBook()
+        self._tables = Tables()
+        self._ends = Memory(start=np.nan, end=np.nan)
+        self._progress = new_progress_memory()
+        self._totals = Memory(published=0.0, consumed=0.0, lost=0.0, rewinds=0.0)
+        self._rows: Rows | None = None
+
+    def collect(self, deadline: float) -> Snapshot:
+        """Read everything once; see `registry.Collector`."""
+        taken_at, began = self._clock.now(), self._clock.monotonic()
+        problems = Problems()
+        listing = self._survey(deadline, problems)
+        replication = self._take_topics(listing, deadline, problems)
+        self._read_groups(listing, deadline, problems)
+        polled_at = self._clock.now()
+        logs = read_logs(
+            self._client, self._directory.partitions, replication, self._share(deadline, _SHARE_OF_LOGS), problems
+        )
+        if len(logs.end) and not np.isfinite(logs.end).any():
+            raise problems.worst() or TimedOut("no partition's offsets could be read", target=self._cluster.name)
+        reading, published = self._reckon(replication, logs, polled_at, deadline, problems)
+        pairs = sum_up(reading)
+        return Snapshot(
+            cluster=self._cluster.name,
+            kind=self._cluster.kind,
+            taken_at=taken_at,
+            subscriptions=make_subscriptions(self._cluster.name, reading, pairs),
+            dead_letters=self._dead_letters.read(
+                reading.partitions,
+                logs,
+                published,
+                self._facts,
+                polled_at,
+                self._sounder(replication, deadline, problems),
+            ),
+            tables=self._tables.make(reading, pairs, self._cluster.granularity == "partition"),
+            parts=make_parts(reading),
+            expected=len(logs.end),
+            measured=int(np.isfinite(logs.end).sum()),
+            errors=problems.told(),
+            duration=self._clock.monotonic() - began,
+        )
+
+    def check(self, deadline: float) -> Sequence[Finding]:
+        """Find out what can be reached and read; see `registry.Collector`."""
+        return check_cluster(self._client, self._cluster, deadline)
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._client.close()
+
+    def _share(self, deadline: float, share: float) -> float:
+        return max(0.0, self._client.remaining(deadline) * share)
+
+    def _survey(self, deadline: float, problems: Problems) -> Listing:
+        """List topics and groups, side by side. Without topics nothing can be read: raises BrokerError."""
+        listed = self._client.list_groups(self._share(deadline, _SHARE_OF_LISTING))
+        until = self._clock.monotonic() + self._share(deadline, _SHARE_OF_METADATA)
+        listing = read_listing(self._client.list_topics(until))
+        try:
+            groups = self._client.wait(listed, self._share(deadline, _SHARE_OF_LISTING))
+        except BrokerError as error:
+            problems.add(error, "listing groups")
+        else:
+            self._groups.update(groups, problems)
+        return listing
+
+    def _take_topics(self, listing: Listing, deadline: float, problems: Problems) -> Replication:
+        """Bring all that is kept by partition into the order that metadata gives now."""
+        watched = {
+            name: partitions
+            for name, partitions in listing.topics.items()
+            if name not in INTERNAL_TOPICS and not name.startswith(OWN_PREFIX) and self._cluster.topics.matches(name)
+        }
+        self._directory.recreated(
+            self._facts.refresh(self._client, sorted(watched), self._share(deadline, _SHARE_OF_FACTS), problems)
+        )
+        before = self._directory.partitions
+        replication = self._directory.update(watched)
+        partitions = self._directory.partitions
+        if partitions is not before:
+            self._book.move(positions_in(before.keys, partitions.keys))
+            self._groups.forget_partitions(self._directory)
+            self._ends.align(partitions.keys)
+        return replication
+
+    def _read_groups(self, listing: Listing, deadline: float, problems: Problems) -> None:
+        for read, share in (
+            (self._groups.describe, _SHARE_OF_DESCRIBING),
+            (self._groups.read_committed, _SHARE_OF_COMMITTED),
+        ):
+            read(self._client, listing.coordinators, self._directory, self._share(deadline, share), problems)
+
+    def _reckon(
+        self, replication: Replication, logs: Logs, now: float, deadline: float, problems: Problems
+    ) -> tuple[Reading, Floats]:
+        partitions, groups = self._directory.partitions, list(self._groups.by_name.values())
+        anew, published = self._take_logs(logs, now)
+        rows = self._rows = arrange(groups, partitions, self._rows)
+        committed = np.concatenate([np.empty(0), *(group.committed for group in groups)])
+        uncommitted = np.concatenate([np.empty(0, dtype=bool), *(group.uncommitted for group in groups)])
+        start = logs.start[rows.slot]
+        lag = measure(committed, uncommitted, start, logs.end[rows.slot])
+        unsure = np.isin(rows.slot, anew)
+        self._progress.align(rows.ids)
+        self._progress.reset(np.flatnonzero(unsure))
+        progress = advance(self._progress, committed, start)
+        self._totals.align(rows.pair_ids)
+        for name, values in (
+            ("published", published[rows.slot]),
+            ("consumed", progress.consumed),
+            ("lost", progress.lost),
+            ("rewinds", progress.rewound),
+        ):
+            self._totals[name] = self._totals[name] + rows.total(values)
+        _tell_ahead(rows, lag.ahead, problems)
+        reading = Reading(
+            partitions=partitions,
+            replication=replication,
+            logs=logs,
+            groups=groups,
+            rows=rows,
+            committed=committed,
+            lag=lag,
+            ages=self._book.tell(rows, lag, now, self._sounder(replication, deadline, problems)),
+            totals=self._totals,
+            retention=np.array(
+                [self._facts.of(topic).retention_seconds or np.nan for topic in partitions.topics], dtype=np.float64
+            ),
+            owned=tell_ownership(rows, groups),
+            unsure=unsure,
+        )
+        return reading, published
+
+    def _take_logs(self, logs: Logs, now: float) -> tuple[Ids, Floats]:
+        """Compare the logs with the last cycle's: return the slots whose log began anew, and what was published."""
+        ends = self._ends
+        anew = np.flatnonzero((logs.end < ends["end"]) | (logs.start < ends["start"]))
+        if len(anew):
+            partitions = self._directory.partitions
+            self._book.clear(anew)
+            ends.reset(anew)
+            self._directory.recreated({partitions.topics[topic] for topic in partitions.topic[anew].tolist()})
+        published = grown(ends["end"], logs.end)
+        for name, values in (("start", logs.start), ("end", logs.end)):
+            ends[name] = np.where(np.isnan(values), ends[name], values)
+        self._book.observe(logs.end, now)
+        return anew, published
+
+    def _sounder(self, replication: Replication, deadline: float, problems: Problems) -> Sound:
+        def sound(slots: Ids, moments: Floats) -> tuple[Floats, Floats]:
+            seconds = self._share(deadline, _SHARE_OF_TIMES)
+            return read_times(self._client, self._directory.partitions, replication, slots, moments, seconds, problems)
+
+        return sound
+
+
+def _tell_ahead(rows: Rows, ahead: Mask, problems: Problems) -> None:
+    for pair in np.unique(rows.pair[ahead]).tolist():
+        group, topic = (label.values[label.codes[pair]] for label in rows.pair_labels)
+        problems.add_ahead(group, topic, int((rows.pair[ahead] == pair).sum()))

@@ -1,0 +1,67 @@
+"""What changes rarely about topics: how long they keep records, and their ids. Asked for a few topics a cycle."""
+
+from dataclasses import dataclass
+
+from monitor.brokers.kafka.client import KafkaClient
+from monitor.brokers.kafka.problems import Problems
+from monitor.errors import BrokerError
+
+_TOPICS_A_CYCLE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """What is known of one topic; `retention_seconds` is None where age deletes nothing."""
+
+    retention_seconds: float | None = None
+    topic_id: str | None = None
+
+
+UNKNOWN = Fact()
+
+
+class TopicFacts:
+    """Facts of all topics, the longest-known ones renewed first."""
+
+    def __init__(self) -> None:
+        self._facts: dict[str, Fact] = {}  # in the order of renewal
+
+    def of(self, topic: str) -> Fact:
+        """Return what is known of a topic."""
+        return self._facts.get(topic, UNKNOWN)
+
+    def refresh(self, client: KafkaClient, topics: list[str], seconds: float, problems: Problems) -> list[str]:
+        """Ask about new topics, then about those asked longest ago; return those that have another id than before."""
+        there = set(topics)
+        for gone in self._facts.keys() - there:
+            del self._facts[gone]
+        due = [topic for topic in topics if topic not in self._facts]
+        due += [topic for topic in self._facts if len(due) < _TOPICS_A_CYCLE]
+        due = due[:_TOPICS_A_CYCLE]
+        described = client.describe_topics(due, seconds)
+        configs = client.describe_topic_configs(due, seconds)
+        changed = []
+        for topic in due:
+            old = self._facts.pop(topic, UNKNOWN)
+            new = Fact(_retention(configs[topic], old, problems), _topic_id(described[topic], old))
+            if old.topic_id is not None and new.topic_id != old.topic_id:
+                changed.append(topic)
+            self._facts[topic] = new
+        return changed
+
+
+def _topic_id(description: object, old: Fact) -> str | None:
+    if isinstance(description, BrokerError):
+        return old.topic_id  # metadata has told already what is wrong with the topic
+    return str(getattr(description, "topic_id", None) or old.topic_id or "") or None
+
+
+def _retention(config: object, old: Fact, problems: Problems) -> float | None:
+    if isinstance(config, BrokerError):
+        problems.add(config, "topic configurations (retention)")
+        return old.retention_seconds
+    assert isinstance(config, dict)  # noqa: S101  the library's two kinds of answer
+    milliseconds = float(config["retention.ms"].value)
+    if milliseconds < 0 or "delete" not in config["cleanup.policy"].value.split(","):
+        return None
+    return milliseconds / 1000

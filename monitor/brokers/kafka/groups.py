@@ -1,0 +1,277 @@
+"""Consumer groups: who is in them, which partitions they own, and what they have committed.
+
+What a group has committed is asked in one of two ways. The whole group at once tells partitions that were not known,
+but the library's work grows with the square of the answer; named partitions in chunks cost a fraction of it for large
+groups, but tell nothing new. So small groups are asked whole in every cycle, large ones at first sight and every
+`_WHOLE_EVERY` cycles (not all in the same one), and in between by the partitions known and those that members own.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from confluent_kafka import TopicPartition
+
+from monitor.brokers.kafka.client import Call, KafkaClient
+from monitor.brokers.kafka.metadata import OWN_PREFIX, PARTITION_BITS, Directory, coordinator_of
+from monitor.brokers.kafka.problems import Problems
+from monitor.config import Filter
+from monitor.errors import BrokerError
+from monitor.model import Floats, Ids
+
+STATES = ("stable", "preparing_rebalance", "completing_rebalance", "empty", "dead", "unknown")
+_STATE_NAMES = {"preparing_rebalancing": "preparing_rebalance", "completing_rebalancing": "completing_rebalance"}
+_REBALANCING = frozenset({"preparing_rebalance", "completing_rebalance"})
+_CHUNK = 250
+_WHOLE_EVERY = 20
+_GROUPS_A_CALL = 50  # one answer holds all of them, and larger batches have made the library abort (librdkafka#4605)
+_NO_KEYS: Ids = np.empty(0, dtype=np.int64)
+
+
+@dataclass(slots=True)
+class Group:
+    """One consumer group.
+
+    `keys` are the partitions (rising) that it has committed on or that its members own; `committed` has the offset for
+    each, NaN where there is none or it could not be read; `uncommitted` says which of these have none for certain.
+    `owned` are the partitions that a member owns and `consumers` the members that own any, by topic; both None while
+    that is not known (the group was not described, is rebalancing, or assigns its partitions by itself).
+    """
+
+    name: str
+    code: int
+    state: str = "unknown"
+    type: str = "unknown"
+    simple: bool = False
+    members: int | None = None
+    owned: Ids | None = None
+    consumers: Mapping[str, int] | None = None
+    keys: Ids = field(default_factory=lambda: _NO_KEYS)
+    committed: Floats = field(default_factory=lambda: np.empty(0))
+    uncommitted: np.ndarray[Any, np.dtype[np.bool_]] = field(default_factory=lambda: np.empty(0, dtype=bool))
+    whole_in: int = 0
+    requests: tuple[tuple[Ids, list[TopicPartition]], ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        """Say whether it has no members for certain."""
+        return self.state in ("empty", "dead")
+
+
+@dataclass(slots=True)
+class _Answer:
+    """What has come in of one group's committed offsets in this cycle; `unread` are partitions that failed."""
+
+    keys: list[Ids] = field(default_factory=list)
+    offsets: list[Ids] = field(default_factory=list)
+    unread: list[Ids] = field(default_factory=list)
+
+
+class Groups:
+    """All groups that are watched, from cycle to cycle. Codes of groups are never given again."""
+
+    def __init__(self, names: Filter) -> None:
+        self._filter = names
+        self._next_code = 0
+        self._chunks: dict[bytes, list[TopicPartition]] = {}
+        self.by_name: dict[str, Group] = {}
+
+    def update(self, listing: Any, problems: Problems) -> None:
+        """Take over a listing. Groups that are missing in it go only if every broker has answered."""
+        listed = {
+            group.group_id: group
+            for group in listing.valid
+            if not group.group_id.startswith(OWN_PREFIX) and self._filter.matches(group.group_id)
+        }
+        for error in listing.errors:
+            problems.add(error, "listing groups")
+        if not listing.errors:
+            for name in self.by_name.keys() - listed.keys():
+                del self.by_name[name]
+        for name in sorted(listed.keys() - self.by_name.keys()):
+            self.by_name[name] = Group(name, self._next_code)
+            self._next_code += 1
+        for name, group in self.by_name.items():
+            _take_listing(group, listed.get(name))
+
+    def describe(
+        self,
+        client: KafkaClient,
+        coordinators: tuple[int, ...],
+        directory: Directory,
+        seconds: float,
+        problems: Problems,
+    ) -> None:
+        """Find out members and what they own. A group without members, as the listing tells, need not be asked."""
+        lanes: dict[int, list[str]] = {}
+        for group in self.by_name.values():
+            if group.is_empty:
+                group.members, group.owned, group.consumers = 0, None if group.simple else _NO_KEYS, {}
+            else:
+                group.members = group.owned = group.consumers = None
+                lanes.setdefault(coordinator_of(group.name, coordinators), []).append(group.name)
+        calls = {
+            broker: [client.descriptions(tuple(batch), batch) for batch in _batches(names, _GROUPS_A_CALL)]
+            for broker, names in lanes.items()
+        }
+        for call, results in client.run(calls, seconds):
+            for name, result in _each(call.key, results):
+                if isinstance(result, BrokerError):
+                    problems.add(result, "describing groups")
+                else:
+                    _take_description(self.by_name[name], result, directory)
+
+    def read_committed(
+        self,
+        client: KafkaClient,
+        coordinators: tuple[int, ...],
+        directory: Directory,
+        seconds: float,
+        problems: Problems,
+    ) -> None:
+        """Read the committed offsets of all groups, side by side for each coordinator."""
+        lanes: dict[int, list[Call[Any]]] = {}
+        for group in self.by_name.values():
+            lane = lanes.setdefault(coordinator_of(group.name, coordinators), [])
+            lane.extend(self._calls(client, group, directory))
+        answers: dict[str, _Answer] = {name: _Answer() for name in self.by_name}
+        for call, result in client.run(lanes, seconds):
+            name, keys = call.key
+            answer = answers[name]
+            if isinstance(result, BrokerError):
+                problems.add(result, "reading committed offsets")
+                answer.unread.append(self.by_name[name].keys if keys is None else keys)
+            else:
+                _take_offsets(answer, result, directory, problems)
+        for name, answer in answers.items():
+            _take_answer(self.by_name[name], answer)
+
+    def _calls(self, client: KafkaClient, group: Group, directory: Directory) -> Iterator[Call[Any]]:
+        if len(group.keys) <= _CHUNK or group.whole_in <= 0:
+            # Spread by code: all large groups of a cluster are first seen in the same cycle.
+            group.whole_in = _WHOLE_EVERY + group.code % _WHOLE_EVERY
+            yield client.committed((group.name, None), group.name, None)
+            return
+        group.whole_in -= 1
+        if not group.requests:
+            group.requests = tuple(self._requests(group.keys, directory))
+        for keys, partitions in group.requests:
+            yield client.committed((group.name, keys), group.name, partitions)
+
+    def _requests(self, keys: Ids, directory: Directory) -> Iterator[tuple[Ids, list[TopicPartition]]]:
+        partitions = directory.partitions
+        for start in range(0, len(keys), _CHUNK):
+            chunk = keys[start : start + _CHUNK]
+            # Many groups read the same topics: they share the lists.
+            mark = chunk.tobytes()
+            if mark not in self._chunks:
+                slots = partitions.slots_of(chunk)
+                self._chunks[mark] = [
+                    TopicPartition(partitions.topics[topic], number)
+                    for topic, number in zip(
+                        partitions.topic[slots].tolist(), partitions.number[slots].tolist(), strict=True
+                    )
+                ]
+            yield chunk, self._chunks[mark]
+
+    def forget_partitions(self, directory: Directory) -> None:
+        """Drop what is known of partitions that are no longer there, and requests that nobody shares any more."""
+        for group in self.by_name.values():
+            kept = directory.partitions.slots_of(group.keys) >= 0
+            if not kept.all():
+                group.keys, group.committed = group.keys[kept], group.committed[kept]
+                group.uncommitted = group.uncommitted[kept]
+            group.requests = ()
+        self._chunks.clear()
+
+
+def _take_listing(group: Group, listed: Any) -> None:
+    if listed is None:
+        group.state = "unknown"
+        return
+    group.simple = listed.is_simple_consumer_group
+    group.state = _state_name(listed.state)
+    if listed.type is not None:
+        group.type = listed.type.name.lower()
+
+
+def _take_description(group: Group, description: Any, directory: Directory) -> None:
+    group.state = _state_name(description.state)
+    if description.type is not None and description.type.name != "UNKNOWN":
+        group.type = description.type.name.lower()
+    group.members = len(description.members)
+    if group.state in _REBALANCING:
+        return  # members have no partitions now, which does not mean that nobody will read them
+    consumers: dict[str, int] = {}
+    topics: list[int] = []
+    numbers: list[int] = []
+    index = directory.index
+    for member in description.members:
+        owned = [(part.topic, part.partition) for part in member.assignment.topic_partitions]
+        for topic in {topic for topic, _ in owned}:
+            consumers[topic] = consumers.get(topic, 0) + 1
+        topics += [index.get(topic, -1) for topic, _ in owned]
+        numbers += [number for _, number in owned]
+    keys, _ = _keys_of(topics, numbers, directory)
+    group.consumers, group.owned = consumers, np.unique(keys)
+
+
+def _take_offsets(answer: _Answer, result: Sequence[Any], directory: Directory, problems: Problems) -> None:
+    lookup = directory.index.get
+    keys, known = _keys_of([lookup(part.topic, -1) for part in result], [part.partition for part in result], directory)
+    offsets = np.array([part.offset for part in result], dtype=np.int64)
+    failed = np.zeros(len(result), dtype=bool)
+    for position in np.flatnonzero(offsets < 0).tolist():
+        error = result[position].error
+        if error is not None:
+            problems.add(error, f"committed offsets of topic {result[position].topic}")
+            failed[position] = True
+    answer.unread.append(keys[failed[known]])
+    readable = ~failed & known
+    answer.keys.append(keys[~failed[known]])
+    answer.offsets.append(offsets[readable])
+
+
+def _keys_of(topics: Sequence[int], numbers: Sequence[int], directory: Directory) -> tuple[Ids, Any]:
+    """Return the keys of partitions that are watched, and a mask of which of the given ones these are.
+
+    A partition that metadata does not know yet is left for the next cycle.
+    """
+    partitions = directory.partitions
+    topic, number = np.array(topics, dtype=np.int64), np.array(numbers, dtype=np.int64)
+    known = (topic >= 0) & (number >= 0)
+    known[known] = number[known] < np.diff(partitions.first)[topic[known]]
+    return partitions.codes[topic[known]] << PARTITION_BITS | number[known], known
+
+
+def _take_answer(group: Group, answer: _Answer) -> None:
+    keys = np.concatenate([_NO_KEYS, *answer.keys])
+    offsets = np.concatenate([_NO_KEYS, *answer.offsets])
+    unread = np.concatenate([_NO_KEYS, *answer.unread])
+    committed = offsets >= 0
+    keys, offsets = keys[committed], offsets[committed]
+    owned = group.owned if group.owned is not None else _NO_KEYS
+    # Partitions that are owned but not committed come last, so that `unique` takes the others where both are there.
+    every = np.concatenate([keys, unread, owned])
+    values = np.concatenate([offsets.astype(np.float64), np.full(len(unread) + len(owned), np.nan)])
+    merged, first = np.unique(every, return_index=True)
+    group.committed, group.uncommitted = values[first], first >= len(keys) + len(unread)
+    if not np.array_equal(merged, group.keys):
+        group.keys, group.requests = merged, ()
+
+
+def _state_name(state: Any) -> str:
+    name = state.name.lower() if state is not None else "unknown"
+    return _STATE_NAMES.get(name, name)
+
+
+def _each(names: Sequence[str], results: Any) -> Iterable[tuple[str, Any]]:
+    if isinstance(results, BrokerError):
+        return ((name, results) for name in names[:1])
+    return zip(names, results, strict=True)
+
+
+def _batches(items: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]

@@ -1,0 +1,74 @@
+"""From committed offsets and log offsets to lag, progress and loss. Pure functions on columns, one row a partition."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.brokers.kafka.memory import Memory
+from monitor.model import Floats
+
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lag:
+    """How far rows are behind; NaN is unknown.
+
+    `messages` counts the offsets from the committed one to the log's end; where retention has deleted beyond the
+    committed offset, from the log's start. Offsets that hold no record (compacted away, or transaction markers) are
+    counted: nothing but reading tells them apart. `backlog` is the same, and 0 for a partition that is owned, was never
+    committed, and holds nothing. `position` is the offset that will be read next. `ahead` marks committed offsets
+    beyond the end: the log was cut or made again, and what the group will read is not known.
+    """
+
+    messages: Floats
+    backlog: Floats
+    position: Floats
+    ahead: Mask
+
+
+def measure(committed: Floats, uncommitted: Mask, start: Floats, end: Floats) -> Lag:
+    """Compare committed offsets with logs. The offsets must have been committed before the ends were read."""
+    position = np.maximum(committed, start)
+    ahead = committed > end
+    messages = np.where(ahead, np.nan, end - position)
+    backlog = np.where(uncommitted & (start == end), 0.0, messages)
+    return Lag(messages, backlog, position, ahead)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Progress:
+    """What rows did since they were last seen: messages consumed, lost unread, and 1 where the offset went back."""
+
+    consumed: Floats
+    lost: Floats
+    rewound: Floats
+
+
+def new_progress_memory() -> Memory:
+    """Return what `advance` needs to keep: the last offset committed, and up to where losses are counted."""
+    return Memory(committed=np.nan, lost_below=-np.inf)
+
+
+def advance(memory: Memory, committed: Floats, start: Floats) -> Progress:
+    """Compare with the last cycle that could read a row, and remember this one.
+
+    Lost are the messages between the committed offset and the log's start: deleted before the group has read them. They
+    are counted once, also when the group later jumps over them, and are not consumed. A group that goes back below the
+    start has lost nothing: it has read there before.
+    """
+    before, counted = memory["committed"], memory["lost_below"]
+    back = committed < before
+    consumed = np.nan_to_num(np.maximum(committed - np.fmax(before, counted), 0.0))
+    consumed[np.isnan(before)] = 0.0
+    below = start > committed
+    lost = np.where(below & ~back, np.maximum(start - np.maximum(committed, counted), 0.0), 0.0)
+    memory["lost_below"] = np.where(below, np.maximum(counted, start), counted)
+    memory["committed"] = np.where(np.isnan(committed), before, committed)
+    return Progress(consumed, lost, back.astype(np.float64))
+
+
+def grown(before: Floats, now: Floats) -> Floats:
+    """Return by how much ends have moved on; 0 where one of the two is not known."""
+    return np.nan_to_num(np.maximum(now - before, 0.0))

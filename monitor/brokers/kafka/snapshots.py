@@ -1,0 +1,242 @@
+"""Puts what a cycle has read into the product's model: subscriptions, parts and tables. No I/O."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from monitor.brokers.kafka.ages import METHODS, NOTHING_WAITS, RowAges, oldest
+from monitor.brokers.kafka.groups import STATES, Group
+from monitor.brokers.kafka.lag import Lag, Mask
+from monitor.brokers.kafka.memory import Memory
+from monitor.brokers.kafka.metadata import NO_LEADER, Partitions, Replication
+from monitor.brokers.kafka.offsets import Logs
+from monitor.brokers.kafka.rows import Rows
+from monitor.model import (
+    Age,
+    AgeMethod,
+    Floats,
+    Labels,
+    Parts,
+    Subscription,
+    System,
+    Table,
+    encode_id,
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reading:
+    """Everything that one cycle has read and reckoned, as columns by row, pair or slot.
+
+    `unsure` marks rows whose log began anew in this cycle: their offsets cannot be compared with those before.
+    `retention` is by topic, NaN where age deletes nothing or it is not known. `owned` is 1 where a member owns the
+    row's partition, 0 where none does, NaN where that is not known.
+    """
+
+    partitions: Partitions
+    replication: Replication
+    logs: Logs
+    groups: Sequence[Group]
+    rows: Rows
+    committed: Floats
+    lag: Lag
+    ages: RowAges
+    totals: Memory
+    retention: Floats
+    owned: Floats
+    unsure: Mask
+
+
+def make_parts(reading: Reading) -> Parts:
+    """Return the columns that status is judged on."""
+    rows = reading.rows
+    consumed, published = reading.committed.copy(), reading.logs.end[rows.slot]
+    consumed[reading.unsure] = published[reading.unsure] = np.nan
+    return Parts(rows.ids, rows.pair, reading.lag.backlog, consumed, published)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pairs:
+    """What is told of each topic of each group."""
+
+    expected: Floats
+    measured: Floats
+    backlog: Floats
+    age: Floats
+    method: list[int]
+    margin: Floats
+    time_to_loss: Floats
+    unowned_lagging: Floats
+
+
+def sum_up(reading: Reading) -> Pairs:
+    """Sum up rows by pair. A sum over rows of which one is not known is not known."""
+    rows, lag = reading.rows, reading.lag
+    retention = reading.retention[reading.partitions.topic[rows.slot]]
+    left = retention - reading.ages.seconds
+    waits = lag.messages > 0
+    margin = np.where(waits, np.clip(left / retention, 0.0, 1.0), np.where(np.isnan(retention), np.nan, 1.0))
+    margin[np.isnan(lag.messages)] = np.nan
+    age, method = oldest(rows, reading.ages)
+    return Pairs(
+        expected=rows.total(np.ones(len(rows))),
+        measured=rows.total(np.isfinite(lag.backlog).astype(np.float64)),
+        backlog=rows.total(lag.backlog),
+        age=age,
+        method=method.tolist(),
+        margin=rows.smallest(margin),
+        time_to_loss=rows.smallest(np.where(waits, np.maximum(left, 0.0), np.nan)),
+        unowned_lagging=rows.total((1.0 - reading.owned) * waits),
+    )
+
+
+def make_subscriptions(cluster: str, reading: Reading, pairs: Pairs) -> tuple[Subscription, ...]:
+    """Return one subscription for each topic of each group."""
+    rows, totals, topics = reading.rows, reading.totals, reading.partitions.topics
+    retention = reading.retention[rows.pair_topic].tolist()
+    columns = zip(
+        rows.pair_group.tolist(),
+        rows.pair_topic.tolist(),
+        pairs.expected.tolist(),
+        pairs.measured.tolist(),
+        pairs.backlog.tolist(),
+        pairs.age.tolist(),
+        pairs.method,
+        totals["published"].tolist(),
+        totals["consumed"].tolist(),
+        totals["lost"].tolist(),
+        totals["rewinds"].tolist(),
+        retention,
+        strict=True,
+    )
+    subscriptions = []
+    for g, t, expected, measured, backlog, age, method, published, consumed, lost, rewinds, kept in columns:
+        group, topic = reading.groups[g], topics[t]
+        whole = measured >= expected
+        subscriptions.append(
+            Subscription(
+                id=encode_id(cluster, group.name, topic),
+                system=System.KAFKA,
+                cluster=cluster,
+                destination=topic,
+                subscriber=group.name,
+                backlog_messages=backlog if whole else None,
+                oldest_age=_age(age, METHODS[method]) if whole else Age.unknown(),
+                consumers=None if group.consumers is None else group.consumers.get(topic, 0),
+                published_messages_total=published if whole else None,
+                consumed_messages_total=consumed if whole else None,
+                retention_seconds=kept if kept == kept else None,
+                lost_messages_total=lost,
+                rewinds_total=rewinds,
+                expected=int(expected),
+                measured=int(measured),
+                scope={"group": group.name, "topic": topic},
+            )
+        )
+    return tuple(subscriptions)
+
+
+def _age(seconds: float, method: AgeMethod) -> Age:
+    if seconds == 0.0 and method is AgeMethod.EXACT:
+        return NOTHING_WAITS
+    return Age.unknown() if method is AgeMethod.UNKNOWN else Age(seconds, method)
+
+
+def tell_ownership(reading_rows: Rows, groups: Sequence[Group]) -> Floats:
+    """Return 1 for rows whose partition a member owns, 0 where none does, NaN where that is not known."""
+    owned = np.zeros(len(reading_rows))
+    starts = np.searchsorted(reading_rows.pair_group[reading_rows.pair], np.arange(len(groups) + 1))
+    for number, group in enumerate(groups):
+        begin, end = int(starts[number]), int(starts[number + 1])
+        owned[begin:end] = np.nan if group.owned is None else np.isin(group.keys, group.owned)
+    return owned
+
+
+class Tables:
+    """Makes the tables, with the same labels for as long as the rows are the same."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, tuple[object, tuple[Labels, ...]]] = {}
+
+    def make(self, reading: Reading, pairs: Pairs, by_partition: bool) -> dict[str, Table]:
+        """Return all tables of a cycle; those with a row a partition only if wanted."""
+        tables = self._group_tables(reading.groups) | {"group_topics": _group_topics(reading, pairs)}
+        if by_partition:
+            tables["group_partitions"] = _group_partitions(reading)
+            tables["partitions"] = self._partitions(reading)
+        return tables
+
+    def _labels(self, table: str, mark: object, *columns: tuple[str, Sequence[str]]) -> tuple[Labels, ...]:
+        known = self._kept.get(table)
+        if known is None or known[0] != mark:
+            known = self._kept[table] = mark, tuple(Labels.of(name, values) for name, values in columns)
+        return known[1]
+
+    def _group_tables(self, groups: Sequence[Group]) -> dict[str, Table]:
+        names = [group.name for group in groups]
+        types = [group.type for group in groups]
+        members = np.array([np.nan if group.members is None else group.members for group in groups], dtype=np.float64)
+        states = np.array([[float(group.state == state) for state in STATES] for group in groups]).reshape(-1)
+        return {
+            "groups": Table(self._labels("groups", names, ("group", names)), {"kafka_consumer_group_members": members}),
+            "group_info": Table(
+                self._labels("group_info", (names, types), ("group", names), ("type", types)),
+                {"kafka_consumer_group_info": np.ones(len(groups))},
+            ),
+            "group_states": Table(
+                self._labels(
+                    "group_states",
+                    names,
+                    ("group", [name for name in names for _ in STATES]),
+                    ("state", list(STATES) * len(names)),
+                ),
+                {"kafka_consumer_group_state": states},
+            ),
+        }
+
+    def _partitions(self, reading: Reading) -> Table:
+        partitions, replication, logs = reading.partitions, reading.replication, reading.logs
+        known = self._kept.get("partitions")
+        if known is None or known[0] is not partitions:
+            numbers = tuple(str(number) for number in range(int(partitions.number.max(initial=-1)) + 1))
+            labels = (
+                Labels("topic", partitions.topics, partitions.topic),
+                Labels("partition", numbers, partitions.number),
+            )
+            known = self._kept["partitions"] = partitions, labels
+        columns: Mapping[str, Floats] = {
+            "kafka_partition_start_offset": logs.start,
+            "kafka_partition_end_offset": logs.end,
+            "kafka_partition_last_stable_offset": logs.stable,
+            "kafka_partition_leader_available": (replication.leader != NO_LEADER).astype(np.float64),
+            "kafka_partition_replicas": replication.replicas.astype(np.float64),
+            "kafka_partition_in_sync_replicas": replication.in_sync.astype(np.float64),
+        }
+        return Table(known[1], columns)
+
+
+def _group_partitions(reading: Reading) -> Table:
+    return Table(
+        reading.rows.labels,
+        {
+            "kafka_consumer_group_lag_messages": reading.lag.messages,
+            "kafka_consumer_group_lag_seconds": reading.ages.seconds,
+            "kafka_consumer_group_committed_offset": reading.committed,
+        },
+    )
+
+
+def _group_topics(reading: Reading, pairs: Pairs) -> Table:
+    return Table(
+        reading.rows.pair_labels,
+        {
+            "kafka_consumer_group_topic_partitions_expected": pairs.expected,
+            "kafka_consumer_group_topic_partitions_measured": pairs.measured,
+            "kafka_consumer_group_unread_lost_messages_total": reading.totals["lost"],
+            "kafka_consumer_group_rewinds_total": reading.totals["rewinds"],
+            "kafka_consumer_group_retention_margin_ratio": pairs.margin,
+            "kafka_consumer_group_time_to_loss_seconds": pairs.time_to_loss,
+            "kafka_consumer_group_unowned_lagging_partitions": pairs.unowned_lagging,
+        },
+    )
