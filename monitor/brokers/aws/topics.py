@@ -186,8 +186,15 @@ def show_endpoint(protocol: str, endpoint: str, subscription_arn: str) -> str:
         return endpoint
     mark = subscription_arn.rpartition(":")[2][:8] if subscription_arn.startswith("arn:") else "pending"
     if protocol in ("http", "https"):
-        parts = urlsplit(endpoint)
-        port = f":{parts.port}" if parts.port else ""
-        return f"{protocol}://{parts.hostname or ''}{port}/#{mark}"
+        return f"{protocol}://{_host_of(endpoint)}/#{mark}"
     domain = f"*@{endpoint.rpartition('@')[2]}" if protocol.startswith("email") and "@" in endpoint else "*"
     return f"{domain}#{mark}"
+
+
+def _host_of(url: str) -> str:
+    """Return host and port, nothing where these cannot be told from the rest."""
+    try:
+        parts = urlsplit(url)
+        return f"{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}"
+    except ValueError:
+        return ""
