@@ -167,6 +167,16 @@ _SUBSCRIPTIONS = (
         "Absent where no objective is configured. One rule serves all: "
         "`eventflow_subscription_oldest_age_seconds > eventflow_subscription_objective_age_seconds`.",
     ),
+    Family(
+        "subscription_objective_seconds_total",
+        _COUNTER,
+        (*_SUBSCRIPTION, "outcome"),
+        "seconds",
+        Bus.EVERY,
+        "Time for which the configured objective was met, was missed, or could not be judged",
+        "`outcome`: met, missed, unknown. The missed share is `increase()` of missed by that of met plus missed; "
+        "unknown time is neither, so watch its own share. Absent where no objective is configured.",
+    ),
 )
 
 _DEAD_LETTERS = (

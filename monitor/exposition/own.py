@@ -45,6 +45,11 @@ class OwnMetrics:
         """Return the text, without a line feed at its end."""
         return generate_latest(self._registry).rstrip(b"\n")
 
+    def families(self) -> Iterator[tuple[str, str, str]]:
+        """Yield name, type and meaning of each family, as `text` names them."""
+        for metric in self._registry.collect():
+            yield metric.name + ("_total" if metric.type == "counter" else ""), metric.type, metric.documentation
+
 
 class _WithoutCreated(Collector):
     """Leaves out the `_created` gauges, which the library adds to the text format and no rule uses."""

@@ -57,19 +57,29 @@ def _subscription_tables(subscriptions: Sequence[Subscription], verdicts: Sequen
     return {
         "subscriptions": Table(labels, columns),
         "subscription_status": _status_table(labels, verdicts),
+        "subscription_objective": _objective_table(subscriptions, verdicts),
         "subscription_info": Table(info, {"subscription_info": np.ones(len(subscriptions))}),
     }
 
 
 def _status_table(labels: tuple[Labels, ...], verdicts: Sequence[Verdict]) -> Table:
-    statuses = tuple(Status)
-    positions = {status: i for i, status in enumerate(statuses)}
-    holding = np.array([positions[v.status] for v in verdicts], dtype=np.int64)
-    flags = np.zeros((len(verdicts), len(statuses)))
-    flags[np.arange(len(verdicts)), holding] = 1
-    repeated = tuple(Labels(label.name, label.values, np.repeat(label.codes, len(statuses))) for label in labels)
-    codes = np.tile(np.arange(len(statuses), dtype=np.int32), len(verdicts))
-    return Table((*repeated, Labels("status", statuses, codes)), {"subscription_status": flags.ravel()})
+    positions = {status: i for i, status in enumerate(Status)}
+    flags = np.zeros((len(verdicts), len(positions)))
+    flags[np.arange(len(verdicts)), [positions[v.status] for v in verdicts]] = 1
+    repeated = (Labels(label.name, label.values, np.repeat(label.codes, len(positions))) for label in labels)
+    statuses = Labels("status", tuple(positions), np.tile(np.arange(len(positions), dtype=np.int32), len(verdicts)))
+    return Table((*repeated, statuses), {"subscription_status": flags.ravel()})
+
+
+def _objective_table(subscriptions: Sequence[Subscription], verdicts: Sequence[Verdict]) -> Table:
+    counted = [
+        ((s.system, s.destination, s.subscriber, outcome), seconds)
+        for s, v in zip(subscriptions, verdicts, strict=True)
+        for outcome, seconds in (v.objective_seconds or {}).items()
+    ]
+    names = ("system", "destination", "subscriber", "outcome")
+    seconds_total = [seconds for _, seconds in counted]
+    return Table.of_rows(names, [row for row, _ in counted], {"subscription_objective_seconds_total": seconds_total})
 
 
 def _dead_letter_tables(queues: Sequence[DeadLetterQueue]) -> dict[str, Table]:

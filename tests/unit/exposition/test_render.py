@@ -194,6 +194,15 @@ class TestSubscriptions:
 
         assert values_by(text, "subscription_objective_age_seconds", "destination") == {"with": 30.0}
 
+    def test_time_is_counted_by_outcome_where_there_is_an_objective(self) -> None:
+        subs = [subscription("without"), subscription("with")]
+        seconds = {"met": 45.0, "missed": 15.0, "unknown": 0.0}
+
+        text = text_of(subs, [verdict(), verdict(objective_seconds=seconds)])
+
+        found = values_by(text, "subscription_objective_seconds_total", "destination", "outcome")
+        assert found == {("with", outcome): value for outcome, value in seconds.items()}
+
 
 class TestDeadLetters:
     def test_each_origin_has_a_sample_of_info(self) -> None:

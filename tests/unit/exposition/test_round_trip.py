@@ -107,6 +107,7 @@ def subscriptions(draw: st.DrawFn) -> tuple[Subscription, Verdict]:
             drain_seconds=draw(st.one_of(maybe, st.just(math.inf))),
             owner=draw(HOSTILE),
             objective_age_seconds=draw(maybe),
+            objective_seconds=draw(st.one_of(st.none(), st.fixed_dictionaries({"met": NUMBERS, "missed": NUMBERS}))),
         ),
     )
 
@@ -127,6 +128,11 @@ def expected_of(cluster: str, sub: Subscription, judged: Verdict) -> list[Sample
     method = sub.oldest_age.method if whole else AgeMethod.UNKNOWN
     return [
         *(sample(f"subscription_{name}", v, **labels) for name, v in numbers.items() if v is not None),
+        *(
+            sample("subscription_objective_seconds_total", seconds, **labels, outcome=outcome)
+            for outcome, seconds in (judged.objective_seconds or {}).items()
+            if seconds is not None and not math.isnan(seconds)
+        ),
         *(sample("subscription_status", float(s is judged.status), **labels, status=s.value) for s in Status),
         sample("subscription_info", 1.0, **labels, owner=judged.owner, age_method=method.value),
     ]
