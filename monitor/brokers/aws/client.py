@@ -156,6 +156,7 @@ class Calls:
         """Count the requests of a boto3 client."""
         client.meta.events.register("before-send", self._count_sent)
         client.meta.events.register("response-received", self._count_throttled)
+        client.meta.events.register("response-received", _refuse_pages)
 
     def totals(self) -> dict[tuple[str, str], tuple[int, int]]:
         """Return (requests, throttled ones) by (service, operation), in a stable order."""
@@ -178,6 +179,14 @@ class Calls:
         if _bare(code) in _THROTTLED:
             with self._lock:
                 self._throttled[_operation_of(event_name)] += 1
+
+
+def _refuse_pages(event_name: str, response_dict: Any = None, **_: object) -> None:
+    """Refuse the page of a proxy or web server, which botocore would take for an answer without any content."""
+    kind = ((response_dict or {}).get("headers") or {}).get("content-type", "")
+    if kind.startswith("text/html"):
+        problem = "the answer is a web page; is endpoint_url an AWS endpoint?"
+        raise BadAnswer(problem, target=":".join(_operation_of(event_name)))
 
 
 def _operation_of(event_name: str) -> tuple[str, str]:

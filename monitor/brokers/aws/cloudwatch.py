@@ -230,7 +230,7 @@ def _ask(clients: Clients, batch: Sequence[Series], start: float, end: float) ->
     token, pages = "", 0
     while token or not pages:
         page = _get_page(clients, queries, start, end, token)
-        for result in page["MetricDataResults"]:
+        for result in page.get("MetricDataResults", []):
             index = int(result["Id"][1:])
             states[index] = result.get("StatusCode", "Complete")
             stamps = (stamp.timestamp() for stamp in result["Timestamps"])

@@ -108,7 +108,7 @@ def list_topics(clients: Clients, wanted: Filter) -> dict[str, str]:
     """Return the ARNs of the wanted topics by name, in the order of names. Raises BrokerError if any page fails."""
     with translating("sns:ListTopics"):
         pages = clients.sns.get_paginator("list_topics").paginate()
-        arns = [topic["TopicArn"] for page in pages for topic in page["Topics"]]
+        arns = [topic["TopicArn"] for page in pages for topic in page.get("Topics", [])]
     found = {arn.rpartition(":")[2]: arn for arn in arns}
     return {name: found[name] for name in sorted(found) if wanted.matches(name)}
 
@@ -127,7 +127,7 @@ def list_subscriptions(clients: Clients, topics: Mapping[str, str]) -> list[Topi
                 endpoint=show_endpoint(entry["Protocol"], entry["Endpoint"], entry["SubscriptionArn"]),
             )
             for page in pages
-            for entry in page["Subscriptions"]
+            for entry in page.get("Subscriptions", [])
             if entry["TopicArn"] in names
         ]
     return sorted(found, key=lambda subscription: (subscription.name, subscription.arn))

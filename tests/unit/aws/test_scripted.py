@@ -1,0 +1,186 @@
+"""What the stand-in cannot be brought to say: denials, throttling, 9,500 queues. The other side is a scripted fake."""
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from monitor.brokers.aws.collector import AwsCollector
+from monitor.clock import Clock
+from monitor.config import AwsCluster
+from monitor.errors import AuthenticationFailed, BadAnswer, Forbidden, TimedOut, Unreachable
+from monitor.model import Finding
+from tests.unit.aws.scripted import ACCOUNT, Refusal, Request, ScriptedAws, denied, operation_of, scripted_aws
+
+
+@pytest.fixture(autouse=True)
+def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "not a real one")
+
+
+@pytest.fixture
+def aws() -> Iterator[ScriptedAws]:
+    with scripted_aws() as script:
+        script.holds_queues(["orders", "payments"])
+        script.has_no_topics()
+        script.answers["GetMetricData"] = {"MetricDataResults": []}
+        script.answers["GetCallerIdentity"] = f"<Account>{ACCOUNT}</Account><Arn>arn:aws:iam::{ACCOUNT}:user/m</Arn>"
+        yield script
+
+
+@pytest.fixture
+def collector(aws: ScriptedAws) -> Iterator[AwsCollector]:
+    config = AwsCluster(name="aws", kind="aws", region="us-east-1", endpoint_url=aws.url)
+    made = AwsCollector(config, [], Clock())
+    yield made
+    made.close()
+
+
+def in_seconds(seconds: float) -> float:
+    return time.monotonic() + seconds
+
+
+def failed(findings: list[Finding]) -> dict[str, Finding]:
+    return {finding.target: finding for finding in findings if not finding.ok}
+
+
+def test_with_all_rights_everything_is_fine(aws: ScriptedAws, collector: AwsCollector) -> None:
+    findings = list(collector.check(in_seconds(20)))
+    assert failed(findings) == {}
+    assert f"account {ACCOUNT}" in findings[0].message
+
+
+@pytest.mark.parametrize(
+    ("action", "required"),
+    [
+        ("sqs:ListQueues", True),
+        ("sqs:GetQueueAttributes", True),
+        ("sns:ListTopics", False),
+        ("sns:ListSubscriptions", False),
+        ("sns:GetSubscriptionAttributes", False),
+        ("cloudwatch:GetMetricData", False),
+        ("sts:GetCallerIdentity", False),
+    ],
+)
+def test_a_missing_right_is_named_with_what_to_do(
+    aws: ScriptedAws, collector: AwsCollector, action: str, required: bool
+) -> None:
+    subscription = f"<SubscriptionArn>arn:aws:sns:us-east-1:{ACCOUNT}:t:1</SubscriptionArn>"
+    aws.answers["ListSubscriptions"] = f"<Subscriptions><member>{subscription}</member></Subscriptions>"
+    aws.answers["GetSubscriptionAttributes"] = "<Attributes/>"
+    aws.answers[operation_of(action)] = denied(action.replace("sns:", "SNS:"))
+    finding = failed(list(collector.check(in_seconds(20))))[action]
+    assert "is not authorized" in finding.message
+    assert finding.remedy.startswith(f"allow {action} to these credentials; without it ")
+    assert finding.required is required
+
+
+def test_a_denied_listing_of_queues_is_an_error_of_the_cycle(aws: ScriptedAws, collector: AwsCollector) -> None:
+    aws.answers["ListQueues"] = denied("sqs:listqueues")
+    with pytest.raises(Forbidden):
+        collector.collect(in_seconds(20))
+
+
+def test_queues_that_deny_their_attributes_are_unknown_and_the_rest_stays(
+    aws: ScriptedAws, collector: AwsCollector
+) -> None:
+    allowed = aws.answers["GetQueueAttributes"]
+    assert callable(allowed)
+
+    def deny_orders(request: Request) -> object:
+        return denied("sqs:getqueueattributes") if request["QueueUrl"].endswith("/orders") else allowed(request)
+
+    aws.answers["GetQueueAttributes"] = deny_orders  # type: ignore[assignment]
+    snapshot = collector.collect(in_seconds(20))
+    orders, payments = snapshot.subscriptions
+    assert (orders.complete, orders.backlog_messages, orders.oldest_age.seconds) == (False, None, None)
+    assert (payments.complete, payments.backlog_messages) == (True, 0.0)
+    assert (snapshot.expected, snapshot.measured) == (2, 1)
+    (error,) = snapshot.errors
+    assert (error.reason, error.target) == ("forbidden", "sqs:GetQueueAttributes")
+    assert error.message.startswith("orders: ")
+
+
+def test_a_listing_that_is_denied_later_keeps_the_queues_that_are_known(
+    aws: ScriptedAws, collector: AwsCollector
+) -> None:
+    collector.collect(in_seconds(20))
+    aws.answers["ListQueues"] = denied("sqs:listqueues")
+    snapshot = collector.collect(in_seconds(20))
+    assert [it.destination for it in snapshot.subscriptions] == ["orders", "payments"]
+    assert [error.target for error in snapshot.errors] == ["sqs:ListQueues"]
+
+
+def test_without_rights_on_sns_and_cloudwatch_the_queues_are_read(aws: ScriptedAws, collector: AwsCollector) -> None:
+    aws.answers["ListTopics"] = denied("SNS:ListTopics")
+    aws.answers["GetMetricData"] = denied("cloudwatch:GetMetricData")
+    snapshot = collector.collect(in_seconds(20))
+    assert snapshot.measured == 2
+    assert {error.target for error in snapshot.errors} == {"sns:ListTopics", "cloudwatch:GetMetricData"}
+    assert snapshot.subscriptions[0].published_messages_total is None
+    # between the slower passes the cycle goes on saying so
+    assert {error.target for error in collector.collect(in_seconds(20)).errors} == {
+        "sns:ListTopics",
+        "cloudwatch:GetMetricData",
+    }
+
+
+@pytest.mark.parametrize("code", ["InvalidClientTokenId", "ExpiredToken"])
+def test_wrong_and_expired_credentials_are_told_as_such(aws: ScriptedAws, collector: AwsCollector, code: str) -> None:
+    aws.answers["ListQueues"] = Refusal(code, "The security token included in the request is invalid.")
+    with pytest.raises(AuthenticationFailed, match=code):
+        collector.collect(in_seconds(20))
+
+
+def test_throttled_calls_are_tried_again_and_counted(aws: ScriptedAws, collector: AwsCollector) -> None:
+    attributes = aws.answers["GetQueueAttributes"]
+    assert callable(attributes)
+
+    def throttle_first(request: Request) -> object:
+        first = aws.asked["GetQueueAttributes"] == 1
+        return Refusal("RequestThrottled", "Slow down", 400) if first else attributes(request)
+
+    aws.answers["GetQueueAttributes"] = throttle_first  # type: ignore[assignment]
+    snapshot = collector.collect(in_seconds(20))
+    assert (snapshot.measured, snapshot.errors) == (2, ())
+    api = snapshot.tables["aws_api"]
+    (row,) = api.rows_where({"operation": "GetQueueAttributes"})
+    assert api.columns["aws_api_requests_total"][row] == 3
+    assert api.columns["aws_api_throttled_total"][row] == 1
+
+
+def test_9500_queues_are_all_there_by_ten_pages(aws: ScriptedAws, collector: AwsCollector) -> None:
+    names = [f"queue-{i:04}" for i in range(9_500)]
+    aws.holds_queues(names)
+    # attributes of so many take long here, where client and service share a machine: what is not read is said
+    snapshot = collector.collect(in_seconds(2))
+    assert aws.asked["ListQueues"] == 10
+    assert [it.destination for it in snapshot.subscriptions] == names
+    assert snapshot.expected == 9_500
+    assert 0 < snapshot.measured < 9_500
+    assert {error.reason for error in snapshot.errors} == {"timeout"}
+
+
+def test_an_answer_that_is_no_answer_of_aws_is_told(aws: ScriptedAws, collector: AwsCollector) -> None:
+    aws.answers["ListQueues"] = "<html>a proxy</html>"
+    with pytest.raises(BadAnswer):
+        collector.collect(in_seconds(20))
+
+
+def test_an_unavailable_service_is_unreachable(aws: ScriptedAws, collector: AwsCollector) -> None:
+    aws.answers["ListQueues"] = Refusal("ServiceUnavailable", "later", 503)
+    with pytest.raises(Unreachable, match="503"):
+        collector.collect(in_seconds(20))
+
+
+def test_no_answer_before_the_deadline_is_a_timeout(aws: ScriptedAws, collector: AwsCollector) -> None:
+    def hang(_: Request) -> Refusal:
+        time.sleep(1)
+        return Refusal("Late")
+
+    aws.answers["ListQueues"] = hang
+    began = time.monotonic()
+    with pytest.raises(TimedOut):
+        collector.collect(in_seconds(0.3))
+    assert time.monotonic() - began < 0.8
