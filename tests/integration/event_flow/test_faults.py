@@ -1,0 +1,211 @@
+"""What the flow does when a bus is away, when a dead letter has nowhere to go, and when it is told to end."""
+
+import json
+import secrets
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from time import monotonic, sleep
+from urllib.parse import urlsplit
+
+import pika
+import pytest
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+from pika.spec import Queue
+
+from examples.event_flow import inventory, notification, orders
+from examples.event_flow.flow import Flow, set_up
+from examples.event_flow.handling import Outcome
+from examples.event_flow.names import Endpoints, Names
+from examples.event_flow.running import Crew, Stop, Tally, Worker
+
+ROOT = Path(__file__).parents[3]
+DEADLINE_SECONDS = 20.0
+
+
+def wait_for(condition: Callable[[], object], what: str) -> None:
+    deadline = monotonic() + DEADLINE_SECONDS
+    while not condition():
+        assert monotonic() < deadline, f"waited in vain: {what}"
+        sleep(0.05)
+
+
+def flow(buses: Endpoints, names: Names) -> Flow:
+    return Flow(
+        endpoints=buses,
+        names=names,
+        stop=Stop(),
+        tally=Tally(),
+        seed=secrets.randbits(32),
+        orders_per_second=30.0,
+        poison_share=0.0,
+        flaky_share=0.0,
+        work_seconds=0.0,
+        first_redelivery_seconds=0,
+    )
+
+
+@contextmanager
+def running(workers: list[Worker], of: Flow) -> Iterator[Crew]:
+    crew = Crew(workers, of.stop, of.tally)
+    crew.start()
+    try:
+        yield crew
+    finally:
+        assert crew.end()
+
+
+def only(bus: str, workers: list[Worker]) -> list[Worker]:
+    return [worker for worker in workers if worker.name.endswith((f"/{bus}", "/shop"))]
+
+
+class Forwarder:
+    """Forwards a port of this machine to another one, as long as it is open."""
+
+    def __init__(self, port: int, target_port: int) -> None:
+        self._target = ("127.0.0.1", target_port)
+        self._listener = socket.create_server(("127.0.0.1", port))
+        self._ends: list[socket.socket] = []
+        self._threads = [threading.Thread(target=self._accept)]
+        self._threads[0].start()
+
+    def _accept(self) -> None:
+        with suppress(OSError):  # when the listener is shut down
+            while True:
+                near, _ = self._listener.accept()
+                far = socket.create_connection(self._target)
+                self._ends += [near, far]
+                self._threads.append(threading.Thread(target=self._pump, args=(near, far)))
+                self._threads[-1].start()
+
+    @staticmethod
+    def _pump(near: socket.socket, far: socket.socket) -> None:
+        with suppress(OSError):
+            while True:
+                for ready in select.select([near, far], [], [])[0]:
+                    data = ready.recv(65536)
+                    if not data:
+                        near.shutdown(socket.SHUT_RDWR)
+                        far.shutdown(socket.SHUT_RDWR)
+                        return
+                    (far if ready is near else near).sendall(data)
+
+    def close(self) -> None:
+        for end in [self._listener, *self._ends]:
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join(5)
+        for end in [self._listener, *self._ends]:
+            end.close()
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def through(port: int, amqp_url: str) -> str:
+    parts = urlsplit(amqp_url)
+    return parts._replace(netloc=f"{parts.netloc.rpartition(':')[0]}:{port}").geturl()
+
+
+def test_a_bus_that_is_away_at_the_start_and_cut_later_loses_and_doubles_nothing(
+    buses: Endpoints, names: Names, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "event_flow")
+    port, target = free_port(), urlsplit(buses.amqp).port or 0
+    consuming = flow(replace(buses, amqp=through(port, buses.amqp)), names)
+    publishing = replace(consuming, stop=Stop())
+
+    def processed() -> int:
+        return consuming.tally.get("notification/rabbitmq", Outcome.PROCESSED)
+
+    with running(only("rabbitmq", notification.workers(consuming)), consuming):
+        with running(only("rabbitmq", orders.workers(publishing)), publishing):
+            wait_for(lambda: caplog.text.count("the bus is away") == 2, "both notice that the bus is away")
+            with closing(Forwarder(port, target)):
+                wait_for(processed, "the bus is back")
+            seen = processed()
+            forwarder = Forwarder(port, target)
+            wait_for(lambda: processed() > seen + 10, "the bus is back again")
+        published = consuming.tally.get("orders/rabbitmq", Outcome.PUBLISHED)
+        wait_for(lambda: processed() >= published, "everything has arrived")
+    forwarder.close()
+    assert processed() == published
+    assert caplog.text.count("the bus is back") == 4
+
+
+def test_a_dead_letter_that_no_queue_takes_is_kept_until_one_does(buses: Endpoints, names: Names) -> None:
+    consuming = flow(buses, names)
+    queue, dead_letter_queue = names.queue("inventory"), names.dead_letter_queue("inventory")
+    set_up("rabbitmq", buses, names)
+    with (
+        pika.BlockingConnection(pika.URLParameters(buses.amqp)) as connection,
+        running(only("rabbitmq", inventory.workers(consuming)), consuming),
+    ):
+        channel = connection.channel()
+
+        def declared(name: str) -> Queue.DeclareOk:
+            return channel.queue_declare(name, passive=True).method
+
+        wait_for(lambda: declared(queue).consumer_count, "the service consumes")
+        channel.queue_unbind(dead_letter_queue, names.dead_letter_exchange, queue)
+        channel.basic_publish("", queue, b"no event")
+        wait_for(lambda: declared(dead_letter_queue).message_count == 1, "the dead letter")
+        wait_for(lambda: declared(queue).message_count == 0, "the work queue is empty")
+    assert consuming.tally.get("inventory/rabbitmq", Outcome.DEAD_LETTERED) == 1
+
+
+def command(*arguments: str) -> "subprocess.Popen[str]":
+    whole = [sys.executable, "-m", "examples.event_flow", *arguments]
+    return subprocess.Popen(whole, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+
+
+def endpoints_file(folder: Path, buses: Endpoints) -> str:
+    path = folder / "endpoints.json"
+    path.write_text(json.dumps({"kafka": buses.kafka, "rabbitmq": {"amqp": buses.amqp}, "aws": buses.aws}))
+    return str(path)
+
+
+def records_on(buses: Endpoints, topic: str) -> int:
+    consumer: Consumer = Consumer({"bootstrap.servers": buses.kafka, "group.id": "unused", "log_level": 2})
+    with closing(consumer), suppress(KafkaException):  # while the topic is not there yet
+        return sum(consumer.get_watermark_offsets(TopicPartition(topic, p), 5)[1] for p in range(6))
+    return 0
+
+
+def test_a_bounded_command_publishes_that_many_orders_and_ends(buses: Endpoints, names: Names, tmp_path: Path) -> None:
+    before = records_on(buses, names.kafka_topic)
+    process = command(
+        "orders", "--endpoints", endpoints_file(tmp_path, buses), "--prefix", names.prefix, "--count", "7"
+    )
+    _, log = process.communicate(timeout=DEADLINE_SECONDS)
+    assert process.returncode == 0, log
+    assert "orders: aws 7 published, kafka 7 published, rabbitmq 7 published" in log
+    assert records_on(buses, names.kafka_topic) == before + 7
+
+
+def test_a_flow_with_a_bus_away_serves_the_others_and_ends_cleanly_on_sigterm(
+    buses: Endpoints, names: Names, tmp_path: Path
+) -> None:
+    away = replace(buses, aws=f"http://127.0.0.1:{free_port()}")
+    before = records_on(buses, names.kafka_dead_letter_topic)
+    process = command(
+        "--endpoints", endpoints_file(tmp_path, away), "--prefix", names.prefix, "--rate", "50", "--poison", "0.5"
+    )
+    wait_for(lambda: records_on(buses, names.kafka_dead_letter_topic) > before, "the flow works on Kafka")
+    process.send_signal(signal.SIGTERM)
+    asked_at = monotonic()
+    _, log = process.communicate(timeout=DEADLINE_SECONDS)
+    assert monotonic() - asked_at < 5
+    assert process.returncode == 0, log
+    assert "notification/aws: the bus is away" in log
+    assert "Traceback" not in log
