@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from monitor.analysis.objectives import OUTCOMES, Seconds, add_seconds, begin_seconds, realign_seconds
 from monitor.analysis.patterns import FirstMatch
-from monitor.analysis.rates import Rates, Track, begin_track, drain_seconds, extend, measure, realign_track
+from monitor.analysis.rates import Rates, Track, drain_seconds, extend, measure, realign_track
 from monitor.analysis.reasons import Facts, tell
 from monitor.analysis.status import STATUS_OF, Cause, Finding, Limits, Whole, judge
 from monitor.analysis.subscriptions import Columns, Seen, look_at, parts_of_wholes
@@ -95,7 +95,7 @@ def assess(snapshot: Snapshot, history: History | None, rules: Rules, at: float)
     history = _aligned(history or _nothing(at), snapshot.subscriptions, rules)
     seen = history.seen.follow(columns, at)
     track = extend(history.track, columns.totals, at, rules.rate_span)
-    rates = measure(track, at)
+    rates = measure(track)
     parts = snapshot.parts or parts_of_wholes(history.ids, columns)
     looks = look_at(parts, columns, _consuming(history, seen, rules, at))
     window = follow(history.window, looks, at, rules.limits.window) if history.window else begin(looks, at)
@@ -124,9 +124,7 @@ def assess(snapshot: Snapshot, history: History | None, rules: Rules, at: float)
 
 def _nothing(at: float) -> History:
     none = np.empty(0)
-    return History(
-        at, (), (), none, np.empty(0, np.int8), none, Seen.nothing(0), begin_track(0), begin_seconds(0), None
-    )
+    return History(at, (), (), none, np.empty(0, np.int8), none, Seen.nothing(0), (), begin_seconds(0), None)
 
 
 def _aligned(history: History, subscriptions: Sequence[Subscription], rules: Rules) -> History:

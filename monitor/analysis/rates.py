@@ -19,15 +19,9 @@ class Totals:
     consumed: Floats
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Track:
-    """The counters at a few moments, oldest first, thinned, so that a span of any length costs the same memory.
-
-    `points` are what rates begin from; `latest` is the last look, which may not be among them.
-    """
-
-    points: tuple[tuple[float, Totals], ...]
-    latest: Totals
+Track = tuple[tuple[float, Totals], ...]
+"""The counters at a few moments, oldest first: thinned, so that a span of any length costs the same memory, but always
+with the last two looks, so that what is new has a rate at its second."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,39 +32,34 @@ class Rates:
     consumed: Floats
 
 
-def begin_track(length: int) -> Track:
-    """Return the track before the first look."""
-    return Track((), Totals(*np.full((2, length), np.nan)))
-
-
 def realign_track(track: Track, where: Ids) -> Track:
     """Take the subscriptions that stood at `where`, as `windows.places` says it."""
-    points = tuple((moment, realigned(point, where)) for moment, point in track.points)
-    return Track(points, realigned(track.latest, where))
+    return tuple((moment, realigned(totals, where)) for moment, totals in track)
 
 
 def extend(track: Track, totals: Totals, at: float, span: float) -> Track:
     """Add one look to a track of `span` seconds."""
+    if not track:
+        return ((at, totals),)
     spacing = span / _POINTS
-    points = tuple(
-        (moment, _without_resets(point, track.latest, totals))
-        for moment, point in track.points
-        if moment >= at - span - spacing
-    )
-    if not points or at - points[-1][0] >= spacing:
-        points = (*points, (at, totals))
-    return Track(points, totals)
+    latest = track[-1][1]
+    kept = [
+        (moment, _without_resets(point, latest, totals)) for moment, point in track if moment >= at - span - spacing
+    ]
+    if len(kept) > 2 and kept[-2][0] - kept[-3][0] < spacing:
+        del kept[-2]
+    return (*kept, (at, totals))
 
 
-def measure(track: Track, at: float) -> Rates:
-    """Return the rates since the oldest point of the track at which each counter was known."""
-    return Rates(*(_rate(track, at, name) for name in ("published", "consumed")))
+def measure(track: Track) -> Rates:
+    """Return the rates up to the last look, since the oldest at which each counter was known."""
+    return Rates(*(_rate(track, name) for name in ("published", "consumed")))
 
 
 def drain_seconds(backlog: Floats, rates: Rates) -> Floats:
     """Return how long each backlog lasts at the present rates: infinite if it does not shrink, NaN if not known."""
     shrinking = rates.consumed - rates.published
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         lasting = np.where(shrinking > 0, backlog / shrinking, np.inf)
     lasting[np.isnan(shrinking) | np.isnan(backlog)] = np.nan
     lasting[backlog == 0] = 0.0
@@ -85,13 +74,13 @@ def _without_resets(point: Totals, latest: Totals, totals: Totals) -> Totals:
     )
 
 
-def _rate(track: Track, at: float, name: str) -> Floats:
-    now: Floats = getattr(track.latest, name)
+def _rate(track: Track, name: str) -> Floats:
+    at, latest = track[-1]
+    now: Floats = getattr(latest, name)
     since, begun = np.full(len(now), np.nan), np.full(len(now), np.nan)
-    for moment, point in track.points:
-        if moment < at:
-            unset = np.isnan(begun)
-            since[unset] = moment
-            begun[unset] = getattr(point, name)[unset]
+    for moment, totals in track[:-1]:
+        unset = np.isnan(begun)
+        since[unset] = moment
+        begun[unset] = getattr(totals, name)[unset]
     rate: Floats = (now - begun) / (at - since)
     return rate

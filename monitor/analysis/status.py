@@ -143,7 +143,7 @@ def _judge_parts(window: Window, subscription: Codes, whole: Whole, limits: Limi
     # From best to worst, so that the worst that fits is what stays.
     causes = np.full(len(rows), Cause.KEEPING_UP, np.int8)
     causes[still & blind] = Cause.STANDING
-    causes[grown & (fell_for >= limits.window)] = Cause.GROWING
+    causes[grown & ~blind & (fell_for >= limits.window)] = Cause.GROWING
     causes[now - memory.set_back_at[rows] <= limits.window] = Cause.SET_BACK
     causes[~known] = Cause.UNSEEN
     causes[still & present & ~blind] = Cause.STUCK
@@ -160,7 +160,7 @@ def _lay_over(whole: Whole, limits: Limits) -> Causes:
     idle = (whole.backlog == 0) & ~(whole.in_flight > 0)
     cause = np.where(idle, Cause.EMPTY, Cause.KEEPING_UP).astype(np.int8)
     allowed = np.where(np.isnan(whole.allowed), limits.age, whole.allowed)
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         behind = np.where(whole.consumed_per_second > 0, whole.backlog / whole.consumed_per_second, np.nan)
     waits = whole.backlog > 0
     cause[waits & np.isnan(whole.age) & (behind > allowed)] = Cause.SLOW

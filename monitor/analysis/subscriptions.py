@@ -125,7 +125,8 @@ def look_at(parts: Parts, columns: Columns, consuming: Flags) -> Looks:
         consumed=parts.consumed,
         published=parts.published,
         of_log=columns.of_log[parts.subscription],
-        consuming=consuming[parts.subscription],
+        # Where only messages in flight are left, somebody has taken them.
+        consuming=consuming[parts.subscription] | (parts.backlog <= 0),
     )
 
 

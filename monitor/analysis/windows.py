@@ -49,7 +49,8 @@ class Memory:
 
     `idle_since`: the last moment at which something was consumed or nothing waited, or the first look.
     `known`: whether that was seen, and is not just when looking began.
-    `arrived`: whether something was published since then. `pace`: how long this consumer was seen to take for a step.
+    `arrived`: whether since then something was published behind what was waiting already.
+    `pace`: how long this consumer was seen to take for a step.
     `fell_at`: when the backlog was last seen to fall, `low`: how far, `anchor`: the backlog at the last anchor.
     `set_back_at`: when the position last went back, -inf for never.
     """
@@ -130,7 +131,7 @@ def _advanced(before: Looks, memory: Memory, looks: Looks, now: float, *, anchor
     return Memory(
         idle_since=np.where(moved, np.float32(now), memory.idle_since),
         known=memory.known | consumed | empty,
-        arrived=(memory.arrived | came) & ~moved,
+        arrived=(memory.arrived | (came & (before.waiting > 0))) & ~moved,
         pace=np.where(consumed & (before.waiting > 0), took, memory.pace),
         fell_at=np.where(fell, np.float32(now), memory.fell_at),
         low=np.where(fell, waiting, memory.low).astype(np.float32),
