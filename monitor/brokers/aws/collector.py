@@ -37,8 +37,10 @@ from monitor.config import AwsCluster, DeadLetterMapping
 from monitor.errors import BrokerError, Unreachable
 from monitor.model import Age, CollectionError, Finding, Snapshot
 
+# of a cycle's time, for putting together what was read
 _MARGIN = 0.1
-_LONGEST_MARGIN_SECONDS = 0.5
+_LONGEST_MARGIN_SECONDS = 2.0
+
 _NAMED = 3
 
 
@@ -129,7 +131,7 @@ class AwsCollector:
     def _follow_depths(self, reading: Reading, now: float) -> None:
         for queue in reading.queues.values():
             self._depths.observe(queue, now)
-        self._depths.forget(reading.names)
+        self._depths.forget(frozenset(reading.names))
 
     def _read_cloudwatch(
         self, clients: Clients, reading: Reading, topics: TopicReading, now: float, limit: float

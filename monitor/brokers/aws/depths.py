@@ -1,6 +1,6 @@
 """What the depth of a queue over time says where AWS itself says nothing: ages from below, and arrivals."""
 
-from collections.abc import Collection
+from collections.abc import Set
 from dataclasses import dataclass
 
 from monitor.brokers.aws.queues import Queue
@@ -70,6 +70,6 @@ class DepthHistory:
         known = self._depths.get(queue)
         return known.emptied_at if known else 0.0
 
-    def forget(self, keep: Collection[str]) -> None:
+    def forget(self, keep: Set[str]) -> None:
         """Drop the queues that are not there any more."""
         self._depths = {name: depth for name, depth in self._depths.items() if name in keep}

@@ -61,5 +61,5 @@ def test_all_that_a_queue_made_while_watching_holds_came_while_watching() -> Non
 def test_what_is_gone_is_forgotten() -> None:
     history = DepthHistory()
     history.observe(queue("q", depth=5), 100.0)
-    history.forget(["other"])
+    history.forget({"other"})
     assert history.arrivals_of("q") is None

@@ -1,7 +1,7 @@
 """What the stand-in cannot be brought to say: denials, throttling, 9,500 queues. The other side is a scripted fake."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 
@@ -41,39 +41,38 @@ def in_seconds(seconds: float) -> float:
     return time.monotonic() + seconds
 
 
-def failed(findings: list[Finding]) -> dict[str, Finding]:
+def failed(findings: Sequence[Finding]) -> dict[str, Finding]:
     return {finding.target: finding for finding in findings if not finding.ok}
 
 
 def test_with_all_rights_everything_is_fine(aws: ScriptedAws, collector: AwsCollector) -> None:
-    findings = list(collector.check(in_seconds(20)))
+    findings = collector.check(in_seconds(20))
     assert failed(findings) == {}
     assert f"account {ACCOUNT}" in findings[0].message
 
 
-@pytest.mark.parametrize(
-    ("action", "required"),
-    [
-        ("sqs:ListQueues", True),
-        ("sqs:GetQueueAttributes", True),
-        ("sns:ListTopics", False),
-        ("sns:ListSubscriptions", False),
-        ("sns:GetSubscriptionAttributes", False),
-        ("cloudwatch:GetMetricData", False),
-        ("sts:GetCallerIdentity", False),
-    ],
-)
-def test_a_missing_right_is_named_with_what_to_do(
-    aws: ScriptedAws, collector: AwsCollector, action: str, required: bool
-) -> None:
+def test_each_missing_right_is_named_with_what_to_do(aws: ScriptedAws, collector: AwsCollector) -> None:
     subscription = f"<SubscriptionArn>arn:aws:sns:us-east-1:{ACCOUNT}:t:1</SubscriptionArn>"
     aws.answers["ListSubscriptions"] = f"<Subscriptions><member>{subscription}</member></Subscriptions>"
     aws.answers["GetSubscriptionAttributes"] = "<Attributes/>"
-    aws.answers[operation_of(action)] = denied(action.replace("sns:", "SNS:"))
-    finding = failed(list(collector.check(in_seconds(20))))[action]
-    assert "is not authorized" in finding.message
-    assert finding.remedy.startswith(f"allow {action} to these credentials; without it ")
-    assert finding.required is required
+    rights = {
+        "sqs:GetQueueAttributes": True,
+        "sqs:ListQueues": True,
+        "sns:ListTopics": False,
+        "sns:GetSubscriptionAttributes": False,
+        "sns:ListSubscriptions": False,
+        "cloudwatch:GetMetricData": False,
+        "sts:GetCallerIdentity": False,
+    }
+    for action, required in rights.items():
+        allowed = aws.answers[operation_of(action)]
+        aws.answers[operation_of(action)] = denied(action.replace("sns:", "SNS:"))
+        finding = failed(collector.check(in_seconds(20)))[action]
+        assert "is not authorized" in finding.message
+        assert finding.remedy.startswith(f"allow {action} to these credentials; without it ")
+        assert finding.required is required
+        aws.answers[operation_of(action)] = allowed
+    assert failed(collector.check(in_seconds(20))) == {}
 
 
 def test_a_denied_listing_of_queues_is_an_error_of_the_cycle(aws: ScriptedAws, collector: AwsCollector) -> None:
@@ -153,7 +152,7 @@ def test_throttled_calls_are_tried_again_and_counted(aws: ScriptedAws, collector
 def test_9500_queues_are_all_there_by_ten_pages(aws: ScriptedAws, collector: AwsCollector) -> None:
     names = [f"queue-{i:04}" for i in range(9_500)]
     aws.holds_queues(names)
-    # attributes of so many take long here, where client and service share a machine: what is not read is said
+    # attributes of so many take long here, where client and service share a process: what is not read is said
     snapshot = collector.collect(in_seconds(2))
     assert aws.asked["ListQueues"] == 10
     assert [it.destination for it in snapshot.subscriptions] == names
