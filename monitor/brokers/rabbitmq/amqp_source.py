@@ -1,0 +1,238 @@
+"""Depth and consumers by AMQP alone, for a broker with neither plugin: each queue is declared passively.
+
+AMQP cannot list queues: the names come from the configuration.
+"""
+
+import logging
+import ssl
+from collections import deque
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import numpy as np
+import pika
+from pika.adapters.select_connection import IOLoop
+from pika.exceptions import (
+    ChannelClosedByBroker,
+    ConnectionClosedByBroker,
+    IncompatibleProtocolError,
+    ProbableAccessDeniedError,
+    ProbableAuthenticationError,
+)
+
+from monitor.brokers.rabbitmq.addresses import Address
+from monitor.brokers.rabbitmq.client import cause_of, connection_failure
+from monitor.brokers.rabbitmq.readings import CONSUMERS, READY, QueueKey, Readings, label_of
+from monitor.clock import Clock
+from monitor.errors import AuthenticationFailed, BadAnswer, BrokerError, Forbidden, TimedOut, Unreachable
+from monitor.model import CollectionError
+
+_MARGIN = 0.9
+_NO_SUCH_QUEUE = 404
+_NOT_ALLOWED = 530
+_LOCKED = 405  # exclusive to another connection
+
+# Every failure is raised and told once by those who called; the library's own record of it is longer and no clearer.
+logging.getLogger("pika").setLevel(logging.CRITICAL)
+
+
+class AmqpSource:
+    """The AMQP listener of a broker. A connection lasts for one reading, one virtual host at a time."""
+
+    def __init__(self, address: Address, clock: Clock, queues: Sequence[QueueKey], ca_file: str | None = None) -> None:
+        self.address, self._clock, self._ca_file = address, clock, ca_file
+        self.queues = tuple(sorted(queues))
+        self._session: _Session | None = None
+        self._closed = False
+        self.errors: tuple[CollectionError, ...] = ()
+
+    @property
+    def target(self) -> str:
+        """Return what is asked, for people."""
+        return f"AMQP at {self.address.shown}"
+
+    def read(self, deadline: float) -> Readings:
+        """Return ready messages and consumers of all named queues. What single queues refuse is in `errors`.
+
+        Raises BrokerError when a virtual host cannot be entered.
+        """
+        ready, consumers = np.full(len(self.queues), np.nan), np.full(len(self.queues), np.nan)
+        errors = []
+        for vhost in sorted({vhost for vhost, _ in self.queues}):
+            rows = [row for row, key in enumerate(self.queues) if key[0] == vhost]
+            session = self._run(vhost, [self.queues[row][1] for row in rows], deadline)
+            for row in rows:
+                name = self.queues[row][1]
+                ready[row], consumers[row] = session.found.get(name, (np.nan, np.nan))
+            errors += [self._error((vhost, name), code, text) for name, (code, text) in session.refused.items()]
+        self.errors = tuple(errors)
+        return Readings(self.queues, {READY: ready, CONSUMERS: consumers})
+
+    def enter(self, vhost: str, deadline: float) -> None:
+        """Connect to a virtual host and leave it again. Raises BrokerError."""
+        self._run(vhost, (), deadline)
+
+    def close(self) -> None:
+        """End a reading under way: it raises Unreachable."""
+        self._closed = True
+        session = self._session
+        if session is not None:
+            session.abort_from_outside()
+
+    def _run(self, vhost: str, names: Collection[str], deadline: float) -> "_Session":
+        left = (deadline - self._clock.monotonic()) * _MARGIN
+        if left <= 0:
+            raise TimedOut("no time was left to ask", target=self.target)
+        session = self._session = _Session(self._parameters(vhost, left), names)
+        try:
+            session.run(left)
+        finally:
+            self._session = None
+        if self._closed:
+            raise Unreachable("the connection was closed by the monitor", target=self.target)
+        if session.timed_out:
+            raise TimedOut("no answer before the deadline", target=self.target)
+        if session.failure is not None:
+            raise self._translated(session.failure, vhost) from session.failure
+        return session
+
+    def _parameters(self, vhost: str, timeout: float) -> pika.ConnectionParameters:
+        address = self.address
+        parameters = pika.ConnectionParameters(
+            host=address.host,
+            port=address.port,
+            virtual_host=vhost,
+            credentials=pika.PlainCredentials(address.username or "guest", address.password or "guest"),
+            socket_timeout=timeout,
+            stack_timeout=timeout,
+            client_properties={"connection_name": "eventflow monitor"},
+        )
+        if address.secure:
+            context = ssl.create_default_context(cafile=self._ca_file)
+            parameters.ssl_options = pika.SSLOptions(context, address.host)
+        return parameters
+
+    def _translated(self, error: BaseException, vhost: str) -> BrokerError:
+        causes = list(_beneath(error))
+        for cause in causes:
+            if isinstance(cause, ProbableAccessDeniedError):
+                return Forbidden(f"the virtual host {vhost} does not exist or is refused", target=self.target)
+            if isinstance(cause, ProbableAuthenticationError):
+                return AuthenticationFailed("the user name or password is refused", target=self.target)
+            if isinstance(cause, ConnectionClosedByBroker):
+                return _closed_by_broker(cause, vhost, self.target)
+        system = next((found for found in map(cause_of, causes) if found is not None), None)
+        if system is not None:
+            return connection_failure(system, self.target)
+        if any(isinstance(cause, IncompatibleProtocolError) for cause in causes):
+            return BadAnswer("does not answer as AMQP 0.9.1 does", target=self.target, remedy="check the port")
+        return Unreachable(f"the connection failed ({type(causes[-1]).__name__})", target=self.target)
+
+    def _error(self, key: QueueKey, code: int, text: str) -> CollectionError:
+        if code == _NO_SUCH_QUEUE:
+            return CollectionError(BadAnswer.reason, label_of(key), "there is no such queue")
+        if code == _LOCKED:
+            return CollectionError(Forbidden.reason, label_of(key), "the queue is exclusive to another connection")
+        return CollectionError(Forbidden.reason, label_of(key), f"the queue is refused: {text}")
+
+
+class _Session:
+    """One connection's life: open, declare the queues one after the other, close. Runs a loop of its own."""
+
+    def __init__(self, parameters: pika.ConnectionParameters, names: Collection[str]) -> None:
+        self._parameters, self._names = parameters, deque(names)
+        self._loop = IOLoop()
+        self._workflow: Any = None
+        self._connection: Any = None
+        self.found: dict[str, tuple[int, int]] = {}
+        self.refused: dict[str, tuple[int, str]] = {}
+        self.failure: BaseException | None = None
+        self.timed_out = False
+
+    def run(self, seconds: float) -> None:
+        """Do it all. Raises nothing: see `failure` and `timed_out`."""
+        self._loop.call_later(seconds, self._on_deadline)
+        self._workflow = pika.SelectConnection.create_connection(
+            [self._parameters], on_done=self._on_connected, custom_ioloop=self._loop
+        )
+        self._loop.start()
+        self._loop.close()
+
+    def abort_from_outside(self) -> None:
+        """End it, from another thread."""
+        self._loop.add_callback_threadsafe(self._abort)
+
+    def _on_deadline(self) -> None:
+        self.timed_out = True
+        self._abort()
+
+    def _abort(self) -> None:
+        # The library waits for the broker to agree to every close, in vain when it is frozen. Dropping the transport is
+        # the only way out, and has no public name.
+        transport = getattr(self._connection, "_transport", None)
+        if transport is not None:
+            transport.abort()
+        elif self._connection is None:
+            self._workflow.abort()
+        else:
+            self._loop.stop()
+
+    def _on_connected(self, result: Any) -> None:
+        if isinstance(result, BaseException):
+            self.failure = result
+            self._loop.stop()
+            return
+        self._connection = result
+        result.add_on_close_callback(self._on_closed)
+        self._open_channel()
+
+    def _open_channel(self) -> None:
+        if self._names:
+            self._connection.channel(on_open_callback=self._on_channel)
+        else:
+            self._connection.close()
+
+    def _on_channel(self, channel: Any) -> None:
+        channel.add_on_close_callback(self._on_refused)
+        self._declare(channel)
+
+    def _declare(self, channel: Any) -> None:
+        if not self._names:
+            self._connection.close()
+            return
+        channel.queue_declare(self._names[0], passive=True, callback=lambda frame: self._on_declared(channel, frame))
+
+    def _on_declared(self, channel: Any, frame: Any) -> None:
+        self.found[self._names.popleft()] = (frame.method.message_count, frame.method.consumer_count)
+        self._declare(channel)
+
+    def _on_refused(self, _channel: Any, reason: Exception) -> None:
+        # The broker closes the channel with each refusal; the next queue needs a new one.
+        if isinstance(reason, ChannelClosedByBroker) and self._names:
+            self.refused[self._names.popleft()] = (reason.reply_code, reason.reply_text)
+            self._open_channel()
+
+    def _on_closed(self, _connection: Any, reason: Exception) -> None:
+        if self._names and not self.timed_out:
+            self.failure = reason
+        self._loop.stop()
+
+
+def _beneath(error: BaseException) -> list[BaseException]:
+    """Return an error of the library and all that it carries."""
+    found, ahead = [], [error]
+    while ahead:
+        current = ahead.pop(0)
+        if current in found:
+            continue
+        found.append(current)
+        ahead += list(getattr(current, "exceptions", ()))
+        ahead += [inner for inner in (getattr(current, "exception", None), current.__cause__) if inner is not None]
+        ahead += [inner for inner in current.args if isinstance(inner, BaseException)]
+    return found
+
+
+def _closed_by_broker(error: ConnectionClosedByBroker, vhost: str, target: str) -> BrokerError:
+    if error.reply_code == _NOT_ALLOWED:
+        return Forbidden(f"the virtual host {vhost} does not exist or is refused", target=target)
+    return Unreachable(f"the broker closed the connection ({error.reply_text})", target=target)

@@ -1,0 +1,61 @@
+"""Depths from the cheapest source that answers."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from monitor.brokers.rabbitmq.readings import Readings
+from monitor.brokers.rabbitmq.survey import Survey
+from monitor.clock import Clock
+from monitor.errors import BrokerError, Unreachable
+
+_RETRY_SECONDS = 60.0  # before a better source that failed is tried again while another one answers
+_SHARE = 0.6  # of the time that is left, where another source can still be asked
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Depths:
+    """The numbers that a cycle begins with. `target` told them; `survey` is where they came from, if from one."""
+
+    readings: Readings
+    target: str
+    survey: Survey | None = None
+
+
+def depths_of(survey: Survey, target: str) -> Depths:
+    """Return the depths that a survey has."""
+    return Depths(survey.readings, target, survey)
+
+
+Reader = Callable[[float], Depths]
+
+
+class DepthChoice:
+    """Asks sources in their order, and remembers for a while which one failed."""
+
+    def __init__(self, readers: Sequence[Reader], clock: Clock) -> None:
+        self._readers, self._clock = tuple(readers), clock
+        self._failures: dict[Reader, tuple[float, BrokerError]] = {}
+
+    def read(self, deadline: float) -> tuple[Depths, list[BrokerError]]:
+        """Return the depths, and what went wrong with better sources, now or when they were tried last.
+
+        Raises the BrokerError of the best source when none answers.
+        """
+        now = self._clock.monotonic()
+        resting = [reader for reader in self._readers if reader in self._failures and now < self._failures[reader][0]]
+        order = [reader for reader in self._readers if reader not in resting] + resting
+        tried: list[BrokerError] = []
+        for place, reader in enumerate(order):
+            try:
+                depths = reader(deadline if place == len(order) - 1 else self._share(deadline))
+            except BrokerError as error:
+                tried.append(error)
+                self._failures[reader] = (self._clock.monotonic() + _RETRY_SECONDS, error)
+            else:
+                self._failures.pop(reader, None)
+                return depths, [error for _, error in self._failures.values()]
+        raise tried[0] if tried else Unreachable("no address is configured that tells depths")
+
+    def _share(self, deadline: float) -> float:
+        now = self._clock.monotonic()
+        return now + (deadline - now) * _SHARE

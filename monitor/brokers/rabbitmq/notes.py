@@ -1,0 +1,91 @@
+"""Sentences for people: which source is in use, and what it cannot see. Pure."""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+from monitor.brokers.rabbitmq.survey import Survey
+
+NO_STATISTICS = (
+    "The broker was told not to collect statistics for the management API (management_agent.disable_metrics_collector, "
+    "as in the Docker image, or management.disable_stats)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What a cycle used. `depth` and `management` are targets for people; empty is not configured.
+
+    `plugin_node` is the node whose plugin was read, `plugin_counts` says whether its counters of queues were used.
+    """
+
+    depth: str
+    management: str
+    plugin_node: str = ""
+    plugin_counts: bool = False
+    survey: Survey | None = None
+    unread_streams: bool = False
+    only_named: bool = False
+
+
+def build_notes(sources: Sources) -> tuple[str, ...]:
+    """Return what is to be said of a cycle's sources."""
+    return tuple(_depth(sources)) + tuple(_survey(sources)) + tuple(_counters(sources)) + tuple(_streams(sources))
+
+
+def _depth(sources: Sources) -> Iterator[str]:
+    yield f"Depths and consumers come from the {sources.depth}."
+    if sources.only_named:
+        yield (
+            "AMQP tells ready messages and consumers of the queues named in queues.include, and nothing else: no "
+            "unacknowledged messages, sizes, counters, ages or queues that are not named."
+        )
+    if not sources.plugin_node:
+        yield (
+            "Without the Prometheus plugin there are no counters of dead-lettered messages; "
+            "enable rabbitmq_prometheus and set prometheus_url."
+        )
+
+
+def _survey(sources: Sources) -> Iterator[str]:
+    survey = sources.survey
+    if not sources.management:
+        yield (
+            "Without the management API there is no dead-letter topology: queues are told apart by their names alone; "
+            "enable rabbitmq_management and set management_url."
+        )
+        return
+    if survey is None:
+        yield "The management API has not answered yet: queues are told apart by their names alone."
+        return
+    if survey.nodes is None:
+        yield "The alarms of other nodes are hidden from this user; give it the tag monitoring."
+    if not survey.policies_seen:
+        yield "What policies define is hidden from this user; give it the tag policymaker."
+    others = _other_nodes(survey, sources.plugin_node)
+    if sources.plugin_node and others:
+        yield (
+            f"The plugin tells of the node {sources.plugin_node} alone; queues on {', '.join(others)} come from the "
+            "management API at a slower pace, and dead-lettered and unroutable messages are not counted there."
+        )
+
+
+def _counters(sources: Sources) -> Iterator[str]:
+    survey = sources.survey
+    if survey is not None and not survey.overview.stats:
+        told = "counters of queues come from the Prometheus plugin" if sources.plugin_counts else "there are none"
+        yield f"{NO_STATISTICS}: {told}."
+    elif survey is not None and not survey.overview.counts and not sources.plugin_counts:
+        yield "The management API keeps no rates (rates_mode is none), and so no counters of queues."
+    elif survey is not None and not sources.plugin_counts:
+        yield "Counters of queues come from the management API."
+    elif survey is None and not sources.plugin_counts:
+        yield "There are no counters of queues, so that rates are unknown and ages cannot be estimated."
+
+
+def _streams(sources: Sources) -> Iterator[str]:
+    if sources.unread_streams:
+        yield "How far readers of streams are behind is not told by this source; their backlog is unknown."
+
+
+def _other_nodes(survey: Survey, plugin_node: str) -> Collection[str]:
+    return sorted(survey.node_names - {plugin_node})
