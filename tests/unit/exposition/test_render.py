@@ -3,6 +3,8 @@ from collections.abc import Iterable
 
 import numpy as np
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from monitor.errors import REASONS
 from monitor.exposition.render import ClusterText, render_cluster
@@ -144,6 +146,24 @@ class TestReuse:
         after = view({"any": group_partitions(rows, lag_messages=[5] * len(rows), lag_seconds=[1] * len(rows))})
 
         assert plain_of(render_cluster(after, before)) == plain_of(render_cluster(after))
+
+    @settings(deadline=None)
+    @given(st.lists(st.lists(st.tuples(*[st.sampled_from("ab")] * 3, st.sampled_from([None, 0, 1])), max_size=6)))
+    @example(
+        [[("a", "b", "a", 1), ("b", "a", "b", 1), ("a", "a", "a", 1)], [("a", "b", "a", 1), ("b", "a", "b", 1)] * 2]
+    )
+    @example(
+        [[("a", "a", "a", 1), ("b", "b", "b", 1), ("a", "a", "a", 1)], [("a",) * 3 + (1,), *[("b",) * 3 + (1,)] * 2]]
+    )
+    def test_taking_over_never_shows(self, cycles: list[list[tuple[str, str, str, float | None]]]) -> None:
+        before = None
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("monitor.exposition.render._ROWS_A_PIECE", 2)
+            for rows in cycles:
+                table = group_partitions([row[:3] for row in rows], lag_messages=[row[3] for row in rows])
+                after = render_cluster(view({"any": table}), before)
+                assert plain_of(after) == plain_of(render_cluster(view({"any": table})))
+                before = after
 
     def test_a_family_that_comes_back_is_rendered(self) -> None:
         table = group_partitions([("g", "t", "0")], lag_messages=[5])

@@ -149,6 +149,7 @@ def test_subscriptions_are_read_back_as_they_are(pairs: list[tuple[Subscription,
 
 @UNHURRIED
 @given(HOSTILE, HOSTILE)
+@example("\ud800", "\ud800")
 def test_hostile_names_of_dead_letter_queues_are_read_back(queue: str, cluster: str) -> None:
     text = page_of(view(dead_letters=[dead_letter_queue(queue, messages=3.0)], of=health(cluster))).plain.decode()
 
