@@ -95,7 +95,8 @@ class AgeBook:
             fewest = np.argsort(found["soundings"][chosen], kind="stable")[:_SLOTS_A_ROUND]
             slots, chosen = slots[fewest], chosen[fewest]
         positions = found["position"][chosen]
-        moments = choose_soundings(self._times.locate(slots, positions), now)
+        bisect = found["soundings"][chosen] % 2 == 0
+        moments = choose_soundings(self._times.locate(slots, positions), bisect, now)
         offsets, stamps = sound(slots, moments)
         found["soundings"][chosen] += 1
         told = ~np.isnan(offsets)

@@ -1,7 +1,7 @@
 """The only place that calls Kafka's admin API: waiting with deadlines, errors translated, the library's talk kept down.
 
 Facts of confluent-kafka 2.16 (librdkafka) that shape this module:
-- Calls return futures that a background thread resolves. Waiting here goes in short steps, so that `close` from another
+- Calls give futures that a background thread resolves. Waiting here goes in short steps, so that `close` from another
   thread ends a call under way, and so that the library's callbacks, which it queues until `poll`, are served.
 - `list_topics` alone blocks and cannot be broken off; it runs in a thread of its own that is left behind when nobody
   waits for it any more.
@@ -16,10 +16,13 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, Generic, TypeVar
 
 from confluent_kafka import (
+    OFFSET_BEGINNING,
+    OFFSET_END,
     OFFSET_INVALID,
     ConsumerGroupTopicPartitions,
     IsolationLevel,
@@ -30,7 +33,6 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import ConfigResource
-from confluent_kafka.admin._listoffsets import OffsetSpec
 from confluent_kafka.admin._resource import ResourceType
 
 from monitor.config import KafkaCluster, KafkaSecurity
@@ -49,13 +51,11 @@ LOG = logging.getLogger(__name__)
 
 R = TypeVar("R")
 
-Spec = OffsetSpec
-"""What is asked of a partition: its first offset, its end, or the first record from a moment on."""
+EARLIEST, LATEST = OFFSET_BEGINNING, OFFSET_END
+"""What is asked of a partition: its first offset, or its end. A time in ms asks for the first record from then on."""
 NO_SUCH_RECORD = -1
 """The offset that answers a time that is younger than every record."""
 
-EARLIEST: OffsetSpec = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
-LATEST: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
 
 _STEP_SECONDS = 0.1
 _SHORTEST_TIMEOUT = 0.1
@@ -116,14 +116,14 @@ def translate(error: KafkaError, target: str = "") -> BrokerError:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Call(Generic[R]):
-    """One request that can be made: `start` takes its timeout in seconds, `finish` reads what has come of its futures.
+    """One request that can be made: `start` takes its timeout in seconds, `finish` reads what its future brought.
 
     `key` is the caller's own mark on it.
     """
 
     key: Any
-    start: Callable[[float], Sequence[Future[Any]]]
-    finish: Callable[[Sequence[Future[Any]]], R | BrokerError]
+    start: Callable[[float], Future[Any]]
+    finish: Callable[[Any], R | BrokerError]
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +148,34 @@ class _Lane(Generic[R]):
     failure: BrokerError | None = None
 
 
-_Done = SimpleQueue[tuple[_Lane[R], Call[R], Sequence[Future[Any]]]]
+_Done = SimpleQueue[tuple[_Lane[R], Call[R], Future[Any]]]
+
+
+class _Admin(AdminClient):
+    """The library's client, with three calls taken below its Python layer.
+
+    That layer makes a future, with a lock, for each single partition and looks every one of them over: in a large
+    cluster a third of a cycle's work, and the futures of a request resolve together anyway. Here a request has one.
+    """
+
+    def start_list_offsets(self, asked: list[TopicPartition], isolation: IsolationLevel, seconds: float) -> Future[Any]:
+        """Ask for offsets; `asked` carries in `offset` what is wanted. Brings a dict of infos or errors."""
+        future = self._create_future()
+        below: Any = super(AdminClient, self)  # the stubs leave this call out
+        below.list_offsets(asked, future, isolation_level_value=isolation.value, request_timeout=seconds)
+        return future
+
+    def start_committed(self, request: list[ConsumerGroupTopicPartitions], seconds: float) -> Future[Any]:
+        """Ask for what one group has committed. Brings a list of one result or error."""
+        future = self._create_future()
+        super(AdminClient, self).list_consumer_group_offsets(request, future, request_timeout=seconds)
+        return future
+
+    def start_describe(self, groups: list[str], seconds: float) -> Future[Any]:
+        """Ask what groups are. Brings a list of descriptions or errors, in order."""
+        future = self._create_future()
+        super(AdminClient, self).describe_consumer_groups(groups, future, request_timeout=seconds)
+        return future
 
 
 class KafkaClient:
@@ -158,7 +185,7 @@ class KafkaClient:
         self._cluster, self._monotonic = cluster, monotonic
         self._closed = threading.Event()
         self._lock = threading.Lock()
-        self._admin: AdminClient | None = None
+        self._admin: _Admin | None = None
         self._fault: BrokerError | None = None
 
     def close(self) -> None:
@@ -203,13 +230,9 @@ class KafkaClient:
         return self._result(future, seconds)
 
     def descriptions(self, key: Any, groups: Sequence[str]) -> Call[list[Any]]:
-        """Prepare describing groups of one coordinator. The result has a description or a BrokerError for each."""
-
-        def start(seconds: float) -> Sequence[Future[Any]]:
-            futures = self._handle().describe_consumer_groups(list(groups), request_timeout=_timeout(seconds))
-            return list(futures.values())
-
-        return Call(key, start, _read_descriptions)
+        """Prepare describing groups of one coordinator. The result has a description or a KafkaError for each."""
+        names = list(groups)
+        return Call(key, lambda seconds: self._handle().start_describe(names, seconds), _read_descriptions)
 
     def describe_topics(self, names: Sequence[str], seconds: float, *, operations: bool = False) -> dict[str, Any]:
         """Return a description or a BrokerError for each topic."""
@@ -228,28 +251,22 @@ class KafkaClient:
         futures = self._handle().describe_configs(resources, request_timeout=_timeout(seconds))
         return self._results({resource.name: future for resource, future in futures.items()}, seconds)
 
-    def committed(self, key: Any, group: str, partitions: list[TopicPartition] | None) -> Call[Any]:
+    def committed(self, key: Any, group: str, partitions: list[TopicPartition] | None) -> Call[list[TopicPartition]]:
         """Prepare reading what a group has committed: on these partitions, or on all where it has."""
         request = [ConsumerGroupTopicPartitions(group, partitions)]
+        return Call(key, lambda seconds: self._handle().start_committed(request, seconds), _read_committed)
 
-        def start(seconds: float) -> Sequence[Future[Any]]:
-            futures = self._handle().list_consumer_group_offsets(request, request_timeout=_timeout(seconds))
-            return list(futures.values())
-
-        return Call(key, start, _read_committed)
-
-    def offsets(self, key: Any, specs: dict[TopicPartition, OffsetSpec], *, stable: bool = False) -> Call[Offsets]:
-        """Prepare asking one leader for offsets of at most 1,000 partitions.
+    def offsets(self, key: Any, asked: list[TopicPartition], *, stable: bool = False) -> Call[Offsets]:
+        """Prepare asking one leader about at most 1,000 partitions: `asked` carries in `offset` what is wanted of each.
 
         `stable` asks for what readers of committed data see: the last stable offset instead of the end.
         """
         isolation = IsolationLevel.READ_COMMITTED if stable else IsolationLevel.READ_UNCOMMITTED
-
-        def start(seconds: float) -> Sequence[Future[Any]]:
-            futures = self._handle().list_offsets(specs, isolation_level=isolation, request_timeout=_timeout(seconds))
-            return list(futures.values())
-
-        return Call(key, start, _read_offsets)
+        return Call(
+            key,
+            lambda seconds: self._handle().start_list_offsets(asked, isolation, seconds),
+            lambda found: _read_offsets(asked, found),
+        )
 
     def run(
         self, lanes: Mapping[Any, Iterable[Call[R]]], seconds: float, in_flight: int = _IN_FLIGHT
@@ -267,14 +284,14 @@ class KafkaClient:
             yield from self._fill(lane, window, deadline, done)
         while any(lane.in_flight for lane in running):
             try:
-                lane, call, futures = done.get(timeout=_STEP_SECONDS)
+                lane, call, future = done.get(timeout=_STEP_SECONDS)
             except Empty:
                 self._serve()
                 if self.remaining(deadline) < -_STEP_SECONDS:
                     break  # the library's own timeouts should have come before
                 continue
             lane.in_flight.remove(call)
-            result = call.finish(futures)
+            result = _outcome(call, future)
             if isinstance(result, TimedOut | Unreachable):
                 lane.failure = result
             yield call, result
@@ -294,14 +311,12 @@ class KafkaClient:
                 yield call, lane.failure
                 continue
             try:
-                futures = call.start(left)
+                future = call.start(left)
             except KafkaException as error:
                 yield call, translate(error.args[0])
                 continue
             lane.in_flight.append(call)
-            # The library resolves the futures of a request one right after the other, in no certain order: when the
-            # last is done the others are about to be, and `finish`, in this thread, may wait for them.
-            futures[-1].add_done_callback(lambda _, done_call=(lane, call, futures): done.put(done_call))  # type: ignore[misc]
+            future.add_done_callback(partial(_put, done, lane, call))
 
     def wait(self, future: Future[R], seconds: float) -> R:
         """Return a future's result. Raises BrokerError."""
@@ -343,7 +358,7 @@ class KafkaClient:
         handle = self._handle()
         handle.poll(0)
 
-    def _handle(self) -> AdminClient:
+    def _handle(self) -> _Admin:
         with self._lock:
             if self._closed.is_set():
                 raise Unreachable("the connection has been closed")
@@ -351,9 +366,9 @@ class KafkaClient:
                 self._admin = self._open()
             return self._admin
 
-    def _open(self) -> AdminClient:
+    def _open(self) -> _Admin:
         try:
-            return AdminClient(library_settings(self._cluster) | {"error_cb": self._on_error}, logger=_Quiet())
+            return _Admin(library_settings(self._cluster) | {"error_cb": self._on_error}, logger=_Quiet())
         except KafkaException as error:
             raise translate(error.args[0]) from error
 
@@ -370,11 +385,6 @@ class _Quiet:
 
     def log(self, _level: int, text: str, *arguments: object) -> None:
         LOG.debug(text, *arguments)
-
-
-def first_record_from(seconds: float) -> OffsetSpec:
-    """Ask for the first record that is not older than a moment (Unix seconds)."""
-    return OffsetSpec.for_timestamp(max(0, int(seconds * 1000)))  # type: ignore[no-any-return]
 
 
 def library_settings(cluster: KafkaCluster) -> dict[str, Any]:
@@ -420,40 +430,41 @@ def _start_aside(call: Callable[..., R], seconds: float) -> Future[R]:
     return future
 
 
-def _read_committed(futures: Sequence[Future[Any]]) -> Any:
+def _put(done: "_Done[R]", lane: _Lane[R], call: Call[R], future: Future[Any]) -> None:
+    done.put((lane, call, future))
+
+
+def _outcome(call: Call[R], future: Future[Any]) -> R | BrokerError:
     try:
-        return futures[0].result().topic_partitions
+        return call.finish(future.result())
     except KafkaException as error:
         return translate(error.args[0])
 
 
-def _read_descriptions(futures: Sequence[Future[Any]]) -> list[Any] | BrokerError:
-    results: list[Any] = []
-    for future in futures:
-        try:
-            results.append(future.result(_STEP_SECONDS))
-        except KafkaException as error:
-            results.append(translate(error.args[0]))
-    hung = [result for result in results if isinstance(result, TimedOut | Unreachable)]
+def _read_committed(results: list[Any]) -> Any:
+    (result,) = results
+    return translate(result) if isinstance(result, KafkaError) else result.topic_partitions
+
+
+def _read_descriptions(results: list[Any]) -> list[Any] | BrokerError:
+    errors = [translate(result) for result in results if isinstance(result, KafkaError)]
+    hung = [error for error in errors if isinstance(error, TimedOut | Unreachable)]
     return hung[0] if len(hung) == len(results) else results
 
 
-def _read_offsets(futures: Sequence[Future[Any]]) -> Offsets | BrokerError:
+def _read_offsets(asked: Sequence[TopicPartition], found: Mapping[TopicPartition, Any]) -> Offsets | BrokerError:
+    infos = [found[partition] for partition in asked]
     answer = Offsets([], [], {})
-    for position, future in enumerate(futures):
-        error = future.exception(_STEP_SECONDS)
-        if error is None:
-            info = future.result()
-            answer.offsets.append(info.offset)
-            answer.timestamps.append(info.timestamp)
-            if info.offset < NO_SUCH_RECORD:
-                # A leader that hangs makes the library's future succeed, with this offset, when the timeout is over.
-                answer.errors[position] = TimedOut("the leader did not answer in time")
-        elif isinstance(error, KafkaException):
+    for position, info in enumerate(infos):
+        if isinstance(info, KafkaError):
+            answer.errors[position] = translate(info)
             answer.offsets.append(OFFSET_INVALID)
             answer.timestamps.append(NO_SUCH_RECORD)
-            answer.errors[position] = translate(error.args[0])
-        else:
-            raise error
+            continue
+        if info.offset < NO_SUCH_RECORD:
+            # A leader that hangs makes the library's call succeed, with this offset, when the timeout is over.
+            answer.errors[position] = TimedOut("the leader did not answer in time")
+        answer.offsets.append(info.offset)
+        answer.timestamps.append(info.timestamp)
     hung = [error for error in answer.errors.values() if isinstance(error, TimedOut)]
-    return hung[0] if len(hung) == len(futures) else answer
+    return hung[0] if len(hung) == len(infos) else answer

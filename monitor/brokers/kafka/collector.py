@@ -154,7 +154,7 @@ class KafkaCollector:
     ) -> tuple[Reading, Floats]:
         partitions, groups = self._directory.partitions, list(self._groups.by_name.values())
         anew, published = self._take_logs(logs, now)
-        rows = self._rows = arrange(groups, partitions, self._rows)
+        rows = self._rows = arrange(self._cluster.name, groups, partitions, self._rows)
         committed = np.concatenate([np.empty(0), *(group.committed for group in groups)])
         uncommitted = np.concatenate([np.empty(0, dtype=bool), *(group.uncommitted for group in groups)])
         start = logs.start[rows.slot]

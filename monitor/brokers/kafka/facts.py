@@ -1,12 +1,13 @@
 """What changes rarely about topics: how long they keep records, and their ids. Asked for a few topics a cycle."""
 
 from dataclasses import dataclass
+from itertools import islice
 
 from monitor.brokers.kafka.client import KafkaClient
 from monitor.brokers.kafka.problems import Problems
 from monitor.errors import BrokerError
 
-_TOPICS_A_CYCLE = 100
+_NEW_A_CYCLE, _KNOWN_A_CYCLE = 200, 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +36,8 @@ class TopicFacts:
         there = set(topics)
         for gone in self._facts.keys() - there:
             del self._facts[gone]
-        due = [topic for topic in topics if topic not in self._facts]
-        due += [topic for topic in self._facts if len(due) < _TOPICS_A_CYCLE]
-        due = due[:_TOPICS_A_CYCLE]
+        due = list(islice((topic for topic in topics if topic not in self._facts), _NEW_A_CYCLE))
+        due += islice(self._facts, _KNOWN_A_CYCLE)
         described = client.describe_topics(due, seconds)
         configs = client.describe_topic_configs(due, seconds)
         changed = []

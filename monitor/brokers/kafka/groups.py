@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from confluent_kafka import TopicPartition
+from confluent_kafka import KafkaError, TopicPartition
 
 from monitor.brokers.kafka.client import Call, KafkaClient
 from monitor.brokers.kafka.metadata import OWN_PREFIX, PARTITION_BITS, Directory, coordinator_of
@@ -26,6 +26,7 @@ _REBALANCING = frozenset({"preparing_rebalance", "completing_rebalance"})
 _CHUNK = 250
 _WHOLE_EVERY = 20
 _GROUPS_A_CALL = 50  # one answer holds all of them, and larger batches have made the library abort (librdkafka#4605)
+_FAILED = -2_000_000
 _NO_KEYS: Ids = np.empty(0, dtype=np.int64)
 
 
@@ -61,10 +62,14 @@ class Group:
 
 @dataclass(slots=True)
 class _Answer:
-    """What has come in of one group's committed offsets in this cycle; `unread` are partitions that failed."""
+    """What has come in of one group's committed offsets in this cycle, as parallel lists.
 
-    keys: list[Ids] = field(default_factory=list)
-    offsets: list[Ids] = field(default_factory=list)
+    An offset that could not be read alone is `_FAILED`; `unread` are the partitions of whole requests that failed.
+    """
+
+    topics: list[int] = field(default_factory=list)
+    numbers: list[int] = field(default_factory=list)
+    offsets: list[int] = field(default_factory=list)
     unread: list[Ids] = field(default_factory=list)
 
 
@@ -117,7 +122,7 @@ class Groups:
         }
         for call, results in client.run(calls, seconds):
             for name, result in _each(call.key, results):
-                if isinstance(result, BrokerError):
+                if isinstance(result, BrokerError | KafkaError):
                     problems.add(result, "describing groups")
                 else:
                     _take_description(self.by_name[name], result, directory)
@@ -143,9 +148,9 @@ class Groups:
                 problems.add(result, "reading committed offsets")
                 answer.unread.append(self.by_name[name].keys if keys is None else keys)
             else:
-                _take_offsets(answer, result, directory, problems)
+                _take_offsets(answer, result, directory.index, problems)
         for name, answer in answers.items():
-            _take_answer(self.by_name[name], answer)
+            _take_answer(self.by_name[name], answer, directory)
 
     def _calls(self, client: KafkaClient, group: Group, directory: Directory) -> Iterator[Call[Any]]:
         if len(group.keys) <= _CHUNK or group.whole_in <= 0:
@@ -217,20 +222,17 @@ def _take_description(group: Group, description: Any, directory: Directory) -> N
     group.consumers, group.owned = consumers, np.unique(keys)
 
 
-def _take_offsets(answer: _Answer, result: Sequence[Any], directory: Directory, problems: Problems) -> None:
-    lookup = directory.index.get
-    keys, known = _keys_of([lookup(part.topic, -1) for part in result], [part.partition for part in result], directory)
-    offsets = np.array([part.offset for part in result], dtype=np.int64)
-    failed = np.zeros(len(result), dtype=bool)
-    for position in np.flatnonzero(offsets < 0).tolist():
-        error = result[position].error
-        if error is not None:
-            problems.add(error, f"committed offsets of topic {result[position].topic}")
-            failed[position] = True
-    answer.unread.append(keys[failed[known]])
-    readable = ~failed & known
-    answer.keys.append(keys[~failed[known]])
-    answer.offsets.append(offsets[readable])
+def _take_offsets(answer: _Answer, result: Sequence[Any], index: Mapping[str, int], problems: Problems) -> None:
+    lookup = index.get
+    offsets = [part.offset for part in result]
+    answer.topics += [lookup(part.topic, -1) for part in result]
+    answer.numbers += [part.partition for part in result]
+    if min(offsets, default=0) < 0:
+        for position, part in enumerate(result):
+            if part.error is not None:
+                problems.add(part.error, f"committed offsets of topic {part.topic}")
+                offsets[position] = _FAILED
+    answer.offsets += offsets
 
 
 def _keys_of(topics: Sequence[int], numbers: Sequence[int], directory: Directory) -> tuple[Ids, Any]:
@@ -245,12 +247,11 @@ def _keys_of(topics: Sequence[int], numbers: Sequence[int], directory: Directory
     return partitions.codes[topic[known]] << PARTITION_BITS | number[known], known
 
 
-def _take_answer(group: Group, answer: _Answer) -> None:
-    keys = np.concatenate([_NO_KEYS, *answer.keys])
-    offsets = np.concatenate([_NO_KEYS, *answer.offsets])
-    unread = np.concatenate([_NO_KEYS, *answer.unread])
-    committed = offsets >= 0
-    keys, offsets = keys[committed], offsets[committed]
+def _take_answer(group: Group, answer: _Answer, directory: Directory) -> None:
+    keys, known = _keys_of(answer.topics, answer.numbers, directory)
+    offsets = np.array(answer.offsets, dtype=np.int64)[known]
+    unread = np.concatenate([keys[offsets == _FAILED], *answer.unread])
+    keys, offsets = keys[offsets >= 0], offsets[offsets >= 0]
     owned = group.owned if group.owned is not None else _NO_KEYS
     # Partitions that are owned but not committed come last, so that `unique` takes the others where both are there.
     every = np.concatenate([keys, unread, owned])

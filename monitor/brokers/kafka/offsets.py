@@ -1,7 +1,8 @@
 """Reading where the partitions' logs begin and end, from all leaders side by side."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 
 import numpy as np
 from confluent_kafka import TopicPartition
@@ -13,8 +14,6 @@ from monitor.brokers.kafka.client import (
     Call,
     KafkaClient,
     Offsets,
-    Spec,
-    first_record_from,
 )
 from monitor.brokers.kafka.metadata import NO_LEADER, Partitions, Replication
 from monitor.brokers.kafka.problems import Problems
@@ -35,9 +34,9 @@ class Logs:
 
 @dataclass(frozen=True, slots=True)
 class _Column:
-    """A column that is being read: what is asked of each partition of it, and what has come."""
+    """A column that is being read: what is asked of each partition, and what has come."""
 
-    spec: Spec
+    asked: int
     stable: bool
     values: Floats
 
@@ -47,8 +46,8 @@ def read_logs(
 ) -> Logs:
     """Ask every leader for its partitions' offsets. One that does not answer costs only its own partitions."""
     columns = [
-        _Column(spec, stable, np.full(len(partitions), np.nan))
-        for spec, stable in ((LATEST, False), (LATEST, True), (EARLIEST, False))
+        _Column(asked, stable, np.full(len(partitions), np.nan))
+        for asked, stable in ((LATEST, False), (LATEST, True), (EARLIEST, False))
     ]
     lanes = {
         leader: list(_calls(client, columns, partitions, slots)) for leader, slots in _by_leader(replication, problems)
@@ -87,11 +86,8 @@ def read_times(
     leaders = replication.leader[slots]
     for leader in np.unique(leaders[leaders != NO_LEADER]).tolist():
         for chunk in _chunks(np.flatnonzero(leaders == leader)):
-            specs = {
-                partition: first_record_from(moment)
-                for partition, moment in zip(_named(partitions, slots[chunk]), moments[chunk].tolist(), strict=True)
-            }
-            lanes.setdefault(leader, []).append(client.offsets(chunk, specs))
+            milliseconds = np.maximum(moments[chunk] * 1000, 0).astype(np.int64).tolist()
+            lanes.setdefault(leader, []).append(client.offsets(chunk, _asked(partitions, slots[chunk], milliseconds)))
     for call, result in client.run(lanes, seconds):
         if isinstance(result, BrokerError):
             problems.add(result, "time index")
@@ -120,13 +116,14 @@ def _calls(
     client: KafkaClient, columns: Sequence[_Column], partitions: Partitions, slots: Ids
 ) -> Iterator[Call[Offsets]]:
     for chunk in _chunks(slots):
-        named = _named(partitions, chunk)
         for column in columns:
-            yield client.offsets((column, chunk), dict.fromkeys(named, column.spec), stable=column.stable)
+            asked = _asked(partitions, chunk, repeat(column.asked, len(chunk)))
+            yield client.offsets((column, chunk), asked, stable=column.stable)
 
 
-def _named(partitions: Partitions, slots: Ids) -> list[TopicPartition]:
-    return [TopicPartition(*named) for named in partitions.named(slots)]
+def _asked(partitions: Partitions, slots: Ids, wanted: Iterable[int]) -> list[TopicPartition]:
+    named = zip(partitions.named(slots), wanted, strict=True)
+    return [TopicPartition(topic, number, asked) for (topic, number), asked in named]
 
 
 def _chunks(slots: Ids) -> Iterator[Ids]:

@@ -4,14 +4,14 @@ A row is a partition that its group has committed on or that one of its members 
 so the rows of a group's topic follow each other, and sums over them need no loop.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from monitor.brokers.kafka.groups import Group
 from monitor.brokers.kafka.metadata import PARTITION_BITS, TOPIC_BITS, Partitions
-from monitor.model import Codes, Floats, Ids, Labels
+from monitor.model import Codes, Floats, Ids, Labels, encode_id
 
 _GROUP_SHIFT = PARTITION_BITS + TOPIC_BITS
 
@@ -21,7 +21,7 @@ class Rows:
     """Which rows there are. `ids` rise; `slot` is each row's partition, `pair` its (group, topic).
 
     A pair's rows begin at `first[pair]`; `pair_ids` rise as well and are never used for another pair; `pair_group` and
-    `pair_topic` index `groups` and the topics of the partitions.
+    `pair_topic` index `groups` and the topics of the partitions. `names` holds each pair's subscription id and scope.
     """
 
     groups: tuple[str, ...]
@@ -34,6 +34,7 @@ class Rows:
     pair_topic: Codes
     labels: tuple[Labels, ...]
     pair_labels: tuple[Labels, ...]
+    names: tuple[tuple[str, Mapping[str, str]], ...]
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -51,7 +52,7 @@ class Rows:
         return np.fmin.reduceat(values, self.first) if len(values) else np.empty(0)
 
 
-def arrange(groups: Sequence[Group], partitions: Partitions, known: Rows | None) -> Rows:
+def arrange(cluster: str, groups: Sequence[Group], partitions: Partitions, known: Rows | None) -> Rows:
     """Return the rows of all groups, in the order of their codes; the known ones themselves if nothing has changed."""
     ids = np.concatenate([np.empty(0, dtype=np.int64), *(group.code << _GROUP_SHIFT | group.keys for group in groups)])
     names = tuple(group.name for group in groups)
@@ -77,7 +78,11 @@ def arrange(groups: Sequence[Group], partitions: Partitions, known: Rows | None)
         Labels("topic", partitions.topics, pair_topic[pair]),
         Labels("partition", numbers, partitions.number[slot]),
     )
-    return Rows(names, ids, slot, pair, first, pair_ids, pair_group, pair_topic, labels, (group_label, topic_label))
+    scopes = zip(group_label.decode(), topic_label.decode(), strict=True)
+    pair_names = tuple((encode_id(cluster, group, topic), {"group": group, "topic": topic}) for group, topic in scopes)
+    return Rows(
+        names, ids, slot, pair, first, pair_ids, pair_group, pair_topic, labels, (group_label, topic_label), pair_names
+    )
 
 
 def _equal(*pairs: tuple[Ids, Ids]) -> bool:

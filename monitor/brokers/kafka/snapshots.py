@@ -1,7 +1,9 @@
 """Puts what a cycle has read into the product's model: subscriptions, parts and tables. No I/O."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -15,13 +17,13 @@ from monitor.brokers.kafka.rows import Rows
 from monitor.model import (
     Age,
     AgeMethod,
+    Codes,
     Floats,
     Labels,
     Parts,
     Subscription,
     System,
     Table,
-    encode_id,
 )
 
 
@@ -64,7 +66,7 @@ class Pairs:
     measured: Floats
     backlog: Floats
     age: Floats
-    method: list[int]
+    method: Codes
     margin: Floats
     time_to_loss: Floats
     unowned_lagging: Floats
@@ -84,7 +86,7 @@ def sum_up(reading: Reading) -> Pairs:
         measured=rows.total(np.isfinite(lag.backlog).astype(np.float64)),
         backlog=rows.total(lag.backlog),
         age=age,
-        method=method.tolist(),
+        method=method,
         margin=rows.smallest(margin),
         time_to_loss=rows.smallest(np.where(waits, np.maximum(left, 0.0), np.nan)),
         unowned_lagging=rows.total((1.0 - reading.owned) * waits),
@@ -93,30 +95,23 @@ def sum_up(reading: Reading) -> Pairs:
 
 def make_subscriptions(cluster: str, reading: Reading, pairs: Pairs) -> tuple[Subscription, ...]:
     """Return one subscription for each topic of each group."""
-    rows, totals, topics = reading.rows, reading.totals, reading.partitions.topics
-    retention = reading.retention[rows.pair_topic].tolist()
+    rows, totals = reading.rows, reading.totals
     columns = zip(
-        rows.pair_group.tolist(),
-        rows.pair_topic.tolist(),
-        pairs.expected.tolist(),
-        pairs.measured.tolist(),
-        pairs.backlog.tolist(),
-        pairs.age.tolist(),
-        pairs.method,
-        totals["published"].tolist(),
-        totals["consumed"].tolist(),
-        totals["lost"].tolist(),
-        totals["rewinds"].tolist(),
-        retention,
+        rows.names,
+        _lists(rows.pair_group, rows.pair_topic),
+        _lists(pairs.expected, pairs.measured),
+        _lists(pairs.backlog, pairs.age, pairs.method),
+        _lists(*(totals[name] for name in ("published", "consumed", "lost", "rewinds"))),
+        reading.retention[rows.pair_topic].tolist(),
         strict=True,
     )
     subscriptions = []
-    for g, t, expected, measured, backlog, age, method, published, consumed, lost, rewinds, kept in columns:
-        group, topic = reading.groups[g], topics[t]
-        whole = measured >= expected
+    for (identity, scope), (g, t), (expected, measured), (backlog, age, method), counters, retention in columns:
+        group, topic, whole = reading.groups[g], reading.partitions.topics[t], measured >= expected
+        published, consumed, lost, rewinds = counters
         subscriptions.append(
             Subscription(
-                id=encode_id(cluster, group.name, topic),
+                id=identity,
                 system=System.KAFKA,
                 cluster=cluster,
                 destination=topic,
@@ -126,15 +121,19 @@ def make_subscriptions(cluster: str, reading: Reading, pairs: Pairs) -> tuple[Su
                 consumers=None if group.consumers is None else group.consumers.get(topic, 0),
                 published_messages_total=published if whole else None,
                 consumed_messages_total=consumed if whole else None,
-                retention_seconds=kept if kept == kept else None,
+                retention_seconds=None if math.isnan(retention) else retention,
                 lost_messages_total=lost,
                 rewinds_total=rewinds,
                 expected=int(expected),
                 measured=int(measured),
-                scope={"group": group.name, "topic": topic},
+                scope=scope,
             )
         )
     return tuple(subscriptions)
+
+
+def _lists(*columns: Floats | Codes) -> Iterator[tuple[Any, ...]]:
+    return zip(*(column.tolist() for column in columns), strict=True)
 
 
 def _age(seconds: float, method: AgeMethod) -> Age:

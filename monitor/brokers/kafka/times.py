@@ -118,9 +118,11 @@ class TimeTable:
     def insert(self, slots: Ids, asked: Floats, offsets: Floats, stamps: Floats, now: float) -> None:
         """Take in soundings, one a slot: the first record not older than `asked` is at `offsets` and of time `stamps`.
 
-        Where no record is that young, the offset is the log's end and the stamp NaN. Timestamps come from producers:
-        what contradicts the points that are known is left out.
+        Where no record is that young the offset is infinite and the stamp NaN: then the log ended as it does now.
+        Timestamps come from producers: what contradicts the points that are known is left out.
         """
+        ends = self._offset[slots, self._count[slots] - 1]
+        offsets = np.minimum(offsets, ends)
         for time, anchored in ((asked, False), (stamps, True)):
             usable = np.isfinite(time) & (time > _BEFORE_ALL) & (time <= now)
             chosen = slots[usable]
@@ -153,6 +155,7 @@ class TimeTable:
             return
         times = self._time[slots]
         gap = (times[:, 2:] - times[:, :-2]) / np.maximum(now - times[:, :-2], 1e-3)
+        gap[self._offset[slots, 2:] == self._offset[slots, :-2]] = -1.0  # in the midst of a rest it tells nothing
         victim = np.argmin(gap, axis=1)[:, None] + 1
         columns = np.arange(POINTS)[None, :]
         source = np.minimum(columns + (columns >= victim), POINTS - 1)
@@ -180,17 +183,19 @@ def is_coarse(width: Floats, age: Floats) -> Mask:
     return (width > _FINE_SHARE * age) & (width > _FINE_SECONDS)
 
 
-def choose_soundings(spans: Spans, now: float) -> Floats:
-    """Return the time to ask the index about for each span, so that the answer narrows it most."""
-    oldest, newest = spans.oldest, spans.newest
+def choose_soundings(spans: Spans, bisect: Mask, now: float) -> Floats:
+    """Return the time to ask the index about for each span, so that the answer narrows it most.
+
+    Records that came evenly are found best by aiming just before the one that is wanted, others by halving the span, or
+    its exponent where ages of different magnitude come into question: `bisect` says which to take.
+    """
     bounded = ~spans.unbounded
-    far, near = now - np.where(bounded, oldest, newest), np.maximum(now - newest, 1.0)
-    # Ages spread over orders of magnitude: halve the exponent first, then aim just before the record that is wanted.
+    newest = spans.newest
+    oldest = np.where(bounded, spans.oldest, newest)
+    width, far, near = newest - oldest, now - oldest, np.maximum(now - newest, 1.0)
+    middle = np.where(far / near > _STEEP, now - np.sqrt(far * near), oldest + width / 2)
     step = np.where(spans.anchored, (spans.rank - 0.5) / spans.count, (spans.rank + 0.5) / (spans.count + 1))
-    aimed = np.where(bounded, oldest, newest) + step * np.where(bounded, newest - oldest, 0.0)
-    middle = now - np.sqrt(np.maximum(far, near) * near)
-    steep = far / near > _STEEP
-    wanted = np.where(steep, middle, aimed)
+    wanted = np.where(bisect, middle, oldest + step * width)
     # The first record after a point whose own time is not known: the index tells it if asked from that point on.
     wanted = np.where((spans.rank == 0) & ~spans.anchored, oldest, wanted)
-    return np.where(bounded, np.clip(wanted, np.where(bounded, oldest, newest), newest), _BEFORE_ALL)
+    return np.where(bounded, np.clip(wanted, oldest, newest), _BEFORE_ALL)
