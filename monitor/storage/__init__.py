@@ -1,0 +1,1 @@
+"""What outlives a restart: one database, SQLite by default, PostgreSQL for several monitors."""

@@ -1,0 +1,138 @@
+"""The database: opened once, brought to the newest schema, and asked in short transactions."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import alembic.command
+import alembic.config
+import sqlalchemy as sa
+from alembic.util.exc import CommandError
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
+
+from monitor.errors import ConfigurationError, StorageError
+
+_MIGRATIONS = Path(__file__).parent / "migrations"
+_BUSY_SECONDS = 10.0
+# Any number will do, as long as nobody else on the same PostgreSQL takes it: this spells "evtflow".
+_MIGRATION_LOCK = 0x657674666C6F77
+
+
+class Database:
+    """One database. Thread-safe.
+
+    All methods raise StorageError when the database cannot be read or written; its text never holds the address, which
+    may carry a password.
+    """
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self.engine = engine
+
+    @classmethod
+    def open(cls, url: str) -> "Database":
+        """Connect, and bring the schema to the newest version.
+
+        Raises ConfigurationError for an address that cannot be used, StorageError when the database does not answer or
+        was written by a newer version of the product.
+        """
+        database = cls(_engine(_parsed(url)))
+        database._migrate()
+        return database
+
+    def close(self) -> None:
+        """Let go of all connections."""
+        self.engine.dispose()
+
+    @contextmanager
+    def reading(self) -> Iterator[sa.Connection]:
+        """Give a connection that sees one state of the database."""
+        with _translated(), self.engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[sa.Connection]:
+        """Give a connection whose changes are kept together when the block ends, or not at all when it raises."""
+        engine = self.engine.execution_options(eventflow_writes=True)
+        with _translated(), engine.begin() as connection:
+            yield connection
+
+    def _migrate(self) -> None:
+        with self.writing() as connection:
+            if connection.dialect.name == "postgresql":
+                # Several monitors may start at once on one database; the lock goes with the transaction.
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
+            config = alembic.config.Config()
+            config.set_main_option("script_location", str(_MIGRATIONS))
+            config.attributes["connection"] = connection
+            try:
+                alembic.command.upgrade(config, "head")
+            except CommandError as error:
+                raise StorageError(
+                    "the database was written by a newer version of Eventflow Monitor; install that version, "
+                    "or point database_url at another database"
+                ) from error
+
+
+def _parsed(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        # `from None`: the library's text quotes the address, password included.
+        raise ConfigurationError(
+            "cannot be read as an address",
+            place="database_url",
+            remedy="write sqlite:///PATH or postgresql+psycopg://USER:PASSWORD@HOST/NAME",
+        ) from None
+    if parsed.get_backend_name() not in ("sqlite", "postgresql"):
+        raise ConfigurationError(
+            f"{parsed.get_backend_name()} is not supported", place="database_url", remedy="use sqlite or postgresql"
+        )
+    return parsed
+
+
+def _engine(url: URL) -> sa.Engine:
+    if url.get_backend_name() == "postgresql":
+        return sa.create_engine(url.set(drivername="postgresql+psycopg"), pool_pre_ping=True, hide_parameters=True)
+    if url.database and url.database != ":memory:":
+        try:
+            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError(f"the folder of the database cannot be made: {error.strerror}") from error
+    engine = sa.create_engine(url, connect_args={"timeout": _BUSY_SECONDS}, hide_parameters=True)
+    sa.event.listen(engine, "connect", _prepare_sqlite)
+    sa.event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    # The driver's own idea of when a transaction begins leaves schema changes outside of it; we begin by hand.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")  # readers do not wait for a writer
+    cursor.execute("PRAGMA synchronous=FULL")  # what was committed stays, also when the power goes
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.close()
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    # A transaction that reads first and writes later can fail with "database is locked" whatever the timeout, unless
+    # it takes the write lock at its beginning.
+    writes = connection.get_execution_options().get("eventflow_writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except OperationalError as error:
+        raise StorageError(f"the database cannot be used: {_first_line(error)}") from error
+    except SQLAlchemyError as error:
+        raise StorageError(f"the database refused: {_first_line(error)}") from error
+
+
+def _first_line(error: SQLAlchemyError) -> str:
+    cause = getattr(error, "orig", None) or error
+    return str(cause).strip().partition("\n")[0]

@@ -1,0 +1,70 @@
+"""All tables. A change here needs a migration beside it; a test holds both equal."""
+
+import sqlalchemy as sa
+
+METADATA = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# Counters that must not begin anew with each start: what has been added so far, and up to which moment.
+COUNTERS = sa.Table(
+    "counters",
+    METADATA,
+    sa.Column("cluster", sa.String(200), primary_key=True),
+    sa.Column("family", sa.String(200), primary_key=True),
+    sa.Column("labels", sa.Text, primary_key=True),  # JSON, keys sorted
+    sa.Column("value", sa.Double, nullable=False),
+    sa.Column("settled_until", sa.Double, nullable=False),  # Unix seconds
+)
+
+MUTES = sa.Table(
+    "mutes",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("subscription", sa.Text, nullable=False, index=True),  # an id, or a pattern over ids
+    sa.Column("until", sa.Double, nullable=False),  # Unix seconds
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("actor", sa.String(200), nullable=False),
+    sa.Column("created_at", sa.Double, nullable=False),
+    sa.Column("ended_at", sa.Double),  # unmuted before its time
+)
+
+# Append-only: each record carries the hash of the one before.
+AUDIT = sa.Table(
+    "audit",
+    METADATA,
+    sa.Column("sequence", sa.Integer, primary_key=True),
+    sa.Column("id", sa.String(36), nullable=False, unique=True),
+    sa.Column("at", sa.Double, nullable=False),
+    sa.Column("actor", sa.String(200), nullable=False),
+    sa.Column("operation", sa.String(100), nullable=False),
+    sa.Column("record", sa.Text, nullable=False),  # canonical JSON, the text that is hashed
+    sa.Column("previous_hash", sa.String(64), nullable=False),
+    sa.Column("hash", sa.String(64), nullable=False),
+)
+
+HISTORY_SERIES = sa.Table(
+    "history_series",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("subject", sa.Text, nullable=False, unique=True),  # subscription:ID or dead_letters:ID
+)
+
+HISTORY_POINTS = sa.Table(
+    "history_points",
+    METADATA,
+    sa.Column("series", sa.ForeignKey("history_series.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("step", sa.Integer, primary_key=True),  # seconds that one point stands for
+    sa.Column("at", sa.BigInteger, primary_key=True),  # Unix seconds, a multiple of step
+    sa.Column("messages", sa.Float),
+    sa.Column("oldest_age_seconds", sa.Float),
+    sa.Column("published_per_second", sa.Float),
+    sa.Column("consumed_per_second", sa.Float),
+    sa.Column("consumers", sa.Float),
+    sa.Column("status", sa.String(10)),
+)
