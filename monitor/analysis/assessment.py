@@ -14,7 +14,7 @@ from monitor.analysis.reasons import Facts, tell
 from monitor.analysis.status import STATUS_OF, Cause, Finding, Limits, Whole, judge
 from monitor.analysis.subscriptions import Columns, Seen, look_at, parts_of_wholes
 from monitor.analysis.windows import Flags, Window, begin, follow, realigned, taken
-from monitor.config import AwsCluster, Cluster, Configuration, Objective, Owner
+from monitor.config import Objective, Owner
 from monitor.model import Floats, Ids, Role, Snapshot, Status, Subscription, Verdict
 
 Ranks = NDArray[np.int8]
@@ -54,12 +54,6 @@ class Rules:
             owners=FirstMatch((owner.match, owner.team) for owner in owners),
             objectives=FirstMatch((objective.subscription, objective.max_age) for objective in objectives),
         )
-
-
-def rules_for(cluster: Cluster, configuration: Configuration) -> Rules:
-    """Return the rules by which a configured cluster is judged."""
-    late = cluster.cloudwatch.interval if isinstance(cluster, AwsCluster) and cluster.cloudwatch.enabled else 0.0
-    return Rules.of(cluster.interval, configuration.owners, configuration.objectives, counters_every=late)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

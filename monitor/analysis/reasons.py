@@ -30,10 +30,13 @@ def tell(cause: Cause, subscription: Subscription, facts: Facts) -> str:
 
 
 def _wait(it: Subscription, facts: Facts) -> str:
-    """Say what waits, and in which parts if the rule does not fit them all."""
-    total = (it.backlog_messages or 0.0) + (it.in_flight_messages or 0.0)
+    """Say what waits and what was handed out, and in which parts if the rule does not fit them all."""
+    backlog, in_flight = it.backlog_messages or 0.0, it.in_flight_messages or 0.0
+    waits = f"{_messages(backlog)} {'waits' if backlog == 1 else 'wait'}"
+    flies = f"{say_count(in_flight) if backlog else _messages(in_flight)} {'is' if in_flight == 1 else 'are'} in flight"
+    what = f"{waits} and {flies}" if backlog and in_flight else flies if in_flight else waits
     where = f", {facts.parts} of {facts.all_parts} partitions concerned" if 0 < facts.parts < facts.all_parts else ""
-    return f"{_messages(total)} {'waits' if total == 1 else 'wait'}{where}"
+    return f"{what}{where}"
 
 
 def _messages(number: float | None) -> str:
@@ -45,7 +48,7 @@ def _age(it: Subscription) -> str:
 
 
 def _lost(it: Subscription, facts: Facts) -> str:
-    return f"{_messages(it.lost_messages_total)} lost unread since the monitor watches; {_wait(it, facts)}"
+    return f"{_messages(it.lost_messages_total)} lost unread since this was first watched; {_wait(it, facts)}"
 
 
 def _expiring(it: Subscription, facts: Facts) -> str:

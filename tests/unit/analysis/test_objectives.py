@@ -2,9 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.analysis.assessment import Rules, assess, rules_for
+from monitor.analysis.assessment import Rules, assess
 from monitor.analysis.patterns import FirstMatch
-from monitor.config import AwsCluster, Configuration, KafkaCluster, Objective, Owner
+from monitor.config import Objective, Owner
 from monitor.model import Age, AgeMethod, Role, Snapshot, Subscription, System
 from tests.unit.analysis.story import Story
 
@@ -108,7 +108,5 @@ class TestRules:
         assert (limits.window, limits.absence, limits.age) == (2_400.0, 900.0, 1_200.0)
 
     def test_counters_that_come_seldom_are_measured_over_longer(self) -> None:
-        cluster = AwsCluster(name="aws", kind="aws", region="us-east-1", interval=30.0)
-        assert rules_for(cluster, Configuration()).rate_span == 300.0
-        kafka = KafkaCluster(name="orders", kind="kafka", bootstrap_servers="127.0.0.1:9092")
-        assert rules_for(kafka, Configuration()).rate_span == 120.0
+        assert Rules.of(30.0).rate_span == 150.0
+        assert Rules.of(30.0, counters_every=60.0).rate_span == 300.0

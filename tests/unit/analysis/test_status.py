@@ -320,7 +320,7 @@ class TestQueues:
         story.look((1_000, 1_000), backlogs=[0.0], in_flight=0)
         verdicts = story.look_until(11 * MINUTE, (1_050, 1_000), backlogs=[0.0], in_flight=50)
         assert verdicts[-1].status is Status.STALLED
-        assert verdicts[-1].reason.startswith("50 messages wait")
+        assert verdicts[-1].reason.startswith("50 messages are in flight; consumers are there")
 
     @pytest.mark.parametrize(("in_flight", "expected"), [(4, Status.STALLED), (0, Status.STOPPED)])
     def test_sqs_tells_by_what_is_in_flight_whether_anybody_receives(self, in_flight: int, expected: Status) -> None:
