@@ -347,8 +347,9 @@ _KAFKA = (
         _GROUP_TOPIC,
         "ratio",
         Bus.KAFKA,
-        "Share of the retained log that still lies before the group is overtaken by deletion; the worst partition",
-        "1 is safe, 0 means that the next deletion takes unread messages.",
+        "Share of the retention time that is left to the oldest unread message, in the worst partition",
+        "1 when nothing waits; at 0 retention may delete unread messages at any moment. Absent where nothing expires "
+        "by time or the age is not known.",
     ),
     Family(
         "kafka_consumer_group_time_to_loss_seconds",
@@ -356,8 +357,8 @@ _KAFKA = (
         _GROUP_TOPIC,
         "seconds",
         Bus.KAFKA,
-        "Time until retention deletes messages that the group has not read, at the present pace",
-        "`+Inf` when the group is not being overtaken.",
+        "Time until retention may delete the oldest unread message, in the worst partition",
+        "0 when that is due. Absent where nothing waits, nothing expires by time, or the age is not known.",
     ),
     Family(
         "kafka_consumer_group_unowned_lagging_partitions",
@@ -415,7 +416,7 @@ _KAFKA = (
     ),
 )
 
-_BROKER_COUNTER = "A counter of the broker's own, reset when the broker or queue is: use `rate()` or `increase()`."
+_BROKER_COUNTER = "Counted on when the broker restarts; starts anywhere: use `rate()` or `increase()`."
 
 _RABBITMQ = (
     Family(

@@ -84,7 +84,7 @@ def _objective_table(subscriptions: Sequence[Subscription], verdicts: Sequence[V
 
 def _dead_letter_tables(queues: Sequence[DeadLetterQueue]) -> dict[str, Table]:
     # A source that lacks a dead-letter queue is told by its problem; it has no depth, age or expiry of dead letters.
-    real = [q for q in queues if Problem.NONE_CONFIGURED not in q.problems]
+    real = [q for q in queues if q.messages is not None or Problem.NONE_CONFIGURED not in q.problems]
     names = ("system", "queue")
     origins = [
         (q.system, q.queue, name, found_by)

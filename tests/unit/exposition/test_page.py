@@ -96,6 +96,14 @@ def test_cycles_of_one_cluster_leave_the_others_as_they_are() -> None:
     assert values_by(text, "collector_up", "cluster") == {"a": 1.0, "b": 0.0}
 
 
+def test_the_number_of_series_is_told_for_each_cluster() -> None:
+    metrics = MetricsPage("1")
+    metrics.update(view(lag(1), of=health("a")), cycle_ended=True)
+
+    (shown,) = values_by(metrics.page().plain.decode(), "collector_series", "cluster").values()
+    assert (metrics.series("a"), metrics.series("unheard")) == (shown, None)
+
+
 def test_each_cycle_is_one_observation_of_its_duration() -> None:
     metrics = MetricsPage("1")
     metrics.update(ClusterView(health(up=None, cycle_seconds=None)), cycle_ended=False)
