@@ -4,7 +4,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 import monitor
@@ -12,6 +12,7 @@ from monitor.api.guard import Guard
 from monitor.api.health import tell_readiness
 from monitor.api.metrics import MetricsEndpoint
 from monitor.api.problems import install_problem_handlers
+from monitor.api.reference import HEADERS, render_reference
 from monitor.api.routes import make_router
 from monitor.api.sources import Sources
 from monitor.config import Server
@@ -21,7 +22,9 @@ _UNCACHED = {"Cache-Control": "no-store"}
 
 def make_api(sources: Sources, server: Server) -> FastAPI:
     """Return the app that answers from `sources` to those whom `server` lets in."""
-    app = FastAPI(title="Eventflow Monitor", version=monitor.__version__, redoc_url=None)
+    app = FastAPI(
+        title="Eventflow Monitor", version=monitor.__version__, docs_url=None, redoc_url=None, redirect_slashes=False
+    )
     install_problem_handlers(app)
     app.add_middleware(Guard, server=server)
     app.include_router(make_router(sources))
@@ -29,6 +32,7 @@ def make_api(sources: Sources, server: Server) -> FastAPI:
         Route("/metrics", MetricsEndpoint(sources.page)),
         Route("/healthz", _tell_alive),
         Route("/readyz", _readiness_of(sources)),
+        Route("/docs", _docs_of(app)),
     ]
     return app
 
@@ -43,3 +47,10 @@ def _readiness_of(sources: Sources) -> Any:
         return JSONResponse(told, status_code=200 if ready else 503, headers=_UNCACHED)
 
     return tell_ready
+
+
+def _docs_of(app: FastAPI) -> Any:
+    async def show_docs(request: Request) -> Response:
+        return HTMLResponse(render_reference(app.openapi()), headers=HEADERS)
+
+    return show_docs

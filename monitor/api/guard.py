@@ -18,7 +18,7 @@ ROLES = ("viewer", "operator", "admin")
 """From the least to the most; each may what those before it may."""
 
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
-_OPEN_PATHS = ("/healthz", "/readyz", "/docs", "/docs/oauth2-redirect", "/openapi.json")
+_OPEN_PATHS = ("/healthz", "/readyz", "/docs", "/openapi.json")
 _WILDCARD_HOSTS = ("0.0.0.0", "::")  # noqa: S104 (compared with, not listened on)
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 

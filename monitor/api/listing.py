@@ -31,6 +31,7 @@ _LISTS_KEPT = 64
 _NEAREST_SHOWN = 3
 _NEAREST_TRIED = 50
 _LONGEST_COMPARED = 300
+_LEAST_LIKENESS = 0.7
 
 
 class Row(NamedTuple):
@@ -260,7 +261,7 @@ def _nearest(wanted: str, ids: Iterable[str]) -> list[str]:
     pairs = frozenset(_pairs(wanted))
     likely = heapq.nlargest(_NEAREST_TRIED, ids, key=lambda it: len(pairs.intersection(_pairs(it))) / (len(it) + 1))
     scored = ((SequenceMatcher(None, wanted, unquote(it)[:_LONGEST_COMPARED]).ratio(), it) for it in likely)
-    return [it for ratio, it in heapq.nlargest(_NEAREST_SHOWN, scored) if ratio > 0.5]
+    return [it for ratio, it in heapq.nlargest(_NEAREST_SHOWN, scored) if ratio > _LEAST_LIKENESS]
 
 
 def _pairs(text: str) -> Iterable[str]:

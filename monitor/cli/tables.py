@@ -83,7 +83,7 @@ def _status_word(item: SubscriptionItem) -> str:
 
 def _drain(item: SubscriptionItem) -> str:
     if item["drains"] is False:
-        return "never so"
+        return "not at this rate"
     return say_duration(item["drain_seconds"]) if item["backlog_messages"] else _NOTHING
 
 

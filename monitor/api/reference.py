@@ -1,0 +1,93 @@
+"""`/docs`: the OpenAPI description as a page. It needs no script and no other host, so it works without a way out."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from html import escape
+from typing import Any
+
+from monitor.api.problems import PROBLEM_TYPES
+
+HEADERS = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'"}
+
+_STYLE = """
+:root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif }
+body { max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
+h2 { margin-top: 2.5rem; font-size: 1.15rem } code { font-size: .95em }
+table { border-collapse: collapse; width: 100% } caption { text-align: left; font-weight: 600; padding: .6rem 0 .2rem }
+th, td { text-align: left; vertical-align: top; padding: .2rem .8rem .2rem 0; border-bottom: 1px solid #8884 }
+"""
+
+_PLAIN_PATHS = (
+    ("/metrics", "All metrics in the Prometheus text format, gzip where the client takes it"),
+    ("/healthz", "200 while the monitor is alive"),
+    ("/readyz", "200 once every collector has finished a cycle or is known to fail, else 503; the body says which"),
+    ("/openapi.json", "This description for programs"),
+)
+
+
+def render_reference(schema: Mapping[str, Any]) -> str:
+    """Return the page for an OpenAPI description."""
+    title = escape(f"{schema['info']['title']} {schema['info']['version']}: HTTP API")
+    body = "".join(_sections(schema))
+    return (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
+        f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style><h1>{title}</h1>{body}</html>'
+    )
+
+
+def _sections(schema: Mapping[str, Any]) -> Iterator[str]:
+    yield (
+        "<p>Where the configuration has tokens, send one as <code>Authorization: Bearer TOKEN</code>. "
+        "Lists are <code>{items, next}</code>: pass <code>next</code> as <code>cursor</code> for the page after. "
+        "Absent is null, never 0.</p>"
+    )
+    for path, methods in schema["paths"].items():
+        for method, operation in methods.items():
+            yield f"<h2><code>{method.upper()} {escape(path)}</code></h2><p>{escape(operation.get('summary', ''))}.</p>"
+            yield _table("Parameters", [_parameter(it) for it in operation.get("parameters", ())])
+            answer = operation["responses"]["200"]["content"]["application/json"]["schema"]
+            yield _table("Answer", list(_fields(answer, schema)))
+    yield "<h2>Beside the API</h2>" + _table("Paths", [(_code(path), escape(told)) for path, told in _PLAIN_PATHS])
+    problems = [(_code(it.uri), str(it.status), escape(it.title)) for it in PROBLEM_TYPES]
+    yield "<h2>Errors</h2><p>Errors are <code>application/problem+json</code>.</p>" + _table("Values of type", problems)
+
+
+def _parameter(it: Mapping[str, Any]) -> tuple[str, ...]:
+    told = it.get("description") or it["schema"].get("description", "")
+    return (_code(it["name"]), _code(_type(it["schema"])), escape(told))
+
+
+def _fields(schema: Mapping[str, Any], whole: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, ...]]:
+    """Yield name, type and meaning of every field, those of list items and inner objects after their own."""
+    for name, it in _resolved(schema, whole).get("properties", {}).items():
+        yield (_code(prefix + name), _code(_type(it)), escape(it.get("description", "")))
+        inner = it.get("items") if it.get("type") == "array" else it
+        mark = "[]" if it.get("type") == "array" else ""
+        yield from _fields(inner or {}, whole, f"{prefix}{name}{mark}.")
+
+
+def _resolved(schema: Mapping[str, Any], whole: Mapping[str, Any]) -> Mapping[str, Any]:
+    if "$ref" not in schema:
+        return schema
+    found: Mapping[str, Any] = whole["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+    return found
+
+
+def _type(schema: Mapping[str, Any]) -> str:
+    if "anyOf" in schema:
+        return " or ".join(_type(it) for it in schema["anyOf"])
+    if "$ref" in schema:
+        return str(schema["$ref"].rpartition("/")[2])
+    if schema.get("type") == "array":
+        return f"list of {_type(schema['items'])}"
+    return str(schema.get("type", "any"))
+
+
+def _code(text: str) -> str:
+    return f"<code>{escape(text)}</code>"
+
+
+def _table(caption: str, rows: Sequence[tuple[str, ...]]) -> str:
+    if not rows:
+        return ""
+    lines = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
+    return f"<table><caption>{escape(caption)}</caption>{lines}</table>"
