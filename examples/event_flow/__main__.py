@@ -85,13 +85,16 @@ def _set_up(endpoints: Endpoints, names: Names) -> int:
 
 def _serve(flow: Flow, services: Sequence[str]) -> int:
     workers = [worker for service in services for worker in SERVICES[service](flow)]
+    # A handler runs in the middle of whatever the main thread does; to set an Event there, whose lock that thread may
+    # hold at the time, could block for ever.
+    signals: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: flow.stop.request())
+        signal.signal(number, lambda received, _frame: signals.append(received))
     log.info("%s begin, seed %d", ", ".join(services), flow.seed)
     crew = Crew(workers, flow.stop, flow.tally)
     crew.start()
     bounded = flow.orders if any(worker.events_per_order for worker in workers) else None
-    crew.wait(lambda: bounded is not None and crew.all_settled(bounded))
+    crew.wait(lambda: bool(signals) or (bounded is not None and crew.all_settled(bounded)))
     return 0 if crew.end() else 1
 
 

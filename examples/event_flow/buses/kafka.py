@@ -194,9 +194,11 @@ class KafkaConsumer:
                     continue
                 outcome = self._handle(record, handle)
                 report(outcome)
-                if outcome is Outcome.ABANDONED or self._stop.requested:
+                if outcome is Outcome.ABANDONED:
                     break
                 positions[_topic(record), _partition(record)] = _offset(record) + 1
+                if self._stop.requested:
+                    break
         except BusAway:
             self._commit(positions)
             raise

@@ -35,7 +35,7 @@ def names(buses: Endpoints) -> Iterator[Names]:
 
 def _remove_kafka(buses: Endpoints, names: Names) -> None:
     admin = AdminClient({"bootstrap.servers": buses.kafka})
-    groups = admin.delete_consumer_groups([names.kafka_group(service) for service in SERVICES])
+    groups = admin.delete_consumer_groups([names.kafka_group(service) for service in (*SERVICES, "ending")])
     topics = admin.delete_topics([names.kafka_topic, names.kafka_dead_letter_topic])
     for future in [*groups.values(), *topics.values()]:
         with contextlib.suppress(KafkaException):  # a test that failed early has not made all of them

@@ -21,10 +21,11 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from pika.spec import Queue
 
 from examples.event_flow import inventory, notification, orders
+from examples.event_flow.buses.kafka import KafkaConsumer
 from examples.event_flow.flow import Flow, set_up
-from examples.event_flow.handling import Outcome
+from examples.event_flow.handling import Outcome, Pause
 from examples.event_flow.names import Endpoints, Names
-from examples.event_flow.running import Crew, Stop, Tally, Worker
+from examples.event_flow.running import Contact, Crew, Stop, Tally, Worker
 
 ROOT = Path(__file__).parents[3]
 DEADLINE_SECONDS = 20.0
@@ -161,6 +162,30 @@ def test_a_dead_letter_that_no_queue_takes_is_kept_until_one_does(buses: Endpoin
         wait_for(lambda: declared(dead_letter_queue).message_count == 1, "the dead letter")
         wait_for(lambda: declared(queue).message_count == 0, "the work queue is empty")
     assert consuming.tally.get("inventory/rabbitmq", Outcome.DEAD_LETTERED) == 1
+
+
+def test_a_consumer_that_ends_in_the_middle_of_a_batch_has_committed_what_it_did(
+    buses: Endpoints, names: Names
+) -> None:
+    stop, handled = Stop(), 0
+
+    def handle(payload: bytes, pause: Pause) -> Outcome:
+        nonlocal handled
+        handled += 1
+        if handled == 3:
+            stop.request()
+        return Outcome.PROCESSED
+
+    publishing = replace(flow(buses, names), orders=10)
+    with running(only("kafka", orders.workers(publishing)), publishing) as crew:
+        crew.wait(lambda: False)
+    consumer = KafkaConsumer(buses.kafka, names, "ending", "classic", stop, Contact("ending/kafka"))
+    with closing(consumer):
+        consumer.run(handle, lambda outcome: None)
+    reader: Consumer = Consumer({"bootstrap.servers": buses.kafka, "group.id": names.kafka_group("ending")})
+    with closing(reader):
+        committed = reader.committed([TopicPartition(names.kafka_topic, p) for p in range(6)], 5)
+    assert sum(max(0, partition.offset) for partition in committed) == handled == 3
 
 
 def command(*arguments: str) -> "subprocess.Popen[str]":
