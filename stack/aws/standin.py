@@ -44,9 +44,13 @@ class AwsStandIn:
     def _port(self) -> int:
         return self.state.ports[self.name]
 
+    @property
+    def _temporary(self) -> Path:
+        return self.directory / "data" / "aws" / "tmp"
+
     def prepare(self, workshop: Workshop) -> None:
         """Install LocalStack into the cache, once."""
-        (self.directory / "data" / "aws").mkdir(parents=True)
+        self._temporary.mkdir(parents=True)
         _fetch_environment(workshop)
 
     def programs(self) -> Sequence[Program]:
@@ -59,7 +63,10 @@ class AwsStandIn:
             "PYTHONPATH": str(HERE.parent.parent),
             "PATH": os.environ.get("PATH", os.defpath),
             "HOME": str(self.directory / "data" / "aws"),
-            "FILESYSTEM_ROOT": str(self.directory / "data" / "aws"),
+            # LocalStack keeps CloudWatch's data below the temporary folder, and empties that at its start.
+            "TMPDIR": str(self._temporary),
+            # in a container it would keep all in /tmp/localstack, and remove that, another stack's data too, at its end
+            "OVERRIDE_IN_DOCKER": "0",
             "SERVICES": ",".join(SERVICES),
             "GATEWAY_LISTEN": self.address,
             "LOCALSTACK_HOST": self.address,
