@@ -1,15 +1,161 @@
-"""What `eventflow check` finds out about a RabbitMQ cluster."""
+"""What `eventflow check` finds out about a RabbitMQ cluster: what answers, what is used, and what is missing."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from monitor.brokers.rabbitmq.amqp_source import AmqpSource
-from monitor.brokers.rabbitmq.management_source import ManagementSource
+from monitor.brokers.rabbitmq.management_source import ManagementSource, Overview
+from monitor.brokers.rabbitmq.notes import NO_STATISTICS
 from monitor.brokers.rabbitmq.prometheus_source import PrometheusSource
+from monitor.errors import AuthenticationFailed, BadAnswer, BrokerError, Forbidden, TimedOut, Unreachable
 from monitor.model import Finding
+
+_REMEDIES: dict[type[BrokerError], str] = {
+    AuthenticationFailed: "check user name and password in {key}",
+    Forbidden: "give the user of {key} what it lacks",
+    Unreachable: "check host and port in {key}, and that {part} is enabled there",
+    TimedOut: "see whether the node hangs, or whether something on the way swallows the traffic",
+    BadAnswer: "check that {key} leads to {part}",
+}
 
 
 def check_sources(
     plugin: PrometheusSource | None, management: ManagementSource | None, amqp: AmqpSource | None, deadline: float
 ) -> Sequence[Finding]:
-    """Find out what answers, and what is missing for the rest."""
-    return ()
+    """Find out what answers, what will be used, and what each one lacks. Raises nothing that a broker causes."""
+    findings: list[Finding] = []
+    sources: list[str] = []
+    if plugin is not None and _try(findings, lambda: _check_plugin(plugin, deadline), "prometheus_url", "the plugin"):
+        sources.append(plugin.target)
+    if management is not None and _try(
+        findings, lambda: _check_management(management, deadline), "management_url", "the management plugin"
+    ):
+        sources.append(management.target)
+    if (
+        amqp is not None
+        and _try(findings, lambda: _check_amqp(amqp, deadline), "amqp_url", "the AMQP listener")
+        and amqp.queues
+    ):
+        sources.append(amqp.target)
+    return [*findings, _choice(sources)]
+
+
+def _choice(sources: Sequence[str]) -> Finding:
+    if sources:
+        return Finding("depths of queues", ok=True, message=f"come from the {sources[0]}")
+    return Finding(
+        "depths of queues",
+        ok=False,
+        message="no source tells them",
+        remedy="make one of prometheus_url and management_url answer, or name queues in queues.include for amqp_url",
+    )
+
+
+def _try(findings: list[Finding], check: Callable[[], Sequence[Finding]], key: str, part: str) -> bool:
+    try:
+        findings += check()
+    except BrokerError as error:
+        remedy = next((text for kind, text in _REMEDIES.items() if isinstance(error, kind)), "")
+        findings.append(
+            Finding(
+                error.target,
+                ok=False,
+                message=error.problem,
+                remedy=error.remedy or remedy.format(key=key, part=part),
+            )
+        )
+        return False
+    return True
+
+
+def _check_plugin(plugin: PrometheusSource, deadline: float) -> Sequence[Finding]:
+    queues = len(plugin.read(deadline).keys)
+    counters = "their counters" if plugin.counts else "no counters of queues, which this version does not have"
+    return [
+        Finding(
+            plugin.target,
+            ok=True,
+            message=f"RabbitMQ {plugin.version} on {plugin.node}: {queues} queues, depths, consumers and {counters}",
+        )
+    ]
+
+
+def _check_management(management: ManagementSource, deadline: float) -> Sequence[Finding]:
+    target = management.target
+    user, tags = management.read_whoami(deadline)
+    overview = management.read_overview(deadline)
+    queues = len(management.read_queues(deadline, overview).queues)
+    management.read_routes(deadline)
+    found = f"RabbitMQ {overview.version}: the user {user} ({', '.join(tags)}) sees {queues} queues and their set-up"
+    return [
+        Finding(target, ok=True, message=found),
+        *_check_statistics(target, overview),
+        *_check_nodes(management, deadline),
+        *_check_vhosts(management, user, deadline),
+    ]
+
+
+def _check_statistics(target: str, overview: Overview) -> Sequence[Finding]:
+    if not overview.stats:
+        return [
+            Finding(
+                f"statistics of the {target}",
+                ok=False,
+                message=f"{NO_STATISTICS}: it tells no consumers and no counters",
+                remedy="set management_agent.disable_metrics_collector = false, or set prometheus_url",
+                required=False,
+            )
+        ]
+    if not overview.counts:
+        return [
+            Finding(
+                f"statistics of the {target}",
+                ok=False,
+                message="rates_mode is none: there are no counters of queues",
+                remedy="set management.rates_mode = basic",
+                required=False,
+            )
+        ]
+    return []
+
+
+def _check_nodes(management: ManagementSource, deadline: float) -> Sequence[Finding]:
+    target = f"nodes by the {management.target}"
+    try:
+        nodes = management.read_nodes(deadline)
+    except Forbidden:
+        return [
+            Finding(
+                target,
+                ok=False,
+                message="the user may not see nodes and their alarms",
+                remedy="give it the tag monitoring",
+                required=False,
+            )
+        ]
+    away = [node.name for node in nodes if not node.running]
+    if away:
+        return [Finding(target, ok=False, message=f"not running: {', '.join(away)}", remedy="start them")]
+    return [Finding(target, ok=True, message=f"{len(nodes)} running")]
+
+
+def _check_vhosts(management: ManagementSource, user: str, deadline: float) -> Sequence[Finding]:
+    target = f"virtual hosts by the {management.target}"
+    entered = management.read_permitted_vhosts(user, deadline)
+    hidden = sorted(set(management.read_vhosts(deadline)) - set(entered))
+    if hidden:
+        return [
+            Finding(
+                target,
+                ok=False,
+                message=f"the user may not enter {', '.join(hidden)}, and does not see the queues there",
+                remedy="give it permissions there; empty ones (^$) are enough",
+                required=False,
+            )
+        ]
+    return [Finding(target, ok=True, message=", ".join(sorted(entered)) or "none")]
+
+
+def _check_amqp(amqp: AmqpSource, deadline: float) -> Sequence[Finding]:
+    vhost = amqp.address.vhost
+    amqp.enter(vhost, deadline)
+    return [Finding(amqp.target, ok=True, message=f"the virtual host {vhost} can be entered")]

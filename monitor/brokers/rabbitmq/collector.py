@@ -210,10 +210,13 @@ def _error(error: BrokerError) -> CollectionError:
 
 
 def _unroutable(totals: NodeTotals | None, survey: Survey | None) -> tuple[str, Counts]:
-    """Return who counts unroutable messages, and what by outcome."""
+    """Return who counts unroutable messages, and what by outcome.
+
+    The management API counts only the virtual hosts of a user who may not see the nodes.
+    """
     if totals is not None and totals.unroutable:
         return totals.node, totals.unroutable
-    if survey is not None and survey.overview.unroutable is not None:
+    if survey is not None and survey.nodes is not None and survey.overview.unroutable is not None:
         return "management", survey.overview.unroutable
     return "", {}
 

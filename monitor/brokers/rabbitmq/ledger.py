@@ -31,7 +31,7 @@ from monitor.model import AgeMethod, Floats, Ids
 
 Mask = NDArray[np.bool_]
 
-_HISTORY = 128  # cycles; when it is full the older half is thinned, so that it reaches ever further back
+_HISTORY = 128  # cycles; then it is thinned, the more the longer ago, so that it reaches back to the beginning
 _SETTLED_SECONDS = 60.0
 _SKEW_SECONDS = 60.0
 _REMEMBERED_SECONDS = 3600.0
@@ -123,9 +123,10 @@ class Ledger:
 
     def _remember(self, now: float, arrivals: Floats) -> None:
         if len(self._times) >= _HISTORY:
-            half = _HISTORY // 2
-            self._times = self._times[:half:2] + self._times[half:]
-            self._history = self._history[:half:2] + self._history[half:]
+            # The one goes whose absence matters least: how far apart its neighbours are, against how long ago that was.
+            times = np.array(self._times)
+            least = 1 + int(np.argmin((times[2:] - times[:-2]) / np.maximum(now - times[1:-1], 1.0)))
+            del self._times[least], self._history[least]
         self._times.append(now)
         self._history.append(arrivals)
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 
@@ -158,6 +159,11 @@ class ManagementSource:
     def read_vhosts(self, deadline: float) -> tuple[str, ...]:
         """Return the virtual hosts that this user can see. Raises BrokerError."""
         return tuple(row["name"] for row in self._client.get_json("/api/vhosts", deadline, {"columns": "name"}))
+
+    def read_permitted_vhosts(self, user: str, deadline: float) -> tuple[str, ...]:
+        """Return the virtual hosts that a user may enter; every user may ask for its own. Raises BrokerError."""
+        rows = self._client.get_json(f"/api/users/{quote(user, safe='')}/permissions", deadline)
+        return tuple(row["vhost"] for row in rows)
 
     def _pages(self, path: str, deadline: float, query: dict[str, str | int]) -> Iterator[Definition]:
         for page in range(1, _MOST_PAGES):

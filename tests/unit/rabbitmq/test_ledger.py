@@ -1,0 +1,225 @@
+"""What is remembered from cycle to cycle: counters that only rise, arrivals, ages."""
+
+import math
+
+import pytest
+
+from monitor.brokers.rabbitmq.ledger import Accounts, Ledger
+from monitor.model import AgeMethod
+from tests.unit.rabbitmq.builders import nan_equal, readings
+
+START = 1_000_000.0
+WORK = (("/", "work"),)
+
+
+class Story:
+    """Cycles of one queue, told as numbers, 10 seconds apart."""
+
+    def __init__(self) -> None:
+        self._ledger, self._now = Ledger(), START
+
+    def then(self, seconds: float = 10.0, **columns: float | None) -> Accounts:
+        self._now += seconds
+        return self._ledger.enter(readings(WORK, **{name: [value] for name, value in columns.items()}), self._now)
+
+
+def counts(published: float, acked: float = 0.0, *, auto_acked: float = 0.0) -> dict[str, float]:
+    return {
+        "published": published,
+        "delivered": acked + auto_acked,
+        "acked": acked,
+        "auto_acked": auto_acked,
+        "redelivered": 0.0,
+    }
+
+
+def age(accounts: Accounts) -> tuple[float, AgeMethod]:
+    return round(float(accounts.ages[0]), 3), accounts.methods[0]
+
+
+# counters
+
+
+def test_a_counter_that_begins_again_goes_on_from_where_it_was() -> None:
+    story = Story()
+    totals = [story.then(**counts(value)).counters["published"][0] for value in (100.0, 150.0, 20.0, 30.0)]
+    assert totals == [100.0, 150.0, 170.0, 180.0]
+
+
+def test_a_counter_that_steps_back_a_little_stands_still() -> None:
+    # rabbitmq-server#2783, #6929: sums over channels can go down
+    story = Story()
+    totals = [story.then(**counts(value)).counters["published"][0] for value in (1000.0, 998.0, 1001.0)]
+    assert totals == [1000.0, 1000.0, 1001.0]
+
+
+def test_a_counter_that_is_not_told_is_absent_and_then_goes_on() -> None:
+    story = Story()
+    story.then(**counts(100.0))
+    assert math.isnan(story.then(ready=1.0).counters["published"][0])
+    assert story.then(**counts(130.0)).counters["published"][0] == 130.0
+
+
+def test_what_needs_no_acknowledgement_is_consumed_too() -> None:
+    assert Story().then(**counts(10.0, 4.0, auto_acked=3.0)).consumed[0] == 7.0
+
+
+def test_a_queue_that_comes_back_goes_on_with_its_counters_and_id() -> None:
+    ledger, work, other = Ledger(), ("/", "work"), ("/", "other")
+    both, alone = (other, work), (other,)
+    first = ledger.enter(readings(both, published=[1.0, 10.0]), START)
+    ledger.enter(readings(alone, published=[1.0]), START + 10)
+    back = ledger.enter(readings((*both, ("/", "x")), published=[1.0, 4.0, 0.0]), START + 20)
+    assert nan_equal(back.counters["published"], [1.0, 14.0, 0.0])
+    assert back.ids[:2].tolist() == first.ids.tolist()
+    assert back.ids[2] not in first.ids
+
+
+def test_a_queue_that_was_long_gone_is_another_one() -> None:
+    ledger, keys = Ledger(), (("/", "work"),)
+    first = ledger.enter(readings(keys, published=[10.0]), START)
+    ledger.enter(readings((("/", "other"),), published=[0.0]), START + 10)
+    back = ledger.enter(readings((("/", "work"),), published=[4.0]), START + 10_000)
+    assert back.counters["published"][0] == 4.0
+    assert back.ids[0] != first.ids[0]
+
+
+def test_ids_stay_when_other_queues_come_and_go() -> None:
+    ledger = Ledger()
+    a, b, c = ("/", "a"), ("/", "b"), ("/", "c")
+    before = ledger.enter(readings((a, c), ready=[1.0, 1.0]), START)
+    after = ledger.enter(readings((a, b, c), ready=[1.0, 1.0, 1.0]), START + 10)
+    assert after.ids[[0, 2]].tolist() == before.ids.tolist()
+
+
+# arrivals
+
+
+def test_arrivals_begin_at_zero_whatever_is_there() -> None:
+    assert Story().then(ready=40.0, unacked=0.0, **counts(500.0, 460.0)).arrivals[0] == 0.0
+
+
+def test_dead_letters_that_no_one_published_are_seen_by_the_depth() -> None:
+    story = Story()
+    story.then(ready=3.0, unacked=0.0, **counts(0.0))
+    assert story.then(ready=5.0, unacked=0.0, **counts(0.0)).arrivals[0] == 2.0
+
+
+def test_dead_letters_that_are_taken_out_between_two_cycles_are_seen_by_what_was_consumed() -> None:
+    story = Story()
+    story.then(ready=3.0, unacked=0.0, **counts(0.0, 10.0))
+    assert story.then(ready=3.0, unacked=0.0, **counts(0.0, 14.0)).arrivals[0] == 4.0
+
+
+def test_taking_messages_out_is_no_arrival() -> None:
+    story = Story()
+    story.then(ready=3.0, unacked=0.0, **counts(0.0))
+    assert story.then(ready=0.0, unacked=0.0, **counts(0.0, 3.0)).arrivals[0] == 0.0
+
+
+def test_counters_that_lag_behind_the_depth_make_no_arrivals() -> None:
+    story = Story()
+    story.then(ready=10.0, unacked=0.0, **counts(0.0))
+    story.then(ready=0.0, unacked=0.0, **counts(0.0))  # taken out, the acknowledgements are not counted yet
+    assert story.then(ready=0.0, unacked=0.0, **counts(0.0, 10.0)).arrivals[0] == 0.0
+
+
+def test_counters_that_become_known_make_no_arrivals() -> None:
+    story = Story()
+    story.then(ready=10.0, unacked=0.0)
+    assert story.then(ready=10.0, unacked=0.0, **counts(7000.0, 6990.0)).arrivals[0] == 0.0
+    assert story.then(ready=12.0, unacked=0.0, **counts(7002.0, 6990.0)).arrivals[0] == 2.0
+
+
+def test_after_a_purge_arrivals_are_counted_on() -> None:
+    story = Story()
+    story.then(ready=100.0, unacked=0.0, **counts(0.0))
+    for _ in range(8):
+        story.then(ready=0.0, unacked=0.0, **counts(0.0))
+    assert story.then(ready=5.0, unacked=0.0, **counts(0.0)).arrivals[0] == 5.0
+
+
+def test_arrivals_do_not_go_down_when_a_node_restarts() -> None:
+    story = Story()
+    story.then(ready=0.0, unacked=0.0, **counts(100.0, 100.0))
+    before = story.then(ready=0.0, unacked=0.0, **counts(150.0, 150.0)).arrivals[0]
+    after = story.then(ready=0.0, unacked=0.0, **counts(1.0, 1.0)).arrivals[0]
+    assert (before, after) == (50.0, 51.0)
+
+
+# ages
+
+
+def test_where_nothing_waits_the_age_is_exactly_zero() -> None:
+    assert age(Story().then(ready=0.0, unacked=0.0)) == (0.0, AgeMethod.EXACT)
+
+
+def test_a_message_that_is_being_processed_is_not_done_with() -> None:
+    story = Story()
+    story.then(ready=0.0, unacked=0.0, **counts(0.0))
+    story.then(ready=0.0, unacked=1.0, **counts(1.0))
+    assert age(story.then(ready=0.0, unacked=1.0, **counts(1.0)))[1] is AgeMethod.ESTIMATED
+
+
+def test_the_publishers_timestamp_is_reported() -> None:
+    story = Story()
+    head = START + 10 - 42
+    assert age(story.then(ready=1.0, unacked=0.0, head=head)) == (42.0, AgeMethod.REPORTED)
+
+
+@pytest.mark.parametrize("head", [START + 5000, START * 1000, 0.0, -5.0])
+def test_a_timestamp_that_cannot_be_one_is_passed_over(head: float) -> None:
+    assert age(Story().then(ready=1.0, unacked=0.0, head=head))[1] is AgeMethod.UNKNOWN
+
+
+def test_what_was_there_before_is_at_least_as_old_as_the_watch() -> None:
+    story = Story()
+    story.then(ready=5.0, unacked=0.0, **counts(100.0, 95.0))
+    assert age(story.then(ready=5.0, unacked=0.0, **counts(100.0, 95.0))) == (10.0, AgeMethod.LOWER_BOUND)
+
+
+def test_the_age_of_a_steady_queue_is_estimated_from_when_its_oldest_message_came() -> None:
+    story = Story()
+    for cycle in range(30):
+        # ten messages a cycle come, the consumer is thirty behind
+        accounts = story.then(ready=30.0, unacked=0.0, **counts(10.0 * cycle + 1000, 10.0 * cycle + 970))
+    assert accounts.methods[0] is AgeMethod.ESTIMATED
+    assert abs(accounts.ages[0] - 30.0) <= 10.0
+
+
+def test_the_age_goes_by_arrivals_that_no_one_published() -> None:
+    story = Story()
+    story.then(ready=0.0, unacked=0.0, **counts(0.0))
+    story.then(ready=4.0, unacked=0.0, **counts(0.0))
+    for _ in range(5):
+        accounts = story.then(ready=4.0, unacked=0.0, **counts(0.0))
+    assert accounts.methods[0] is AgeMethod.ESTIMATED
+    assert 50.0 <= accounts.ages[0] <= 60.0
+
+
+def test_rejected_messages_do_not_make_the_rest_look_old() -> None:
+    story = Story()
+    # everything that comes is rejected within the cycle: neither acknowledged nor waiting
+    for cycle in range(20):
+        accounts = story.then(ready=1.0, unacked=0.0, **counts(100.0 * cycle, 0.0))
+    assert accounts.methods[0] is AgeMethod.ESTIMATED
+    assert accounts.ages[0] <= 10.0
+
+
+def test_without_counters_the_age_of_what_waits_is_unknown() -> None:
+    story = Story()
+    story.then(ready=5.0)
+    assert age(story.then(ready=5.0))[1] is AgeMethod.UNKNOWN
+
+
+def test_a_queue_that_was_not_read_has_no_age() -> None:
+    assert age(Story().then(ready=None, **counts(5.0)))[1] is AgeMethod.UNKNOWN
+
+
+def test_the_history_reaches_back_to_the_beginning_however_long_it_runs() -> None:
+    story = Story()
+    story.then(ready=0.0, unacked=0.0, **counts(0.0))
+    for _ in range(1000):
+        accounts = story.then(ready=1.0, unacked=0.0, **counts(1.0))
+    assert accounts.methods[0] is AgeMethod.ESTIMATED
+    assert accounts.ages[0] == pytest.approx(10_000.0, rel=0.1)
