@@ -16,7 +16,7 @@ log = logging.getLogger("event_flow")
 _FIRST_WAIT_SECONDS = 0.5
 _LONGEST_WAIT_SECONDS = 15.0
 _REPORT_INTERVAL_SECONDS = 60.0
-_JOIN_SECONDS = 3.5  # altogether; a thread that hangs in a call to a frozen broker is left behind as a daemon
+_JOIN_SECONDS = 3.0  # altogether; a thread that hangs in a call to a frozen broker is left behind as a daemon
 
 
 class Stop:
