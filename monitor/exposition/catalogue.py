@@ -27,10 +27,10 @@ How to read all of them:
   `increase()`, never the value.
 - **Info and flags.** Families named `_info` are always 1 and carry text in labels, to be joined with `group_left`.
   Flags are 0 or 1.
-- **Names** begin with `{PREFIX}`; sentences leave that out, expressions do not. Units are base units. `cluster` is the
-  name in the configuration; `system` is kafka, rabbitmq, sqs or sns, and for collectors the kind: kafka, rabbitmq or
-  aws. A RabbitMQ queue outside of the vhost `/` is `vhost/queue` in the families of every bus. Label values are the raw
-  names; what UTF-8 cannot write (a lone surrogate) is `?`.
+- **Names** begin with `{PREFIX}`; sentences leave that out, expressions do not. Units are base units; seconds are given
+  to the millisecond. `cluster` is the name in the configuration; `system` is kafka, rabbitmq, sqs or sns, and for
+  collectors the kind: kafka, rabbitmq or aws. A RabbitMQ queue outside of the vhost `/` is `vhost/queue` in the
+  families of every bus. Label values are the raw names; what UTF-8 cannot write (a lone surrogate) is `?`.
 """
 
 _TITLES = {

@@ -18,6 +18,7 @@ from monitor.model import ClusterView
 _LOG = logging.getLogger(__name__)
 _GZIP = zlib.MAX_WBITS | 16
 _INFLATED_AT_ONCE = 1 << 18
+_DEFLATED_AT_ONCE = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +42,13 @@ class Page:
     def read_plain(self) -> Iterator[bytes]:
         """Yield the plain body in pieces of at most 256 KB, so that a large one need not be in memory at once."""
         inflater = zlib.decompressobj(_GZIP)
-        rest = self.gzip
-        while not inflater.eof:
-            yield inflater.decompress(rest, _INFLATED_AT_ONCE)
-            rest = inflater.unconsumed_tail
+        for start in range(0, len(self.gzip), _DEFLATED_AT_ONCE):
+            # In slices, since what one call leaves over is copied for the next.
+            rest = self.gzip[start : start + _DEFLATED_AT_ONCE]
+            while rest:
+                yield inflater.decompress(rest, _INFLATED_AT_ONCE)
+                rest = inflater.unconsumed_tail
+        yield inflater.flush()
 
 
 class MetricsPage:

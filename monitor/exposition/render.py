@@ -22,6 +22,7 @@ from monitor.model import ClusterView, Floats, Ids, Labels, Table
 # Small enough that a text stays in the processor's cache and no other thread waits long for the interpreter,
 # large enough that the loss of compression at each start (1 %) and the overhead a piece do not count.
 _ROWS_A_PIECE = 2048
+_SECONDS_ROUNDED = 1e12  # beyond, a float64 has no thousandths
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,7 +93,14 @@ def render_cluster(view: ClusterView, previous: ClusterText | None = None) -> Cl
 def _known_columns(table: Table) -> Iterable[tuple[Family, Floats]]:
     for name, values in table.columns.items():
         if _is_known(name, table.labels):
-            yield BY_NAME[name], np.ascontiguousarray(values, dtype=np.float64)
+            yield BY_NAME[name], _to_milliseconds(values) if BY_NAME[name].unit.startswith("seconds") else values
+
+
+def _to_milliseconds(values: Floats) -> Floats:
+    """Round seconds. No age or time here is surer, and further digits would be most of the text."""
+    with np.errstate(over="ignore"):
+        rounded = np.rint(values * 1000) / 1000
+    return np.where(np.abs(values) < _SECONDS_ROUNDED, rounded, values)
 
 
 def _mistakes(table: Table) -> Iterable[str]:
@@ -148,7 +156,7 @@ def _render(head: str, rows: Rows, values: Floats, before: Strip | None) -> Stri
     starts = np.arange(0, len(values), _ROWS_A_PIECE)
     if before is not None and before.rows is rows and len(before.values) == len(values) > 0:
         # Compared as bits: NaN is equal to itself, and that is what is meant here.
-        differs = before.values.view(np.int64) != values.view(np.int64)
+        differs = _bits(before.values) != _bits(values)
         changed = np.logical_or.reduceat(differs, starts).tolist()
         old: Iterable[Piece | None] = before.pieces
     else:
@@ -158,6 +166,10 @@ def _render(head: str, rows: Rows, values: Floats, before: Strip | None) -> Stri
         for start, new, piece in zip(starts.tolist(), changed, old, strict=False)
     )
     return Strip(rows, values, pieces)
+
+
+def _bits(values: Floats) -> Ids:
+    return np.ascontiguousarray(values, dtype=np.float64).view(np.int64)
 
 
 def _piece(head: str, rows: Rows, values: Floats, start: int) -> Piece:

@@ -50,6 +50,15 @@ class TestTables:
         assert values_by(text, "kafka_consumer_group_lag_messages", "partition") == {"1": 7.0}
         assert "lag_seconds" not in text
 
+    def test_seconds_are_given_to_the_millisecond_and_other_numbers_as_they_are(self) -> None:
+        exact = 1_700_000_000.123456
+        table = group_partitions([("g", "t", "0")], lag_seconds=[exact], lag_messages=[exact])
+
+        text = plain_of(render_cluster(view({"any": table})))
+
+        assert values_by(text, "kafka_consumer_group_lag_seconds", "group") == {"g": 1_700_000_000.123}
+        assert values_by(text, "kafka_consumer_group_lag_messages", "group") == {"g": exact}
+
     def test_a_table_without_labels_of_its_own_has_the_cluster(self) -> None:
         table = Table((), {"cloudwatch_billable_metrics_total": np.array([12.0])})
 

@@ -44,8 +44,14 @@ def as_utf8(value: str) -> str:
     return value.encode("utf-8", "replace").decode()
 
 
+def to_milliseconds(seconds: float) -> float:
+    """Seconds are given to the millisecond as far as a float64 has milliseconds."""
+    return round(seconds * 1000) / 1000 if abs(seconds) < 1e12 else seconds
+
+
 def sample(name: str, value: float, **labels: str) -> Sample:
-    return f"eventflow_{name}", tuple(sorted((k, as_utf8(v)) for k, v in labels.items())), value
+    shown = to_milliseconds(value) if "_seconds" in name else value
+    return f"eventflow_{name}", tuple(sorted((k, as_utf8(v)) for k, v in labels.items())), shown
 
 
 def counted(samples: list[Sample]) -> Counter[Sample]:

@@ -2,6 +2,8 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from monitor.exposition.families import BY_NAME
 from monitor.exposition.text import CONTENT_TYPE, encode, escape_help, escape_label, header, numbers
@@ -23,7 +25,15 @@ from monitor.exposition.text import CONTENT_TYPE, encode, escape_help, escape_la
         (2.0**63, "9.223372036854776e+18"),
         (0.1, "0.1"),
         (12.5, "12.5"),
+        (0.125, "0.125"),
+        (12.05, "12.05"),
+        (12.001, "12.001"),
+        (-12.5, "-12.5"),
+        (0.0001, "0.0001"),
         (1e-7, "1e-07"),
+        (123_456_789_012.345, "123456789012.345"),
+        (1e-300, "1e-300"),
+        (1e300, "1e+300"),
         (1_700_000_000.123, "1700000000.123"),
         (math.inf, "+Inf"),
         (-math.inf, "-Inf"),
@@ -33,6 +43,17 @@ def test_a_number_is_written_shortest_and_integers_without_point_or_exponent(val
     assert numbers(np.array([value])) == [text]
     assert numbers(np.array([0.5, value, 7.0])) == ["0.5", text, "7"]
     assert numbers(np.array([8.0, value])) == ["8", text]
+
+
+@settings(deadline=None)
+@given(st.lists(st.one_of(st.integers(0, 10**16).map(lambda i: i / 1000), st.floats(allow_nan=False)), max_size=5))
+def test_every_number_is_written_as_short_as_python_writes_it(values: list[float]) -> None:
+    for value, text in zip(values, numbers(np.array(values, dtype=np.float64)), strict=True):
+        assert float(text) == value
+        if math.isfinite(value):
+            assert text.lstrip("-") == repr(int(value) if value.is_integer() and abs(value) < 2**63 else value).lstrip(
+                "-"
+            )
 
 
 def test_no_numbers_are_no_texts() -> None:
