@@ -10,6 +10,7 @@ Facts of confluent-kafka 2.16 (librdkafka) that shape this module:
 """
 
 import logging
+import re
 import threading
 import time
 from collections import deque
@@ -91,18 +92,21 @@ _UNREACHABLE = {
 }
 
 
+# "ssl://host:9093/bootstrap: Connect to ... failed: ... (after 2ms in state CONNECT, 3 identical error(s) suppressed)"
+_CHATTER = re.compile(r"^\w+://(?=\S+: )|/(bootstrap|\d+)(?=: )| \(after \d+ms in state .*\)$")
+
+
 def translate(error: KafkaError, target: str = "") -> BrokerError:
     """Put a library's error into the product's words."""
-    code, text = error.code(), error.str() or error.name()
+    code, said = error.code(), error.str() or error.name()
+    text = _CHATTER.sub("", said)
     if code in _AUTHENTICATION:
-        return AuthenticationFailed(
-            f"the broker refuses the credentials ({text})", target=target, remedy="check security.username and password"
-        )
-    if code == KafkaError._SSL or "security.protocol" in text:
-        # librdkafka guesses from a connection that is dropped at once that one side speaks TLS and the other does not.
-        return TlsFailed(
-            f"the TLS connection cannot be made ({text})", target=target, remedy="check security.protocol and ca_file"
-        )
+        remedy = "check security.mechanism, username and password"
+        return AuthenticationFailed(f"the credentials are refused ({text})", target=target, remedy=remedy)
+    if code == KafkaError._SSL or "security.protocol" in said or "SSL_HANDSHAKE" in said:
+        # That one side speaks TLS and the other does not shows only in a connection that is dropped at once.
+        remedy = "check security.protocol and ca_file, and the broker's certificate"
+        return TlsFailed(f"a TLS connection cannot be made ({text})", target=target, remedy=remedy)
     if code in _FORBIDDEN:
         return Forbidden(f"not allowed ({text})", target=target)
     if code in _TIMEOUT:
@@ -200,6 +204,10 @@ class KafkaClient:
     def remaining(self, deadline: float) -> float:
         """Return the seconds until a deadline (of the monotonic clock)."""
         return deadline - self._monotonic()
+
+    def until(self, deadline: float, share: float) -> float:
+        """Return the moment (of the monotonic clock) when a share of the time to a deadline is used up."""
+        return self._monotonic() + max(0.0, self.remaining(deadline)) * share
 
     def list_topics(self, deadline: float) -> Any:
         """Return the library's cluster metadata: brokers, topics, partitions, leaders, replicas.

@@ -113,8 +113,7 @@ class KafkaCollector:
     def _survey(self, deadline: float, problems: Problems) -> Listing:
         """List topics and groups, side by side. Without topics nothing can be read: raises BrokerError."""
         listed = self._client.list_groups(self._share(deadline, _SHARE_OF_LISTING))
-        until = self._clock.monotonic() + self._share(deadline, _SHARE_OF_METADATA)
-        listing = read_listing(self._client.list_topics(until))
+        listing = read_listing(self._client.list_topics(self._client.until(deadline, _SHARE_OF_METADATA)))
         try:
             groups = self._client.wait(listed, self._share(deadline, _SHARE_OF_LISTING))
         except BrokerError as error:
