@@ -1,0 +1,254 @@
+"""Dead letters one by one, and what a bus must be able to do so that they can be seen and redriven.
+
+The vocabulary that the broker folders and `monitor.redrive` share; it stands below both. Each bus implements
+`RedriveBus` in `brokers/<bus>/redrive.py`. A bus whose broker can move messages and remember that in one transaction
+(Kafka) implements `Mover` itself; the others implement `Held`, and `redrive.journaled` makes a `Mover` of it: journal,
+send, journal, remove. All calls raise BrokerErrors; deadlines are in seconds of `Clock.monotonic`, other times Unix
+seconds. Messages are kept byte for byte.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol
+
+from monitor.model import Origin
+
+GROUP_PREFIX = "eventflow.redrive."
+LEDGER_TOPIC = "eventflow.redrive.ledger"
+HEADER_ID = "x-redrive-id"
+HEADER_JOB = "x-redrive-job"
+HEADER_COUNT = "x-redrive-count"
+
+
+class Guarantee(StrEnum):
+    """What a plan promises about loss and duplicates; nothing is ever lost under either."""
+
+    EXACTLY_ONCE = "exactly_once"  # for readers that read committed
+    AT_LEAST_ONCE = "at_least_once"
+
+
+class OnAmbiguous(StrEnum):
+    """What to do with a message of which nobody knows whether it was sent before an interruption."""
+
+    SEND = "send"
+    HOLD = "hold"
+
+
+class Outcome(StrEnum):
+    """What became of one item, finally. `left` is what a job that ended early never touched."""
+
+    SENT = "sent"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+    EXPIRED = "expired"
+    BOUNCED = "bounced"
+    AMBIGUOUS = "ambiguous"
+    LEFT = "left"
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """One header, property or attribute as the broker keeps it. `kind` is the broker's own type name, if any."""
+
+    name: str
+    value: bytes | None
+    kind: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DeadMessage:
+    """One dead letter, byte for byte, as far as people and plans need it.
+
+    `coordinates` name it at its broker (`partition` and `offset`; `message_id`; a fingerprint) and are stable as long
+    as the message stays. `position` is a short text of them for people. Times are Unix seconds.
+    """
+
+    position: str
+    coordinates: Mapping[str, Any]
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[Header, ...] = ()
+    properties: Mapping[str, Any] = field(default_factory=dict)
+    enqueued_at: float | None = None
+    expires_at: float | None = None
+    deliveries: int | None = None
+    origin: Origin | None = None
+    origin_detail: Mapping[str, Any] = field(default_factory=dict)  # partition, routing key, consumer group, ...
+    exception: str = ""
+    exception_message: str = ""
+    attempts: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PlanRequest:
+    """What somebody asks for. `dead_letters` is the id of a dead-letter queue; None leaves a choice to the product."""
+
+    dead_letters: str
+    target: str | None = None
+    select: str | None = None
+    positions: tuple[str, ...] = ()
+    first: int | None = None
+    rate_per_second: float | None = None
+    canary: int | None = None
+    on_ambiguous: OnAmbiguous | None = None
+    strip_failure_headers: bool = False
+    set_headers: Mapping[str, str] = field(default_factory=dict)
+    remove_headers: tuple[str, ...] = ()
+    patch: tuple[Mapping[str, Any], ...] = ()
+    native: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What a bus finds out for a plan, without harming a message.
+
+    `count` is an upper bound where `count_is_exact` is False. `bounds` say what the job may touch, in the bus's own
+    terms, as JSON: what arrives later is outside of them. `target` is the destination that messages go to by default.
+    `blockers` are reasons why the plan cannot be carried out.
+    """
+
+    count: int
+    count_is_exact: bool
+    bounds: Mapping[str, Any]
+    target: str | None
+    guarantee: Guarantee
+    max_duplicates_per_interruption: int
+    origin_evidence: tuple[Mapping[str, Any], ...] = ()
+    also_receives: tuple[str, ...] = ()
+    ordering: str = ""
+    warnings: tuple[str, ...] = ()
+    blockers: tuple[str, ...] = ()
+    samples: tuple[DeadMessage, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of messages. `next` is where the next one begins; `warning` says what looking has changed."""
+
+    messages: tuple[DeadMessage, ...]
+    next: str | None = None
+    warning: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a mover needs to know of its job: the plan's request, its bounds and target, and the job's own id."""
+
+    id: str
+    request: PlanRequest
+    queue: str
+    target: str
+    bounds: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A message on its way: the bytes, headers and properties to send, changed only where the plan says so."""
+
+    message: DeadMessage
+    redrive_id: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A message that is not to be sent, with its outcome and the reason."""
+
+    message: DeadMessage
+    outcome: Outcome
+    reason: str
+
+
+Choose = Callable[[DeadMessage], Outgoing | Refusal | None]
+"""Decides on each message: send it so, refuse it with an outcome, or leave it where it is since it is not selected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What became of one message in a step: where it is at the target, or why it is not there."""
+
+    message: DeadMessage
+    outcome: Outcome
+    at_target: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one step did. `finished` says that nothing within the bounds is left."""
+
+    fates: tuple[Fate, ...] = ()
+    moved: int = 0
+    finished: bool = False
+    reached: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Mover(Protocol):
+    """Moves the messages of one job, a step at a time. One thread uses it."""
+
+    def recover(self, deadline: float) -> Step:
+        """Find out what an interruption left behind and bring each such item to one outcome; called once, first."""
+        ...
+
+    def step(self, limit: int, deadline: float) -> Step:
+        """Move up to `limit` messages. When it raises, what it was about is settled by the next `recover`."""
+        ...
+
+    def close(self) -> None:
+        """Let go; what is held and not sent goes back to its queue unharmed as far as the broker can."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SendResult:
+    """Whether a send was confirmed (with the place at the target), refused for good, or not known."""
+
+    confirmed: bool
+    at_target: str = ""
+    reason: str = ""
+    known: bool = True
+
+
+class Held(Protocol):
+    """A queue whose messages are taken into the hand, sent, and then removed."""
+
+    def take(self, limit: int, deadline: float) -> Sequence[DeadMessage]:
+        """Take up to `limit` messages into the hand; none when the queue has no more of them for now."""
+        ...
+
+    def send(self, messages: Sequence[Outgoing], deadline: float) -> Sequence[SendResult]:
+        """Send and wait for the broker's confirmation of each; a message that reaches no queue is refused."""
+        ...
+
+    def remove(self, messages: Sequence[DeadMessage], deadline: float) -> Sequence[bool]:
+        """Remove messages that are in the hand; False where that could not be confirmed."""
+        ...
+
+    def release(self, messages: Sequence[DeadMessage]) -> None:
+        """Give messages in the hand back to the queue."""
+        ...
+
+    def close(self) -> None:
+        """Give everything back and let go of the connections."""
+        ...
+
+
+class RedriveBus(Protocol):
+    """The dead letters of one cluster. Thread-safe; connects when it is first asked."""
+
+    def browse(self, queue: str, limit: int, cursor: str | None, deadline: float) -> Page:
+        """Return messages without harming them. Raises Forbidden where looking could remove a message."""
+        ...
+
+    def survey(self, queue: str, request: PlanRequest, deadline: float) -> Survey:
+        """Find out what a plan has to say."""
+        ...
+
+    def open(self, job: Job, choose: Choose) -> "Mover | Held":
+        """Connect for a job."""
+        ...
+
+    def close(self) -> None:
+        """Let go of all connections."""
+        ...

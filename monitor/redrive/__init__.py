@@ -1,0 +1,1 @@
+"""Redrive: dead letters back where they belong. No client library in here; the buses implement `monitor.letters`."""
