@@ -42,6 +42,8 @@ class ApiClient:
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self.url = url.rstrip("/")
+        if token and not (token.isascii() and token.isprintable()):
+            raise MonitorUnreachable("the token has characters that no token has; copy it anew")
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         try:
             self._http = httpx.Client(
@@ -53,8 +55,8 @@ class ApiClient:
                 trust_env=False,
                 verify=ssl.create_default_context() if url.startswith("https:") else True,
             )
-        except (httpx.InvalidURL, UnicodeEncodeError) as error:
-            raise MonitorUnreachable(f"{url!r} or the token cannot be used: {error}") from error
+        except httpx.InvalidURL as error:
+            raise MonitorUnreachable(f"{url!r} is no address of a monitor; write it as {DEFAULT_URL}") from error
 
     def __enter__(self) -> Self:
         return self

@@ -15,7 +15,7 @@ def main() -> None:
         tell_error(str(error))
         sys.exit(2)
     except MonitorRefused as error:
-        hint = "; set EVENTFLOW_TOKEN to a token of it" if error.slug == "unauthenticated" else ""
+        hint = "; set EVENTFLOW_TOKEN to a token of this monitor" if error.slug == "unauthenticated" else ""
         tell_error(f"{error}{hint}")
         sys.exit(1)
     except EventflowError as error:

@@ -11,7 +11,7 @@ from monitor.checks import Report
 from monitor.cli.output import plain
 from monitor.words import say_age, say_count, say_duration, say_rate
 
-_WIDE = 110
+_WIDE = 130
 _STYLES = {
     "losing": "bold red",
     "stopped": "bold red",
@@ -50,7 +50,7 @@ def _blindness(item: CollectorItem, now: float) -> Text:
     if item["up"] is None:
         return plain(f"{item['cluster']}: the first look is not finished", "yellow")
     success = item["last_success_timestamp_seconds"]
-    since = "never yet" if success is None else f"last {say_duration(max(0.0, now - success))} ago"
+    since = "never read yet" if success is None else f"last read {say_duration(max(0.0, now - success))} ago"
     why = "; ".join(error["message"] for error in item["errors"][:1])
     return plain(f"{item['cluster']} cannot be read ({since}): {why}", "bold red")
 

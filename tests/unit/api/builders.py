@@ -98,6 +98,19 @@ class Api:
         return [item["id"] for item in answer.json()["items"]]
 
 
+class AppTransport(httpx.BaseTransport):
+    """Hands the requests of a synchronous client to the app."""
+
+    def __init__(self, api: Api) -> None:
+        self._api, self.asked = api, []  # type: tuple[Api, list[httpx.Request]]
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        self.asked.append(request)
+        answer = self._api.ask(request.method, str(request.url), headers=dict(request.headers))
+        return httpx.Response(answer.status_code, headers={"content-type": answer.headers["content-type"]},
+                              content=answer.content)  # fmt: skip
+
+
 def pages(api: Api, path: str, **parameters: Any) -> Iterable[dict[str, Any]]:
     """All pages of a list, by following `next`."""
     cursor = None
