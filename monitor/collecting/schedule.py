@@ -83,9 +83,13 @@ class Schedule:
         threading.Thread(target=self._beat, name="pulse", daemon=True).start()
 
     def stop(self, within: float = 2.0) -> None:
-        """End all cycles, also those that hang, and close all collectors; wait `within` seconds at most for that."""
+        """End all cycles, also those that hang, and close all collectors; wait `within` seconds at most for that.
+
+        May come twice.
+        """
         self._stopped.set()
-        self._scheduler.shutdown(wait=False)
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=False)
         closings = [watch.stop() for watch in self._watches.values()]
         until = self._clock.monotonic() + within
         for closing in filter(None, closings):

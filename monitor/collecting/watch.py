@@ -47,7 +47,9 @@ class Errand(Generic[Value]):
     def _run(self) -> None:
         try:
             self.outcome = attempt(self._work)
-        finally:  # also where the work ends its thread
+        except SystemExit:  # asks for the end of this thread, which is what follows
+            self.outcome = Outcome(None, RuntimeError("the work ended its thread"))
+        finally:
             self.back = True
             self._bell.set()
 
@@ -138,10 +140,10 @@ class Watch:
         return Errand(f"close {self._section.name}", collector.close, self._bell) if collector else None
 
     def _score(self, visit: Visit, errand: Errand[Judged], seconds: float) -> None:
-        late = TimedOut(f"no answer in {seconds:.3g}s", target=self._section.name)
+        late = TimedOut(f"no answer in {seconds:.3g} s", target=self._section.name)
         outcome = errand.outcome or Outcome(None, late)
         self._log.record(outcome.error)
-        if outcome.error is None and outcome.value is not None:
+        if outcome.value is not None:
             snapshot, verdicts, self._history = outcome.value
             self._collector = visit.collector
             self._store.succeed(self._section.name, snapshot, verdicts, seconds)
