@@ -1,0 +1,121 @@
+"""CloudWatch sums as counters, on the stand-in, whose series a test publishes as AWS does."""
+
+import contextlib
+import math
+import time
+from datetime import UTC, datetime
+
+from monitor.brokers.aws.collector import AwsCollector
+from monitor.clock import Clock
+from monitor.model import AgeMethod, Snapshot
+from tests.integration.aws.conftest import Aws, rows
+
+MINUTE = 60.0
+
+
+class Hands:
+    """A clock that a test moves on, so that nobody waits for the next pass or for a value to settle."""
+
+    def __init__(self, now: float) -> None:
+        self.now, self._started = now, now
+        self.clock = Clock(now=lambda: self.now, monotonic=lambda: time.monotonic() + self.now - self._started)
+
+    def collect(self, collector: AwsCollector) -> Snapshot:
+        return collector.collect(self.clock.monotonic() + 30)
+
+
+def publish(aws: Aws, queue: str, metric: str, when: float, *values: float) -> None:
+    for value in values:
+        aws.cloudwatch.put_metric_data(
+            Namespace="AWS/SQS",
+            MetricData=[
+                {
+                    "MetricName": metric,
+                    "Dimensions": [{"Name": "QueueName", "Value": aws.name(queue)}],
+                    "Timestamp": datetime.fromtimestamp(when, UTC),
+                    "Value": value,
+                }
+            ],
+        )
+
+
+def test_each_datapoint_counts_once_late_ones_too_and_the_counter_never_goes_down(aws: Aws) -> None:
+    aws.make_queue("orders")
+    start = (time.time() - 3_600) // MINUTE * MINUTE
+    hands = Hands(start + 5)
+    pace = {"interval": "5s", "settle": "2m"}
+    with contextlib.closing(aws.collector(hands.clock, cloudwatch=pace)) as collector:
+
+        def sent_and_deleted(after: float = 5.0) -> tuple[float | None, float | None]:
+            hands.now += after
+            (orders,) = hands.collect(collector).subscriptions
+            return orders.published_messages_total, orders.consumed_messages_total
+
+        publish(aws, "orders", "NumberOfMessagesSent", start - MINUTE, 1_000)
+        assert sent_and_deleted() == (0.0, 0.0)  # what was before is not counted
+
+        publish(aws, "orders", "NumberOfMessagesSent", start, 5)
+        publish(aws, "orders", "NumberOfMessagesDeleted", start, 2)
+        assert sent_and_deleted(after=MINUTE) == (5.0, 2.0)
+        assert sent_and_deleted() == (5.0, 2.0)
+
+        publish(aws, "orders", "NumberOfMessagesSent", start, 1)  # comes late, into a minute that was counted
+        publish(aws, "orders", "NumberOfMessagesSent", start + MINUTE, 10)
+        assert sent_and_deleted(after=MINUTE) == (16.0, 2.0)
+        assert sent_and_deleted(after=10 * MINUTE) == (16.0, 2.0)  # all of it has settled
+
+        publish(aws, "orders", "NumberOfMessagesSent", hands.now, 4)
+        assert sent_and_deleted() == (20.0, 2.0)
+        columns = hands.collect(collector).tables["cloudwatch"].columns
+        newest = columns["cloudwatch_newest_datapoint_timestamp_seconds"].tolist()
+        assert newest == [hands.now // MINUTE * MINUTE]
+        # four sums of one empty queue, in six passes; the last cycle came before the next pass
+        assert columns["cloudwatch_billable_metrics_total"].tolist() == [24.0]
+
+
+def test_the_age_is_the_one_that_cloudwatch_reports_while_messages_wait(aws: Aws) -> None:
+    url = aws.make_queue("orders")
+    hands = Hands(time.time())
+    with contextlib.closing(aws.collector(hands.clock, cloudwatch={"interval": "5s"})) as collector:
+        publish(aws, "orders", "ApproximateAgeOfOldestMessage", hands.now - MINUTE, 4_000)
+        (empty,) = hands.collect(collector).subscriptions
+        assert (empty.oldest_age.seconds, empty.oldest_age.method) == (0.0, AgeMethod.EXACT)
+        # that age spoke of messages that are gone: the one that comes now is not so old
+        aws.sqs.send_message(QueueUrl=url, MessageBody="x")
+        hands.now += 5
+        (young,) = hands.collect(collector).subscriptions
+        assert (young.oldest_age.method, (young.oldest_age.seconds or 0.0) < 60) == (AgeMethod.LOWER_BOUND, True)
+    with contextlib.closing(aws.collector(hands.clock, cloudwatch={"interval": "5s"})) as fresh:
+        snapshot = hands.collect(fresh)
+        (old,) = snapshot.subscriptions
+        assert (old.oldest_age.seconds, old.oldest_age.method) == (4_000.0, AgeMethod.REPORTED)
+        ages = rows(snapshot.tables["queues"], "sqs_queue_oldest_message_age_seconds")
+        assert ages == {(aws.name("orders"),): 4_000.0}
+
+
+def test_without_cloudwatch_there_are_no_counters_rather_than_zeros(aws: Aws) -> None:
+    aws.make_queue("orders")
+    snapshot = aws.collect()
+    (orders,) = snapshot.subscriptions
+    assert (orders.published_messages_total, orders.consumed_messages_total) == (None, None)
+    assert math.isnan(rows(snapshot.tables["queues"], "sqs_queue_sent_total")[aws.name("orders"),])
+    assert any("CloudWatch is not asked" in note for note in snapshot.notes)
+
+
+def test_the_cost_of_30_days_is_told(aws: Aws) -> None:
+    aws.make_queue("orders")
+    snapshot = aws.collect(cloudwatch={"interval": "1m"})
+    # four metrics of one queue a minute: 172,800 in 30 days at a cent for a thousand
+    assert any("about $1.73 in 30 days" in note for note in snapshot.notes)
+
+
+def test_more_metrics_than_one_call_takes_are_all_answered(aws: Aws) -> None:
+    for index in range(130):
+        aws.make_queue(f"q-{index:03}")
+    publish(aws, "q-129", "NumberOfMessagesSent", time.time(), 7)
+    snapshot = aws.collect(cloudwatch={"interval": "1m"})
+    counted = rows(snapshot.tables["queues"], "sqs_queue_sent_total")
+    assert counted[aws.name("q-129"),] == 7.0
+    assert counted[aws.name("q-000"),] == 0.0
+    requests = rows(snapshot.tables["aws_api"], "aws_api_requests_total")
+    assert requests["cloudwatch", "GetMetricData"] == 2
