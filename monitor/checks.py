@@ -33,11 +33,13 @@ class Report:
         return all(finding.ok for finding in self.findings if finding.required)
 
 
-def check_clusters(clusters: Sequence[Cluster], opener: Opener, clock: Clock, within: float) -> list[Report]:
-    """Check all clusters in parallel, for `within` seconds and a little more; what hangs is reported as such."""
+def check_clusters(
+    clusters: Sequence[Cluster], opener: Opener, clock: Clock, within: float, grace: float = _GRACE_SECONDS
+) -> list[Report]:
+    """Check all clusters in parallel, for `within` seconds and a little `grace`; what hangs is reported as such."""
     deadline = clock.monotonic() + within
     checks = [_Check(cluster, opener, deadline) for cluster in clusters]
-    return [check.report(max(0.0, deadline + _GRACE_SECONDS - clock.monotonic()), within) for check in checks]
+    return [check.report(max(0.0, deadline + grace - clock.monotonic()), within) for check in checks]
 
 
 class _Check:
