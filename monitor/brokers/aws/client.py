@@ -216,7 +216,7 @@ def open_clients(config: AwsCluster, calls: Calls) -> Clients:
     Raises AuthenticationFailed when there are no credentials, Unreachable when the endpoint is no URL.
     """
     with translating("credentials"):
-        session, stand_in = _open_session(config)
+        session, stand_in = _open_session(config, calls)
         make = partial(session.client, region_name=config.region, endpoint_url=config.endpoint_url)
         wait = config.cycle_deadline / _ATTEMPTS
         settings = _settings(config, wait)
@@ -262,7 +262,7 @@ class _Given(CredentialProvider):
         return self._credentials
 
 
-def _open_session(config: AwsCluster) -> tuple[boto3.Session, bool]:
+def _open_session(config: AwsCluster, calls: Calls) -> tuple[boto3.Session, bool]:
     core = botocore.session.Session(profile=config.profile)
     if _on_loopback(config):
         # The instance metadata service is asked last and answers nowhere but on EC2: a stand-in needs no such wait.
@@ -275,19 +275,27 @@ def _open_session(config: AwsCluster) -> tuple[boto3.Session, bool]:
     if credentials is None:
         raise boto.NoCredentialsError
     if config.role_arn:
-        core = _assume_role(core, credentials, config, config.role_arn)
+        core = _assume_role(core, credentials, config, config.role_arn, calls)
     return boto3.Session(botocore_session=core), stand_in
 
 
-def _assume_role(core: Any, credentials: Any, config: AwsCluster, role_arn: str) -> Any:
+def _assume_role(core: Any, credentials: Any, config: AwsCluster, role_arn: str, calls: Calls) -> Any:
     """Return a session whose credentials are those of the role, fetched at the first call and renewed in time."""
-    fetcher = AssumeRoleCredentialFetcher(
-        client_creator=partial(
-            core.create_client,
+
+    def create_client(service: str, **settings: Any) -> Any:
+        wait = config.cycle_deadline / _ATTEMPTS
+        made = core.create_client(
+            service,
             region_name=config.region,
             endpoint_url=config.endpoint_url,
-            config=_settings(config, config.cycle_deadline / _ATTEMPTS),
-        ),
+            config=_settings(config, wait),
+            **settings,
+        )
+        calls.attach(made)
+        return made
+
+    fetcher = AssumeRoleCredentialFetcher(
+        client_creator=create_client,
         source_credentials=credentials,
         role_arn=role_arn,
         extra_args={"RoleSessionName": "eventflow-monitor"},

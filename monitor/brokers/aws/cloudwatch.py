@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from monitor.brokers.aws.client import Clients, translating
+from monitor.brokers.aws.costs import metrics_a_month
 from monitor.brokers.aws.workers import Workers
 from monitor.config import AwsCloudWatch
 from monitor.errors import BadAnswer, BrokerError
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 
 BATCH = 500
 PERIOD = 60.0
-MONTH_SECONDS = 30 * 86400.0
-DOLLARS_A_METRIC = 0.01 / 1000
 FARTHEST_BACK_SECONDS = 3 * 3600.0
 """500 metrics over three hours are 90,000 datapoints: under the 100,800 that one page may have."""
 
@@ -80,22 +79,27 @@ class SettledSum:
     is added for good. `total` never goes down: where a provisional value shrinks, it waits until the truth has caught
     up. Datapoints before `since` (Unix seconds, a full minute) do not count. `total` is None until the first answer,
     which is zero where there is no datapoint: CloudWatch leaves out minutes without activity.
+
+    `answered_until` is the horizon of the last answer, from where the next one has to begin.
     """
 
-    __slots__ = ("_recent", "_settled", "settled_until", "total")
+    __slots__ = ("_counted_until", "_recent", "_settled", "answered_until", "total")
 
     def __init__(self, since: float) -> None:
-        self.settled_until = since
+        self.answered_until = since
         self.total: float | None = None
+        self._counted_until = since
         self._settled = 0.0
         self._recent: dict[float, float] = {}
 
     def add(self, points: Iterable[tuple[float, float]], horizon: float) -> None:
         """Take in (timestamp, sum) of an answer; those before `horizon` have settled with it."""
-        self._recent.update((when, value) for when, value in points if when >= self.settled_until)
+        self._recent.update((when, value) for when, value in points if when >= self._counted_until)
         for when in [when for when in self._recent if when < horizon]:
             self._settled += self._recent.pop(when)
-        self.settled_until = max(self.settled_until, horizon)
+            # By the datapoint and not by the horizon: a clock that jumped ahead and back leaves no minutes uncounted.
+            self._counted_until = max(self._counted_until, when + PERIOD)
+        self.answered_until = horizon
         self.total = max(self.total or 0.0, self._settled + sum(self._recent.values()))
 
 
@@ -139,12 +143,12 @@ class CloudWatch:
         budget = self._config.monthly_budget_dollars
         if budget is None:
             return self._config.interval
-        return max(self._config.interval, self._metrics_in_pass * DOLLARS_A_METRIC * MONTH_SECONDS / budget)
+        return max(self._config.interval, metrics_a_month(self._metrics_in_pass, pace=1.0) / budget)
 
     @property
     def monthly_dollars(self) -> float:
-        """What 30 days cost at the present pace, by list price."""
-        return self._metrics_in_pass * DOLLARS_A_METRIC * MONTH_SECONDS / self.pace
+        """What 30 days cost at the present pace."""
+        return metrics_a_month(self._metrics_in_pass, self.pace)
 
     def read(
         self,
@@ -155,7 +159,7 @@ class CloudWatch:
         monotonic: float,
         deadline: float,
     ) -> None:
-        """Ask for all series once. Batches that fail are in `errors` then, and are made up for by later passes.
+        """Ask for all series once. Batches that fail are in `errors` then, and later passes make up for three hours.
 
         `now` is Unix seconds; `monotonic` and `deadline` are of the clock that never jumps.
         """
@@ -169,7 +173,9 @@ class CloudWatch:
             if one.metric != QUEUE_AGE and one not in self._sums:
                 self._sums[one] = SettledSum(since=max(self._started, horizon))
         batches = [series[at : at + BATCH] for at in range(0, len(series), BATCH)]
-        calls = [partial(_ask, clients, batch, self._find_start(batch, now), minute + PERIOD) for batch in batches]
+        calls = [
+            partial(_ask, clients, batch, self._find_start(batch, now, horizon), minute + PERIOD) for batch in batches
+        ]
         errors: list[BrokerError] = []
         for batch, outcome in zip(batches, workers.run(calls, deadline), strict=True):
             if isinstance(outcome, BrokerError):
@@ -203,13 +209,10 @@ class CloudWatch:
         when, seconds = self._ages.get(queue, (0.0, 0.0))
         return seconds if when >= max(not_before, now - self.pace - _AGE_SLACK_SECONDS) else None
 
-    def _find_start(self, batch: Sequence[Series], now: float) -> float:
-        earliest = min(
-            (self._sums[one].settled_until for one in batch if one in self._sums),
-            default=now - _AGE_SLACK_SECONDS,
-        )
-        start = max(min(earliest, now - _AGE_SLACK_SECONDS), now - FARTHEST_BACK_SECONDS)
-        return start // PERIOD * PERIOD
+    def _find_start(self, batch: Sequence[Series], now: float, horizon: float) -> float:
+        unanswered = (self._sums[one].answered_until for one in batch if one in self._sums)
+        earliest = min([*unanswered, horizon, now - _AGE_SLACK_SECONDS])
+        return max(earliest, now - FARTHEST_BACK_SECONDS) // PERIOD * PERIOD
 
     def _take(self, answer: Answer, horizon: float) -> None:
         for one, points in answer.points.items():

@@ -1,5 +1,6 @@
 """Reads an AWS account in a region: SQS queues every cycle, SNS topics and CloudWatch at their own, slower pace."""
 
+import itertools
 import math
 import threading
 from collections import defaultdict
@@ -17,6 +18,7 @@ from monitor.brokers.aws.cloudwatch import (
     queue_series,
     topic_series,
 )
+from monitor.brokers.aws.costs import queues_a_month, topics_a_month
 from monitor.brokers.aws.dead_letters import Relations, judge_role, mapped_origins, resolve
 from monitor.brokers.aws.depths import DepthHistory
 from monitor.brokers.aws.queues import QueueWatch, Reading
@@ -61,6 +63,7 @@ class AwsCollector:
         self._depths = DepthHistory()
         self._tables = Tables()
         self._ids: dict[tuple[str, float], int] = {}
+        self._next_id = itertools.count()
 
     def collect(self, deadline: float) -> Snapshot:
         """Read everything that is due. Raises BrokerError when the queues cannot be read, before `deadline`."""
@@ -95,7 +98,7 @@ class AwsCollector:
             expected=len(reading.names),
             measured=len(reading.queues),
             errors=errors,
-            notes=self._notes(clients, now),
+            notes=self._notes(clients, reading, topics, now),
         )
 
     def check(self, deadline: float) -> Sequence[Finding]:
@@ -166,29 +169,32 @@ class AwsCollector:
     def _part_ids(self, sights: Iterable[Sight]) -> Mapping[str, int]:
         """Number the queues; one that was deleted and made again is another one."""
         known = {sight.name: sight.queue or sight.last for sight in sights}
-        return {
-            name: self._ids.setdefault((name, queue.created_at if queue else 0.0), len(self._ids))
-            for name, queue in known.items()
-        }
+        keys = {name: (name, queue.created_at if queue else 0.0) for name, queue in known.items()}
+        self._ids = {key: self._ids[key] if key in self._ids else next(self._next_id) for key in keys.values()}
+        return {name: self._ids[key] for name, key in keys.items()}
 
-    def _notes(self, clients: Clients, now: float) -> tuple[str, ...]:
+    def _notes(self, clients: Clients, reading: Reading, topics: TopicReading, now: float) -> tuple[str, ...]:
         notes = [
             "SQS counts are approximate; who polls a queue is not known to SQS.",
             "Arrivals in dead-letter queues are how far these grew: CloudWatch does not count what SQS moves there.",
         ]
         if clients.stand_in:
             notes.append("No AWS credentials were found; dummy ones are in use, as the endpoint is on loopback.")
-        notes.append(self._tell_cloudwatch(now))
-        return tuple(notes)
+        return (*notes, self._tell_cloudwatch(now), self._tell_costs(reading, topics))
 
     def _tell_cloudwatch(self, now: float) -> str:
         if not self._config.cloudwatch.enabled:
             return "CloudWatch is not asked: there are no counters, and ages are known from below only."
         watch = self._cloudwatch
-        slowed = " (slowed down by its budget)" if watch.pace > self._config.cloudwatch.interval else ""
-        newest = "no datapoint yet" if watch.newest is None else f"newest datapoint {now - watch.newest:.0f} s old"
-        cost = f"about ${watch.monthly_dollars:.2f} in 30 days"
-        return f"CloudWatch is asked every {watch.pace:.0f} s{slowed}, {cost}; {newest}."
+        slowed = ", slowed down by its budget" if watch.pace > self._config.cloudwatch.interval else ""
+        newest = "has no datapoint yet" if watch.newest is None else f"is {max(0.0, now - watch.newest):.0f} s behind"
+        return f"CloudWatch is asked every {watch.pace:.0f} s{slowed}, and {newest}."
+
+    def _tell_costs(self, reading: Reading, topics: TopicReading) -> str:
+        sqs = queues_a_month(len(reading.names), self._config.interval)
+        sns = topics_a_month(len(topics.topics), len(topics.subscriptions), self._config.topics_interval)
+        watch = self._cloudwatch.monthly_dollars
+        return f"In 30 days the calls cost about ${watch:.2f} for CloudWatch, ${sqs:.2f} for SQS, ${sns:.2f} for SNS."
 
 
 def _list_series(reading: Reading, topics: TopicReading) -> list[Series]:

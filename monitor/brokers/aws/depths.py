@@ -38,6 +38,9 @@ class DepthHistory:
             emptied = now if not depth else 0.0
             self._depths[queue.name] = _Depth(depth, queue.created_at, now if depth else None, emptied, arrivals)
             return
+        # no time lies ahead, also after a clock was put back
+        known.emptied_at = min(known.emptied_at, now)
+        known.held_since = None if known.held_since is None else min(known.held_since, now)
         known.arrivals += max(0.0, depth - known.seen)
         if not depth:
             known.held_since, known.emptied_at = None, now

@@ -14,7 +14,7 @@ from monitor.brokers.aws.workers import Workers
 from monitor.config import Filter
 from monitor.errors import BrokerError
 
-_ATTRIBUTES_EVERY = 5
+ATTRIBUTES_EVERY = 5
 """Readings of the lists between two of the attributes, which take one call a subscription."""
 
 
@@ -92,7 +92,7 @@ class TopicWatch:
         monotonic: float,
         deadline: float,
     ) -> tuple[BrokerError, ...]:
-        old = monotonic - _ATTRIBUTES_EVERY * self._interval
+        old = monotonic - ATTRIBUTES_EVERY * self._interval
         due = [s for s in subscriptions if s.arn not in self._attributes or self._attributes[s.arn][0] <= old]
         read, failures = read_attributes(clients, workers, due, deadline)
         known = self._attributes | {arn: (monotonic, attributes) for arn, attributes in read.items()}

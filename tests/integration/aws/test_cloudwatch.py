@@ -106,7 +106,7 @@ def test_the_cost_of_30_days_is_told(aws: Aws) -> None:
     aws.make_queue("orders")
     snapshot = aws.collect(cloudwatch={"interval": "1m"})
     # four metrics of one queue a minute: 172,800 in 30 days at a cent for a thousand
-    assert any("about $1.73 in 30 days" in note for note in snapshot.notes)
+    assert any("$1.73 for CloudWatch" in note for note in snapshot.notes)
 
 
 def test_more_metrics_than_one_call_takes_are_all_answered(aws: Aws) -> None:

@@ -97,3 +97,10 @@ def test_a_queue_that_is_made_again_is_another_part(aws: Aws) -> None:
     assert first.parts is not None
     assert again.parts is not None
     assert first.parts.ids.tolist() != again.parts.ids.tolist()
+
+
+def test_a_role_is_assumed_and_that_call_counts_too(aws: Aws) -> None:
+    aws.make_queue("orders")
+    snapshot = aws.collect(role_arn="arn:aws:iam::000000000000:role/monitor")
+    assert list(by_queue(snapshot)) == [aws.name("orders")]
+    assert rows(snapshot.tables["aws_api"], "aws_api_requests_total")["sts", "AssumeRole"] == 1

@@ -47,6 +47,14 @@ def test_datapoints_before_the_beginning_do_not_count() -> None:
     assert total.total == 1.0
 
 
+def test_a_clock_that_jumps_ahead_and_back_leaves_no_minute_uncounted() -> None:
+    total = SettledSum(since=0.0)
+    total.add([(0.0, 5.0)], horizon=86_400.0)
+    total.add([(0.0, 5.0), (60.0, 7.0)], horizon=0.0)
+    total.add([(60.0, 7.0), (120.0, 1.0)], horizon=120.0)
+    assert total.total == 13.0
+
+
 def test_no_datapoint_is_zero_once_asked_and_unknown_before() -> None:
     total = SettledSum(since=0.0)
     assert total.total is None
@@ -135,8 +143,8 @@ def test_the_window_reaches_back_to_what_has_not_settled_yet(clients: Clients, w
         for minute in (0, 30):
             stub.add_response("get_metric_data", {"MetricDataResults": [result(0, (NOON + minute * 60, 1.0))]})
             read(watch, clients, workers, [SENT], NOON + minute * 60 + 5)
-    # the second pass comes half an hour late, and goes back to where the first one ended
-    assert [datetime.fromtimestamp(NOON - 300, UTC), datetime.fromtimestamp(NOON, UTC)] == [w[0] for w in windows]
+    # the second pass comes half an hour late, and goes back to what had not settled in the first one
+    assert [datetime.fromtimestamp(NOON - 600, UTC), datetime.fromtimestamp(NOON - 600, UTC)] == [w[0] for w in windows]
     assert windows[1][1] == datetime.fromtimestamp(NOON + 31 * 60, UTC)
     assert watch.total_of(SENT) == 2.0
 

@@ -58,6 +58,15 @@ def test_all_that_a_queue_made_while_watching_holds_came_while_watching() -> Non
     assert (history.arrivals_of("old"), history.arrivals_of("new"), history.arrivals_of("none")) == (0.0, 4.0, None)
 
 
+def test_a_clock_that_is_put_back_makes_no_age_negative_and_hides_no_reported_one() -> None:
+    history = DepthHistory()
+    history.observe(queue("q"), 9_000.0)
+    history.observe(queue("q", depth=1), 9_010.0)
+    history.observe(queue("q", depth=1), 100.0)
+    assert history.age_of(queue("q", depth=1), 100.0, reported=None) == Age(0.0, AgeMethod.LOWER_BOUND)
+    assert history.emptied_at("q") == 100.0
+
+
 def test_what_is_gone_is_forgotten() -> None:
     history = DepthHistory()
     history.observe(queue("q", depth=5), 100.0)
