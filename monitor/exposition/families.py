@@ -367,7 +367,7 @@ _KAFKA = (
         "partitions",
         Bus.KAFKA,
         "Partitions with lag that no member of the group owns",
-        "More than 0 for longer than a rebalance takes: nobody will read them.",
+        "More than 0 for longer than a rebalance takes: nobody will read them. Absent for a group without members.",
     ),
     Family(
         "kafka_partition_start_offset",
