@@ -367,7 +367,8 @@ _KAFKA = (
         "partitions",
         Bus.KAFKA,
         "Partitions with lag that no member of the group owns",
-        "More than 0 for longer than a rebalance takes: nobody will read them. Absent for a group without members.",
+        "More than 0 for longer than a rebalance takes: nobody will read them. Absent for a group "
+        "that assigns its partitions itself, and where the members could not be read.",
     ),
     Family(
         "kafka_partition_start_offset",

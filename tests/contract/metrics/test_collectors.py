@@ -22,7 +22,7 @@ from tests.integration.kafka.playground import Playground
 
 PATIENCE_SECONDS = 30.0
 
-# Told of groups that have members.
+# A group that has only ever committed assigns its partitions itself: nobody can say who owns them.
 KAFKA_LATER = {"kafka_consumer_group_unowned_lagging_partitions"}
 # Absent until CloudWatch has settled datapoints.
 AWS_LATER = {"cloudwatch_newest_datapoint_timestamp_seconds", "sqs_queue_oldest_message_age_seconds"} | {

@@ -20,7 +20,7 @@ from tests.unit.exposition.builders import (
     view,
 )
 
-UNHURRIED = settings(deadline=None)  # a machine under load is no failure
+UNHURRIED = settings(deadline=None, max_examples=50)  # a machine under load is no failure
 
 # Every character that a name can have, the ones that the format gives a meaning much more often.
 HOSTILE = st.text(st.one_of(st.sampled_from('"\\\n\r\t\0 {}=,#+é…\u2028\x85\ud800😀'), st.characters()), max_size=12)
