@@ -12,6 +12,7 @@ from pathlib import Path
 
 from stack.control import Stack
 from stack.errors import StackError
+from stack.install import install
 from stack.interrupts import interrupt_once
 from stack.processes import log_tail
 from stack.state import PARTS, Options
@@ -37,14 +38,19 @@ def _parser() -> argparse.ArgumentParser:
     default = os.environ.get("EVENTFLOW_STACK_DIR", ".stack")
     folder.add_argument("--dir", type=Path, default=Path(default), help="the stack's folder (%(default)s)")
     commands = parser.add_subparsers(dest="command", required=True)
-    up = commands.add_parser("up", parents=[folder], help="start everything and wait until it serves")
-    up.add_argument("--kafka-brokers", type=int, default=int(os.environ.get("KAFKA_BROKERS") or 1), choices=(1, 3))
-    rabbitmq = os.environ.get("RABBITMQ")
-    up.add_argument("--rabbitmq", type=int, default=int(rabbitmq) if rabbitmq else None, choices=(3, 4))
+    version = argparse.ArgumentParser(add_help=False)
+    # Defaults stay strings: so argparse converts them, and tells a wrong one as it tells a wrong argument.
+    version.add_argument(
+        "--rabbitmq", type=int, default=os.environ.get("RABBITMQ") or None, help="3 or 4 (as installed)"
+    )
+    up = commands.add_parser("up", parents=[folder, version], help="start everything and wait until it serves")
+    up.add_argument("--kafka-brokers", type=int, default=os.environ.get("KAFKA_BROKERS") or "1", help="1 or 3")
     up.add_argument("--only", choices=PARTS, action="append", help="start just this part (may be given again)")
     commands.add_parser("down", parents=[folder], help="end every process of the stack and drop its data")
     status = commands.add_parser("status", parents=[folder], help="show every server")
     status.add_argument("--json", action="store_true", help="for programs")
+    lacking = commands.add_parser("install", parents=[version], help="install what the system lacks; starts no service")
+    lacking.add_argument("--for", dest="purpose", choices=("venv", "demo", "test"), default="demo")
     for name, text in NAMED.items():
         command = commands.add_parser(name, parents=[folder], help=text)
         command.add_argument("name", metavar="NAME", help="kafka, kafka-1, kafka-2, kafka-3, rabbitmq or aws")
@@ -105,7 +111,13 @@ def _act(parsed: argparse.Namespace) -> int:
     return 0
 
 
+def _install(parsed: argparse.Namespace) -> int:
+    install(parsed.purpose, parsed.rabbitmq, lambda text: print(text, flush=True))
+    return 0
+
+
 COMMANDS = {
+    "install": _install,
     "up": _up,
     "down": _down,
     "status": _status,

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from stack.rabbitmq.versions import enter, fetch_root_folder, needs_root_folder, root_folder
 from stack.server import Program, Workshop
 from stack.state import RabbitmqEndpoints, State
 from stack.web import get
@@ -57,7 +58,9 @@ class RabbitmqNode:
         return self.state.ports[port_name(use)]
 
     def prepare(self, workshop: Workshop) -> None:
-        """Write the node's configuration into an empty folder."""
+        """Fetch RabbitMQ where it is not installed, and write the node's configuration into an empty folder."""
+        if self._has_root_folder:
+            fetch_root_folder(workshop)
         self._folder.mkdir(parents=True)
         settings = [f"{key} = {value}" for key, value in self.settings().items()]
         (self._folder / "rabbitmq.conf").touch(mode=0o600)
@@ -85,20 +88,28 @@ class RabbitmqNode:
 
     def programs(self) -> Sequence[Program]:
         """The port mapper in the foreground, so that it is ours to end, and the node that finds it running."""
-        epmd = ("epmd", "-address", "127.0.0.1", "-port", str(self._port("epmd")))
-        return [
-            Program("rabbitmq-epmd", epmd, self._environment()),
-            Program("rabbitmq", (SERVER,), self._environment()),
-        ]
+        epmd = self._command("epmd", "-address", "127.0.0.1", "-port", str(self._port("epmd")))
+        environment = self._environment()
+        return [Program("rabbitmq-epmd", epmd, environment), Program("rabbitmq", self._command(SERVER), environment)]
+
+    @property
+    def _has_root_folder(self) -> bool:
+        return needs_root_folder(self.state.options.rabbitmq)
+
+    def _command(self, program: str, *arguments: str) -> Sequence[str]:
+        if self._has_root_folder:
+            return enter(root_folder(), self._folder, program, *arguments)
+        return (program, *arguments)
 
     def _environment(self) -> Mapping[str, str]:
-        folder = str(self._folder)
+        folder = "/mnt" if self._has_root_folder else str(self._folder)
         inherited = {key: value for key, value in os.environ.items() if not key.startswith(("RABBITMQ", "ERL_"))}
         return {
             **inherited,
             "HOME": folder,  # where Erlang keeps the node's cookie
             "ERL_EPMD_PORT": str(self._port("epmd")),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "ERL_CRASH_DUMP": f"{folder}/erl_crash.dump",
             "RABBITMQ_NODENAME": f"eventflow-{self.state.identity}@localhost",
             "RABBITMQ_DIST_PORT": str(self._port("distribution")),
             "RABBITMQ_MNESIA_BASE": folder,
