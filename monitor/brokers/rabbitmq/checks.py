@@ -90,7 +90,7 @@ def _check_management(management: ManagementSource, deadline: float) -> Sequence
         Finding(target, ok=True, message=found),
         *_check_statistics(target, overview),
         *_check_nodes(management, deadline),
-        *_check_vhosts(management, user, deadline),
+        *_check_vhosts(management, deadline),
     ]
 
 
@@ -138,10 +138,10 @@ def _check_nodes(management: ManagementSource, deadline: float) -> Sequence[Find
     return [Finding(target, ok=True, message=f"{len(nodes)} running")]
 
 
-def _check_vhosts(management: ManagementSource, user: str, deadline: float) -> Sequence[Finding]:
+def _check_vhosts(management: ManagementSource, deadline: float) -> Sequence[Finding]:
     target = f"virtual hosts by the {management.target}"
-    entered = management.read_permitted_vhosts(user, deadline)
-    hidden = sorted(set(management.read_vhosts(deadline)) - set(entered))
+    visible = sorted(management.read_vhosts(deadline))
+    hidden = [vhost for vhost in visible if not management.may_enter(vhost, deadline)]
     if hidden:
         return [
             Finding(
@@ -152,7 +152,7 @@ def _check_vhosts(management: ManagementSource, user: str, deadline: float) -> S
                 required=False,
             )
         ]
-    return [Finding(target, ok=True, message=", ".join(sorted(entered)) or "none")]
+    return [Finding(target, ok=True, message=", ".join(visible) or "none")]
 
 
 def _check_amqp(amqp: AmqpSource, deadline: float) -> Sequence[Finding]:

@@ -160,10 +160,16 @@ class ManagementSource:
         """Return the virtual hosts that this user can see. Raises BrokerError."""
         return tuple(row["name"] for row in self._client.get_json("/api/vhosts", deadline, {"columns": "name"}))
 
-    def read_permitted_vhosts(self, user: str, deadline: float) -> tuple[str, ...]:
-        """Return the virtual hosts that a user may enter; every user may ask for its own. Raises BrokerError."""
-        rows = self._client.get_json(f"/api/users/{quote(user, safe='')}/permissions", deadline)
-        return tuple(row["vhost"] for row in rows)
+    def may_enter(self, vhost: str, deadline: float) -> bool:
+        """Say whether this user has any permission in a virtual host, without which its queues are not listed.
+
+        Raises BrokerError.
+        """
+        try:
+            self._client.get(f"/api/queues/{quote(vhost, safe='')}", deadline, {"page": 1, "page_size": 1})
+        except Forbidden:
+            return False
+        return True
 
     def _pages(self, path: str, deadline: float, query: dict[str, str | int]) -> Iterator[Definition]:
         for page in range(1, _MOST_PAGES):
