@@ -87,7 +87,7 @@ def assess(snapshot: Snapshot, history: History | None, rules: Rules, at: float)
     """
     columns = Columns.of(snapshot.subscriptions)
     history = _aligned(history or _nothing(at), snapshot.subscriptions, rules)
-    seen = history.seen.follow(columns, at)
+    seen = history.seen.follow(columns, at, rules.limits.absence)
     track = extend(history.track, columns.totals, at, rules.rate_span)
     rates = measure(track)
     parts = snapshot.parts or parts_of_wholes(history.ids, columns)
@@ -173,6 +173,7 @@ def _whole(columns: Columns, history: History, seen: Seen, rates: Rates, at: flo
         consumed_per_second=rates.consumed,
         present=columns.present,
         absent_for=at - seen.nobody_since,
+        back_for=at - seen.back_at,
         lost_for=at - seen.lost_at,
         set_back_for=at - seen.rewound_at,
         allowed=history.objectives,

@@ -10,7 +10,7 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.analysis.windows import Flags, Window
+from monitor.analysis.windows import CLEARLY, CLEARLY_MESSAGES, MARKERS, Flags, Window
 from monitor.model import Codes, Floats, Ids, Status
 
 Causes = NDArray[np.int8]
@@ -76,8 +76,6 @@ PATIENCE = 6.0
 """How many windows a consumer that is known to take long steps is waited for at most."""
 
 _STEPS_WAITED = 2.0
-_GROWN_SHARE, _GROWN_MESSAGES = 1.2, 10.0
-_MARKERS = 1.0  # a transaction ends with one record that no consumer is given
 _NEAR_RETENTION = 0.95
 
 
@@ -85,9 +83,9 @@ _NEAR_RETENTION = 0.95
 class Whole:
     """What the rules need of every subscription as a whole; NaN is not known.
 
-    `present` says that somebody is known to be there, `absent_for` for how long nobody has been; `lost_for` and
-    `set_back_for` how long ago messages were last seen to be lost and a position to go back. `allowed` is the
-    objective.
+    `present` says that somebody is known to be there, `absent_for` for how long nobody has been, `back_for` for how
+    long somebody has been again after a long absence; `lost_for` and `set_back_for` how long ago messages were last
+    seen to be lost and a position to go back. `allowed` is the objective.
     """
 
     complete: Flags
@@ -99,6 +97,7 @@ class Whole:
     consumed_per_second: Floats
     present: Flags
     absent_for: Floats
+    back_for: Floats
     lost_for: Floats
     set_back_for: Floats
     allowed: Floats
@@ -133,24 +132,26 @@ def _judge_parts(window: Window, subscription: Codes, whole: Whole, limits: Limi
     looks, memory, now = window.looks, window.memory, window.now
     rows = np.flatnonzero(~(looks.waiting <= 0))
     waiting, known, blind = looks.waiting[rows], memory.known[rows], np.isnan(looks.consumed[rows])
-    absent_for, present = whole.absent_for[subscription[rows]], whole.present[subscription[rows]]
-    waited = (now - memory.idle_since[rows]).astype(np.float64)
+    owners = subscription[rows]
+    absent_for, back_for, present = whole.absent_for[owners], whole.back_for[owners], whole.present[owners]
+    idle = (now - memory.idle_since[rows]).astype(np.float64)
+    waited = np.fmin(idle, back_for)  # who has just come back is given time as at the start
     patience = np.clip(_STEPS_WAITED * memory.pace[rows], 0.0, PATIENCE * limits.window)
     still = waited >= np.maximum(limits.window, patience)
     fell_for = now - memory.fell_at[rows]
-    grown = waiting > _GROWN_SHARE * memory.low[rows] + _GROWN_MESSAGES
+    grown = waiting > CLEARLY * memory.low[rows] + CLEARLY_MESSAGES
 
     # From best to worst, so that the worst that fits is what stays.
     causes = np.full(len(rows), Cause.KEEPING_UP, np.int8)
     causes[still & blind] = Cause.STANDING
     causes[grown & ~blind & (fell_for >= limits.window)] = Cause.GROWING
     causes[now - memory.set_back_at[rows] <= limits.window] = Cause.SET_BACK
-    causes[~known] = Cause.UNSEEN
+    causes[~known | (back_for < idle)] = Cause.UNSEEN
     causes[still & present & ~blind] = Cause.STUCK
     causes[still & ~present & ~blind] = Cause.UNTOUCHED
-    left_over = looks.of_log[rows] & (waiting <= _MARKERS) & ~memory.arrived[rows] & present
+    left_over = looks.of_log[rows] & (waiting <= MARKERS) & ~memory.arrived[rows] & present
     causes[still & left_over] = Cause.REMAINDER
-    causes[np.minimum(waited, absent_for) >= np.maximum(limits.absence, patience)] = Cause.NOBODY
+    causes[np.minimum(idle, absent_for) >= np.maximum(limits.absence, patience)] = Cause.NOBODY
     causes[np.isnan(waiting)] = Cause.UNCOUNTED
     return rows, causes, waited
 

@@ -72,10 +72,12 @@ class Columns:
 class Seen:
     """What is remembered of every subscription; moments of the clock that never jumps, NaN for never.
 
-    `nobody_since` is when it was first seen that nobody is there; `lost` and `rewinds` are the last totals.
+    `nobody_since` is when it was first seen that nobody is there, `back_at` when somebody was there again after a long
+    absence; `lost` and `rewinds` are the last totals.
     """
 
     nobody_since: Floats
+    back_at: Floats
     consumed: Floats
     consumed_at: Floats
     lost: Floats
@@ -86,16 +88,18 @@ class Seen:
     @classmethod
     def nothing(cls, length: int) -> Self:
         """Return what is remembered before the first look."""
-        return cls(*np.full((7, length), np.nan))
+        return cls(*np.full((8, length), np.nan))
 
-    def follow(self, columns: Columns, at: float) -> Self:
-        """Return what is remembered after one more look."""
+    def follow(self, columns: Columns, at: float, absence: float) -> Self:
+        """Return what is remembered after one more look; an absence is long from `absence` seconds on."""
         # A loss that is there at the first look goes on as one looks; rewinds before it are nobody's news.
         lost_more = columns.lost > np.where(np.isnan(self.lost), 0.0, self.lost)
         rewound = columns.rewinds > self.rewinds
         consumed_more = columns.totals.consumed > self.consumed
+        back = columns.present & (at - self.nobody_since >= absence)
         return replace(
             self,
+            back_at=np.where(back, at, self.back_at),
             nobody_since=np.where(columns.absent, np.fmin(self.nobody_since, at), np.nan),
             consumed=columns.totals.consumed,
             consumed_at=np.where(consumed_more, at, self.consumed_at),
@@ -125,6 +129,7 @@ def look_at(parts: Parts, columns: Columns, consuming: Flags) -> Looks:
         consumed=parts.consumed,
         published=parts.published,
         of_log=columns.of_log[parts.subscription],
+        attended=columns.present[parts.subscription],
         # Where only messages in flight are left, somebody has taken them.
         consuming=consuming[parts.subscription] | (parts.backlog <= 0),
     )

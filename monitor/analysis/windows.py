@@ -3,7 +3,7 @@
 The rules of `status` ask "since when": since when has something waited and nothing been consumed, since when has the
 backlog not fallen. Each such moment is one number a part that is carried forward, so that a window costs the same
 memory however long it is and however often one looks. What has to be compared over a stretch, the backlog, is compared
-at `ANCHORS` points of the window. That is 28 bytes a part beside the last snapshot: 28 MB for a million.
+at `ANCHORS` points of the window. That is 29 bytes a part beside the last snapshot: 29 MB for a million.
 """
 
 from dataclasses import dataclass, fields, replace
@@ -22,6 +22,12 @@ ANCHORS = 8
 """How often in a window backlogs are compared. Between two looks they rise and fall with every commit; over an eighth
 of a window what remains is the trend."""
 
+CLEARLY, CLEARLY_MESSAGES = 1.2, 10.0
+"""A backlog has clearly grown, or fallen, when it did so by a fifth and ten messages."""
+
+MARKERS = 1.0
+"""What may be left of a log that was read to its end: a transaction ends with one record that no consumer is given."""
+
 _REBASE_SECONDS = float(2**18)  # where a float32 still tells 0.03 s apart
 
 
@@ -31,6 +37,7 @@ class Looks:
 
     `waiting` is what somebody has yet to finish; NaN is not known. `consumed` and `published` as in `model.Parts`.
     `of_log` marks parts of a log, where a position that goes back was set back; elsewhere a counter began anew.
+    `attended` marks parts of a subscription that somebody is known to be there for.
     `consuming` marks parts of a subscription that is known to be consumed from: a part that is new among such is taken
     to be so as well, until a window has passed.
     """
@@ -40,6 +47,7 @@ class Looks:
     consumed: Floats
     published: Floats
     of_log: Flags
+    attended: Flags
     consuming: Flags
 
 
@@ -125,13 +133,16 @@ def _advanced(before: Looks, memory: Memory, looks: Looks, now: float, *, anchor
     empty = waiting <= 0
     moved = consumed | empty | set_back
     came = (looks.published > before.published) | (np.isnan(looks.published) & (waiting > before.waiting))
+    came_behind = came & (before.waiting > 0) & ~moved
+    # What was left so far was perhaps no more than a marker, which nobody could take: only now somebody could.
+    began = came_behind & ~memory.arrived & looks.of_log & looks.attended & (before.waiting <= MARKERS)
     # One slow step is forgotten over a few quick ones: a consumer that hung once is not slow for ever.
     took = np.maximum(now - memory.idle_since, memory.pace / 2)
-    fell = empty | (waiting < memory.anchor) if anchoring else empty
+    fell = empty | (waiting < (memory.anchor if anchoring else memory.anchor / CLEARLY - CLEARLY_MESSAGES))
     return Memory(
-        idle_since=np.where(moved, np.float32(now), memory.idle_since),
+        idle_since=np.where(moved | began, np.float32(now), memory.idle_since),
         known=memory.known | consumed | empty,
-        arrived=(memory.arrived | (came & (before.waiting > 0))) & ~moved,
+        arrived=(memory.arrived & ~moved) | came_behind,
         pace=np.where(consumed & (before.waiting > 0), took, memory.pace),
         fell_at=np.where(fell, np.float32(now), memory.fell_at),
         low=np.where(fell, waiting, memory.low).astype(np.float32),

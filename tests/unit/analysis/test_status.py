@@ -76,6 +76,26 @@ class TestStoppedAndStalled:
         back = story.look((700, 700), consumers=2)
         assert set(statuses([*away, back])) == {Status.OK}
 
+    def test_consumers_that_come_back_after_long_are_given_time(self) -> None:
+        story = Story()
+        story.look((500, 500))
+        assert story.look_until(60 * MINUTE, (900, 500), consumers=0)[-1].status is Status.STOPPED
+        back = story.look_until(5 * MINUTE, (900, 500), consumers=2)
+        assert set(statuses(back)) == {Status.UNKNOWN}
+        assert story.look((900, 700), consumers=2, age=5).status is Status.OK
+
+    def test_consumers_that_come_back_and_finish_nothing_are_stalled_after_a_window(self) -> None:
+        story = Story()
+        story.look((500, 500))
+        story.look_until(60 * MINUTE, (900, 500), consumers=0)
+        assert story.look_until(11 * MINUTE, (900, 500), consumers=2)[-1].status is Status.STALLED
+
+    def test_consumers_that_crash_again_and_again_are_stalled(self) -> None:
+        story = Story()
+        story.look((500, 500))
+        seen = [story.look((900, 500), consumers=i % 3 and 1).status for i in range(60)]
+        assert seen[-1] is Status.STALLED
+
     def test_commits_without_members_are_no_stop(self) -> None:
         """Consumers that assign partitions to themselves are no members of their group."""
         story = Story()
@@ -285,7 +305,9 @@ class TestTransactionMarkers:
         story = Story()
         story.look((1_000, 1_000))
         story.look_until(60 * MINUTE, (1_001, 1_000))
-        assert story.look((1_002, 1_000)).status is Status.STALLED
+        verdicts = story.look_until(11 * MINUTE, (1_002, 1_000))
+        assert verdicts[0].status is Status.OK  # only now there was something to take
+        assert verdicts[-1].status is Status.STALLED
 
     def test_it_is_no_remainder_where_nobody_would_have_read_it(self) -> None:
         story = Story()

@@ -27,6 +27,7 @@ def look(parts: Parts, order: list[int]) -> Looks:
         consumed=as_floats(row[1] for row in rows),
         published=as_floats(row[2] for row in rows),
         of_log=np.array([identity % 2 == 0 for identity in order], np.bool_),
+        attended=np.array([identity % 4 == 0 for identity in order], np.bool_),
         consuming=np.array([row[3] for row in rows], np.bool_),
     )
 
@@ -75,11 +76,12 @@ def test_unchanged_ids_copy_nothing() -> None:
     assert realigned(window.memory, places(window.looks.ids, window.looks.ids.copy())) is window.memory
 
 
-def test_a_part_takes_28_bytes_beside_the_snapshot() -> None:
+def test_a_part_takes_29_bytes_beside_the_snapshot() -> None:
     parts: Parts = dict.fromkeys(range(1000), (1.0, 2.0, 3.0, False))
     window = watch([(parts, 10.0)] * 3, lambda ids: None)
-    kept = [getattr(window.memory, it.name) for it in fields(Memory)] + [window.looks.of_log, window.looks.consuming]
-    assert sum(column.nbytes for column in kept) == 28 * len(parts)
+    looks, memory = window.looks, window.memory
+    kept = [*(getattr(memory, it.name) for it in fields(Memory)), looks.of_log, looks.attended, looks.consuming]
+    assert sum(column.nbytes for column in kept) == 29 * len(parts)
 
 
 def test_moments_stay_exact_when_the_origin_moves() -> None:
