@@ -62,6 +62,13 @@ class Series(NamedTuple):
     metric: str
 
 
+class ReportedAge(NamedTuple):
+    """The age of a queue's oldest message in seconds, as it was in the minute that began at `when` (Unix seconds)."""
+
+    when: float
+    seconds: float
+
+
 def queue_series(queue: str, metric: str) -> Series:
     """Return the series of a queue."""
     return Series("AWS/SQS", queue, metric)
@@ -123,7 +130,7 @@ class CloudWatch:
     def __init__(self, config: AwsCloudWatch) -> None:
         self._config = config
         self._sums: dict[Series, SettledSum] = {}
-        self._ages: dict[str, tuple[float, float]] = {}
+        self._ages: dict[str, ReportedAge] = {}
         self._started: float | None = None
         self._asked_at: float | None = None
         self._metrics_in_pass = 0
@@ -163,19 +170,13 @@ class CloudWatch:
 
         `now` is Unix seconds; `monotonic` and `deadline` are of the clock that never jumps.
         """
-        minute = now // PERIOD * PERIOD
-        if self._started is None:
-            self._started = minute
         self._asked_at, self._metrics_in_pass = monotonic, len(series)
         self.billable_total += len(series)
         horizon = (now - self._config.settle) // PERIOD * PERIOD
-        for one in series:
-            if one.metric != QUEUE_AGE and one not in self._sums:
-                self._sums[one] = SettledSum(since=max(self._started, horizon))
+        end = now // PERIOD * PERIOD + PERIOD
+        self._begin_sums(series, now, horizon)
         batches = [series[at : at + BATCH] for at in range(0, len(series), BATCH)]
-        calls = [
-            partial(_ask, clients, batch, self._find_start(batch, now, horizon), minute + PERIOD) for batch in batches
-        ]
+        calls = [partial(_ask, clients, batch, self._find_start(batch, now, horizon), end) for batch in batches]
         errors: list[BrokerError] = []
         for batch, outcome in zip(batches, workers.run(calls, deadline), strict=True):
             if isinstance(outcome, BrokerError):
@@ -201,13 +202,20 @@ class CloudWatch:
         found = self._sums.get(series)
         return None if found is None else found.total
 
-    def age_of(self, queue: str, now: float, not_before: float = 0.0) -> float | None:
+    def age_of(self, queue: str, now: float, not_before: float = 0.0) -> ReportedAge | None:
         """Return the newest reported age of a queue's oldest message, None where it is too old to tell.
 
         `not_before` is when the queue was last seen empty: an age from before speaks of messages that are gone.
         """
-        when, seconds = self._ages.get(queue, (0.0, 0.0))
-        return seconds if when >= max(not_before, now - self.pace - _AGE_SLACK_SECONDS) else None
+        age = self._ages.get(queue)
+        return age if age and age.when >= max(not_before, now - self.pace - _AGE_SLACK_SECONDS) else None
+
+    def _begin_sums(self, series: Iterable[Series], now: float, horizon: float) -> None:
+        if self._started is None:
+            self._started = now // PERIOD * PERIOD
+        for one in series:
+            if one.metric != QUEUE_AGE and one not in self._sums:
+                self._sums[one] = SettledSum(since=max(self._started, horizon))
 
     def _find_start(self, batch: Sequence[Series], now: float, horizon: float) -> float:
         unanswered = (self._sums[one].answered_until for one in batch if one in self._sums)
@@ -217,10 +225,10 @@ class CloudWatch:
     def _take(self, answer: Answer, horizon: float) -> None:
         for one, points in answer.points.items():
             if points:
-                last = max(points)
-                self.newest = max(self.newest or 0.0, last[0])
+                newest = ReportedAge(*max(points))
+                self.newest = max(self.newest or 0.0, newest.when)
                 if one.metric == QUEUE_AGE:
-                    self._ages[one.name] = last
+                    self._ages[one.name] = newest
             if one in self._sums:
                 self._sums[one].add(points, horizon)
 

@@ -4,7 +4,7 @@ import itertools
 import math
 import threading
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from monitor.brokers.aws.checks import check_permissions
 from monitor.brokers.aws.client import CONNECTIONS, Calls, Clients, open_clients
@@ -19,9 +19,9 @@ from monitor.brokers.aws.cloudwatch import (
     topic_series,
 )
 from monitor.brokers.aws.costs import queues_a_month, topics_a_month
-from monitor.brokers.aws.dead_letters import Relations, judge_role, mapped_origins, resolve
+from monitor.brokers.aws.dead_letters import Relations, TopicSource, judge_role, mapped_origins, resolve
 from monitor.brokers.aws.depths import DepthHistory
-from monitor.brokers.aws.queues import QueueWatch, Reading
+from monitor.brokers.aws.queues import QueueWatch, Reading, look_beyond
 from monitor.brokers.aws.snapshots import (
     Sight,
     Tables,
@@ -72,16 +72,13 @@ class AwsCollector:
         clients = self._open(limit)
         reading = self._queues.read(clients, self._workers, limit)
         topics = self._topics.read(clients, self._workers, began, limit)
-        relations = resolve(
-            {**reading.beyond, **reading.last},
-            [source for subscription in topics.subscriptions if (source := subscription.as_source())],
-            reading.missing,
-            self._mapped,
-        )
+        sources = [source for subscription in topics.subscriptions if (source := subscription.as_source())]
+        beyond = look_beyond(clients, self._workers, reading.last, _list_targets(reading, sources), limit)
+        relations = resolve({**beyond.queues, **reading.last}, sources, beyond.missing, self._mapped)
         self._follow_depths(reading, now)
         self._read_cloudwatch(clients, reading, topics, now, limit)
         sights = self._see(reading, relations, now)
-        errors = _group_failures(reading.failures, [*reading.errors, *topics.errors, *self._cloudwatch.errors])
+        others = [*reading.errors, *beyond.errors, *topics.errors, *self._cloudwatch.errors]
         return Snapshot(
             cluster=self._config.name,
             kind=self._config.kind,
@@ -97,7 +94,7 @@ class AwsCollector:
             parts=build_parts(sights, self._part_ids(sights)),
             expected=len(reading.names),
             measured=len(reading.queues),
-            errors=errors,
+            errors=_group_failures(reading.failures, others),
             notes=self._notes(clients, reading, topics, now),
         )
 
@@ -128,8 +125,11 @@ class AwsCollector:
         # in a worker, as looking for credentials may ask a service that does not answer
         clients = self._workers.call(lambda: open_clients(self._config, self._calls), deadline)
         with self._lock:
-            self._clients = clients
-        return clients
+            if not self._closed:
+                self._clients = clients
+                return clients
+        clients.close()
+        raise Unreachable("the connection was closed", target=self._config.name)
 
     def _follow_depths(self, reading: Reading, now: float) -> None:
         for queue in reading.queues.values():
@@ -151,15 +151,17 @@ class AwsCollector:
         for name in reading.names:
             queue, last = reading.queues.get(name), reading.last.get(name)
             reported = self._cloudwatch.age_of(name, now, not_before=self._depths.emptied_at(name))
-            age = self._depths.age_of(queue, now, reported) if queue else Age.unknown()
+            age = self._depths.age_of(queue, now, reported and reported.seconds) if queue else Age.unknown()
             oldest_possible = self._depths.oldest_possible(queue, now) if queue else math.inf
+            if reported:
+                oldest_possible = min(oldest_possible, reported.seconds + now - reported.when)
             sight = Sight(
                 name=name,
                 role=relations.roles.get(name) or judge_role(name, is_mapped=name in self._mapped)[0],
                 queue=queue,
                 last=last,
                 age=age,
-                oldest_possible=oldest_possible if reported is None else reported,
+                oldest_possible=oldest_possible,
                 arrivals=self._depths.arrivals_of(name),
                 sums={family: self._cloudwatch.total_of(queue_series(name, m)) for family, m in QUEUE_SUMS.items()},
             )
@@ -195,6 +197,12 @@ class AwsCollector:
         sns = topics_a_month(len(topics.topics), len(topics.subscriptions), self._config.topics_interval)
         watch = self._cloudwatch.monthly_dollars
         return f"In 30 days the calls cost about ${watch:.2f} for CloudWatch, ${sqs:.2f} for SQS, ${sns:.2f} for SNS."
+
+
+def _list_targets(reading: Reading, sources: Iterable[TopicSource]) -> Iterator[str]:
+    """Name the dead-letter queues that anything points to, by ARN."""
+    yield from (queue.dead_letter_arn for queue in reading.last.values() if queue.dead_letter_arn)
+    yield from (source.target_arn for source in sources if source.target_arn)
 
 
 def _list_series(reading: Reading, topics: TopicReading) -> list[Series]:

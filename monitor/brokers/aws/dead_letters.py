@@ -71,19 +71,8 @@ def resolve(
         for name, queue in queues.items()
         if queue.dead_letter_arn and _region_of(queue.dead_letter_arn) == _region_of(queue.arn)
     }
-    feeders: defaultdict[str, list[Queue]] = defaultdict(list)
-    for source, target in targets.items():
-        feeders[target].append(queues[source])
-    topics: defaultdict[str, list[str]] = defaultdict(list)
-    for subscription in topic_sources:
-        if subscription.target_arn and _region_of(subscription.target_arn) == _region_of(subscription.topic_arn):
-            topics[name_of(subscription.target_arn)].append(subscription.topic)
-    topic_problems: dict[str, tuple[Problem, ...]] = {}
-    for subscription in topic_sources:
-        # two endpoints of one name (in two accounts, say) are told together
-        found = {*topic_problems.get(subscription.name, ()), *_judge_topic_source(subscription, missing)}
-        if found:
-            topic_problems[subscription.name] = tuple(sorted(found))
+    feeders = _feeders_by_target(queues, targets)
+    topics = _topics_by_target(topic_sources)
     circling = _find_circling(targets)
     roles: dict[str, Role] = {}
     dead_letters: dict[str, DeadLetters] = {}
@@ -96,19 +85,42 @@ def resolve(
             is_mapped=name in mapped,
         )
         if found_by is not None:
-            origins = _list_origins(name, feeders[name], topics[name], mapped.get(name, ()), queues)
+            sources = feeders.get(name, [])
+            origins = _list_origins(name, sources, topics.get(name, []), mapped.get(name, ()), queues)
             dead_letters[name] = DeadLetters(
-                found_by, origins, _find_problems(queue, feeders[name]), _longest_carried(feeders[name])
+                found_by, origins, _find_problems(queue, sources), _longest_carried(sources)
             )
+    source_problems = {name: _judge_source(queue, roles[name], missing) for name, queue in queues.items()}
     return Relations(
         roles=roles,
         targets=targets,
         dead_letters=dead_letters,
-        source_problems={
-            name: problems for name, queue in queues.items() if (problems := _judge_source(queue, roles[name], missing))
-        },
-        topic_problems=topic_problems,
+        source_problems={name: problems for name, problems in source_problems.items() if problems},
+        topic_problems=_find_topic_problems(topic_sources, missing),
     )
+
+
+def _feeders_by_target(queues: Mapping[str, Queue], targets: Mapping[str, str]) -> Mapping[str, list[Queue]]:
+    feeders: defaultdict[str, list[Queue]] = defaultdict(list)
+    for source, target in targets.items():
+        feeders[target].append(queues[source])
+    return feeders
+
+
+def _topics_by_target(topic_sources: Iterable[TopicSource]) -> Mapping[str, list[str]]:
+    topics: defaultdict[str, list[str]] = defaultdict(list)
+    for source in topic_sources:
+        if source.target_arn and _region_of(source.target_arn) == _region_of(source.topic_arn):
+            topics[name_of(source.target_arn)].append(source.topic)
+    return topics
+
+
+def _find_topic_problems(topic_sources: Iterable[TopicSource], missing: Set[str]) -> Mapping[str, tuple[Problem, ...]]:
+    found: defaultdict[str, set[Problem]] = defaultdict(set)
+    for source in topic_sources:
+        # two endpoints of one name (in two accounts, say) are told together
+        found[source.name].update(_judge_topic_source(source, missing))
+    return {name: tuple(sorted(problems)) for name, problems in found.items() if problems}
 
 
 def mapped_origins(cluster: str, mappings: Iterable[DeadLetterMapping]) -> dict[str, Sequence[str]]:

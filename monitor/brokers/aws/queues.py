@@ -1,7 +1,7 @@
 """SQS queues: all of them by ListQueues to the last page, and the attributes of each."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import takewhile
@@ -82,20 +82,26 @@ class Queue:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What one cycle read of SQS.
+    """What one cycle read of the watched queues, whose names are `names`.
 
-    `names` are the watched queues; `queues` those that answered, `failures` why others did not, both by name. `last`
-    has the latest answer of each name, whenever that was. `beyond` are dead-letter queues outside of the watched names
-    that these point to, `missing` the ARNs of those that do not exist. `errors` are about more than one queue.
+    `queues` are those that answered, `failures` why others did not, both by name. `last` has the latest answer of each
+    name, whenever that was. `errors` are about more than one queue.
     """
 
     names: tuple[str, ...]
     queues: Mapping[str, Queue]
     failures: Mapping[str, BrokerError]
     last: Mapping[str, Queue]
-    beyond: Mapping[str, Queue]
+    errors: tuple[BrokerError, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Beyond:
+    """Dead-letter queues that are not watched themselves, by name, and the ARNs of those that do not exist."""
+
+    queues: Mapping[str, Queue]
     missing: frozenset[str]
-    errors: tuple[BrokerError, ...]
+    errors: tuple[BrokerError, ...] = ()
 
 
 class QueueWatch:
@@ -115,8 +121,7 @@ class QueueWatch:
             raise next(iter(failures.values()))
         names = tuple(name for name in urls if name in queues or name in failures)
         self._last = {name: last for name in names if (last := queues.get(name) or self._last.get(name))}
-        beyond, missing, unread = self._look_beyond(clients, workers, deadline)
-        return Reading(names, queues, failures, self._last, beyond, missing, (*errors, *unread))
+        return Reading(names, queues, failures, self._last, tuple(errors))
 
     def _list(self, clients: Clients, workers: Workers, deadline: float) -> list[BrokerError]:
         """List the queues; where only listing is refused, go on with the list that there is."""
@@ -128,33 +133,35 @@ class QueueWatch:
             return [error]
         return []
 
-    def _look_beyond(
-        self, clients: Clients, workers: Workers, deadline: float
-    ) -> tuple[dict[str, Queue], frozenset[str], list[BrokerError]]:
-        """Read the dead-letter queues that are not watched themselves: their set-up tells on the watched ones."""
-        sources = {
-            queue.dead_letter_arn: queue
-            for queue in self._last.values()
-            if queue.dead_letter_arn and queue.dead_letter_arn not in self._arns() and _beside(queue)
-        }
-        calls = [partial(read_queue, clients, url_beside(queue, name_of(arn))) for arn, queue in sources.items()]
-        beyond, missing, errors = {}, set(), []
-        for arn, outcome in zip(sources, workers.run(calls, deadline), strict=True):
-            if isinstance(outcome, Queue):
-                beyond[outcome.name] = outcome
-            elif isinstance(outcome, Missing):
-                missing.add(arn)
-            else:
-                errors.append(outcome)
-        return beyond, frozenset(missing), errors
 
-    def _arns(self) -> set[str]:
-        return {queue.arn for queue in self._last.values()}
+def look_beyond(
+    clients: Clients, workers: Workers, known: Mapping[str, Queue], targets: Iterable[str], deadline: float
+) -> Beyond:
+    """Read those of the dead-letter queues with the ARNs `targets` that are not among the `known`.
+
+    Their set-up tells on the watched ones. Only the account and region of the known queues can be looked into.
+    """
+    beside = next(iter(known.values()), None)
+    own = {queue.arn for queue in known.values()}
+    wanted = [
+        arn for arn in dict.fromkeys(targets) if beside and arn not in own and _home_of(arn) == _home_of(beside.arn)
+    ]
+    calls = [partial(read_queue, clients, url_beside(beside, name_of(arn))) for arn in wanted if beside]
+    found: dict[str, Queue] = {}
+    missing, errors = set(), []
+    for arn, outcome in zip(wanted, workers.run(calls, deadline), strict=True):
+        if isinstance(outcome, Queue):
+            found[outcome.name] = outcome
+        elif isinstance(outcome, Missing):
+            missing.add(arn)
+        else:
+            errors.append(outcome)
+    return Beyond(found, frozenset(missing), tuple(errors))
 
 
-def _beside(queue: Queue) -> bool:
-    """Say whether a queue's dead-letter queue is of its own account and region, where it must be."""
-    return (queue.dead_letter_arn or "").split(":")[:5] == queue.arn.split(":")[:5]
+def _home_of(arn: str) -> str:
+    """Return the account and region in an ARN, with what goes before."""
+    return arn.rpartition(":")[0]
 
 
 def list_queues(clients: Clients, wanted: Filter) -> dict[str, str]:

@@ -18,15 +18,17 @@ def subscribe(aws: Aws, topic: str, protocol: str, endpoint: str, **attributes: 
 def test_subscriptions_are_told_with_their_dead_letter_queues_and_filters_that_are_shut(aws: Aws) -> None:
     topic = aws.sns.create_topic(Name=aws.name("events"))["TopicArn"]
     aws.make_queue("undeliverable")
-    for name in ("good", "shut"):
+    for name in ("good", "shut", "hopeless"):
         aws.make_queue(name)
     subscribe(aws, topic, "sqs", aws.arn("good"), RedrivePolicy=redrive_policy(aws.arn("undeliverable")))
     subscribe(aws, topic, "sqs", aws.arn("shut"), FilterPolicy=json.dumps({"event type": ["OrderCreated"]}))
+    subscribe(aws, topic, "sqs", aws.arn("hopeless"), RedrivePolicy=redrive_policy(aws.arn("gone")))
     snapshot = aws.collect()
     name = aws.name("events")
     assert rows(snapshot.tables["sns_subscriptions"], "sns_subscription_info") == {
         (name, "sqs", aws.arn("good"), "true"): 1.0,
         (name, "sqs", aws.arn("shut"), "false"): 1.0,
+        (name, "sqs", aws.arn("hopeless"), "true"): 1.0,
     }
     found = dead_by_queue(snapshot)
     undeliverable = found[aws.name("undeliverable")]
@@ -35,6 +37,7 @@ def test_subscriptions_are_told_with_their_dead_letter_queues_and_filters_that_a
     shut = found[f"{name}/{aws.name('shut')}"]
     assert (shut.system, shut.messages) == (System.SNS, None)
     assert set(shut.problems) == {Problem.DROPS_EVERYTHING, Problem.NONE_CONFIGURED}
+    assert found[f"{name}/{aws.name('hopeless')}"].problems == (Problem.TARGET_MISSING,)
     assert f"{name}/{aws.name('good')}" not in found
 
 

@@ -6,7 +6,6 @@ the form that AWS documents for each protocol (JSON for SQS and CloudWatch, XML 
 
 import json
 import re
-import ssl
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -78,8 +77,8 @@ def _attributes(url: str) -> Mapping[str, str]:
 
 
 @contextmanager
-def scripted_aws(context: ssl.SSLContext | None = None) -> Iterator[ScriptedAws]:
-    """Serve until the block ends; over TLS with a context."""
+def scripted_aws() -> Iterator[ScriptedAws]:
+    """Serve until the block ends."""
     aws = ScriptedAws()
 
     class Handler(_Handler):
@@ -87,9 +86,7 @@ def scripted_aws(context: ssl.SSLContext | None = None) -> Iterator[ScriptedAws]
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
-    if context:
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-    aws.url = f"{'https' if context else 'http'}://127.0.0.1:{server.server_port}"
+    aws.url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:

@@ -186,7 +186,7 @@ def test_an_age_is_used_while_it_is_recent_and_the_queue_was_not_seen_empty_sinc
             {"MetricDataQueries": ANY, "StartTime": ANY, "EndTime": ANY, "ScanBy": "TimestampAscending"},
         )
         read(watch, clients, workers, [AGE], NOON + 120)
-    assert watch.age_of("orders", NOON + 120) == 90.0
+    assert watch.age_of("orders", NOON + 120) == (NOON + 60, 90.0)
     assert watch.age_of("orders", NOON + 120, not_before=NOON + 100) is None
     assert watch.age_of("orders", NOON + 3_600) is None
     assert watch.age_of("other", NOON + 120) is None

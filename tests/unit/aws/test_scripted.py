@@ -1,5 +1,6 @@
 """What the stand-in cannot be brought to say: denials, throttling, 9,500 queues. The other side is a scripted fake."""
 
+import contextlib
 import time
 from collections.abc import Iterator, Sequence
 
@@ -8,7 +9,7 @@ import pytest
 from monitor.brokers.aws.collector import AwsCollector
 from monitor.clock import Clock
 from monitor.config import AwsCluster
-from monitor.errors import AuthenticationFailed, BadAnswer, Forbidden, TimedOut, Unreachable
+from monitor.errors import AuthenticationFailed, BadAnswer, Forbidden, TimedOut, TlsFailed, Unreachable
 from monitor.model import Finding
 from tests.unit.aws.scripted import ACCOUNT, Refusal, Request, ScriptedAws, denied, operation_of, scripted_aws
 
@@ -170,6 +171,13 @@ def test_an_answer_that_is_no_answer_of_aws_is_told(aws: ScriptedAws, collector:
 def test_an_unavailable_service_is_unreachable(aws: ScriptedAws, collector: AwsCollector) -> None:
     aws.answers["ListQueues"] = Refusal("ServiceUnavailable", "later", 503)
     with pytest.raises(Unreachable, match="503"):
+        collector.collect(in_seconds(20))
+
+
+def test_https_to_a_port_that_speaks_none_is_a_tls_error(aws: ScriptedAws) -> None:
+    url = aws.url.replace("http:", "https:")
+    collector = AwsCollector(AwsCluster(name="aws", kind="aws", region="us-east-1", endpoint_url=url), [], Clock())
+    with contextlib.closing(collector), pytest.raises(TlsFailed, match="endpoint_url"):
         collector.collect(in_seconds(20))
 
 
