@@ -72,7 +72,7 @@ PINNED = {
     "sqs_queue_messages_delayed": ("gauge", SQS_QUEUE),
     "sqs_queue_retention_seconds": ("gauge", SQS_QUEUE),
     "sqs_queue_visibility_timeout_seconds": ("gauge", SQS_QUEUE),
-    "sqs_queue_max_receive_count": ("gauge", SQS_QUEUE),
+    "sqs_queue_max_receive_count": ("untyped", SQS_QUEUE),
     "sqs_queue_in_flight_quota": ("gauge", SQS_QUEUE),
     "sqs_queue_oldest_message_age_seconds": ("gauge", SQS_QUEUE),
     "sqs_queue_sent_total": ("counter", SQS_QUEUE),
