@@ -5,8 +5,9 @@ from typing import Any
 
 from confluent_kafka import KafkaError, TopicPartition
 
-from monitor.brokers.kafka.client import LATEST, KafkaClient, translate
+from monitor.brokers.kafka.client import LATEST, KafkaClient
 from monitor.brokers.kafka.metadata import INTERNAL_TOPICS, NO_LEADER, Listing, read_listing
+from monitor.brokers.kafka.translation import translate
 from monitor.config import KafkaCluster
 from monitor.errors import BrokerError, Forbidden, Unreachable
 from monitor.model import Finding

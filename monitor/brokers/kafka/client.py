@@ -4,22 +4,21 @@ Facts of confluent-kafka 2.16 (librdkafka) that shape this module:
 - Calls give futures that a background thread resolves. Waiting here goes in short steps, so that `close` from another
   thread ends a call under way, and so that the library's callbacks, which it queues until `poll`, are served.
 - `list_topics` alone blocks and cannot be broken off; it runs in a thread of its own that is left behind when nobody
-  waits for it any more.
-- A broker that hangs costs a request its whole timeout. Requests therefore go in lanes, one a broker: the first timeout
-  ends its lane, and the other lanes do not notice.
+  waits for it any more. It goes to the broker that was used last, again and again, also if that one hangs.
+- A request to a group's coordinator that times out while the library still looks for the coordinator, or waits for its
+  connection, leaves a dangling pointer, and the process is *aborted* when the coordinator comes back
+  (`rd_kafka_enq_once_del_source_return: Assertion`; also librdkafka#4605). The library also keeps believing in a
+  coordinator that hangs, after others have taken over. So these requests never time out inside the library; when one
+  is given up here, the whole handle is given up with it, which ends them in order, and the next handle asks anew.
 """
 
 import logging
-import re
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
-from functools import partial
-from queue import Empty, SimpleQueue
-from typing import Any, Generic, TypeVar
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from confluent_kafka import (
     OFFSET_BEGINNING,
@@ -36,17 +35,10 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import ConfigResource
 from confluent_kafka.admin._resource import ResourceType
 
+from monitor.brokers.kafka.lanes import STEP_SECONDS, Call, Lanes
+from monitor.brokers.kafka.translation import translate
 from monitor.config import KafkaCluster, KafkaSecurity
-from monitor.errors import (
-    AuthenticationFailed,
-    BadAnswer,
-    BrokerError,
-    Forbidden,
-    Throttled,
-    TimedOut,
-    TlsFailed,
-    Unreachable,
-)
+from monitor.errors import BrokerError, TimedOut, Unreachable
 
 LOG = logging.getLogger(__name__)
 
@@ -57,77 +49,10 @@ EARLIEST, LATEST = OFFSET_BEGINNING, OFFSET_END
 NO_SUCH_RECORD = -1
 """The offset that answers a time that is younger than every record."""
 
-
-_STEP_SECONDS = 0.1
 _SHORTEST_TIMEOUT = 0.1
-_SHORTEST_ATTEMPT, _LONGEST_ATTEMPT = 0.5, 5.0
-_IN_FLIGHT = 64
-
-_AUTHENTICATION = {
-    KafkaError._AUTHENTICATION,
-    KafkaError.SASL_AUTHENTICATION_FAILED,
-    KafkaError.UNSUPPORTED_SASL_MECHANISM,
-}
-_TIMEOUT = {KafkaError._TIMED_OUT, KafkaError._TIMED_OUT_QUEUE, KafkaError.REQUEST_TIMED_OUT}
-_FORBIDDEN = {
-    KafkaError.TOPIC_AUTHORIZATION_FAILED,
-    KafkaError.GROUP_AUTHORIZATION_FAILED,
-    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
-    KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
-}
-_UNREACHABLE = {
-    KafkaError._TRANSPORT,
-    KafkaError._RESOLVE,
-    KafkaError._ALL_BROKERS_DOWN,
-    KafkaError._DESTROY,
-    KafkaError._WAIT_COORD,
-    KafkaError.BROKER_NOT_AVAILABLE,
-    KafkaError.NETWORK_EXCEPTION,
-    KafkaError.LEADER_NOT_AVAILABLE,
-    KafkaError.NOT_LEADER_FOR_PARTITION,
-    KafkaError.COORDINATOR_NOT_AVAILABLE,
-    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
-    KafkaError.NOT_COORDINATOR,
-    KafkaError.OFFSET_NOT_AVAILABLE,
-}
-
-
-# "ssl://host:9093/bootstrap: Connect to ... failed: ... (after 2ms in state CONNECT, 3 identical error(s) suppressed)"
-_CHATTER = re.compile(r"^\w+://(?=\S+: )|/(bootstrap|\d+)(?=: )| \(after \d+ms in state .*\)$")
-
-
-def translate(error: KafkaError, target: str = "") -> BrokerError:
-    """Put a library's error into the product's words."""
-    code, said = error.code(), error.str() or error.name()
-    text = _CHATTER.sub("", said)
-    if code in _AUTHENTICATION:
-        remedy = "check security.mechanism, username and password"
-        return AuthenticationFailed(f"the credentials are refused ({text})", target=target, remedy=remedy)
-    if code == KafkaError._SSL or "security.protocol" in said or "SSL_HANDSHAKE" in said:
-        # That one side speaks TLS and the other does not shows only in a connection that is dropped at once.
-        remedy = "check security.protocol and ca_file, and the broker's certificate"
-        return TlsFailed(f"a TLS connection cannot be made ({text})", target=target, remedy=remedy)
-    if code in _FORBIDDEN:
-        return Forbidden(f"not allowed ({text})", target=target)
-    if code in _TIMEOUT:
-        return TimedOut(f"no answer in time ({text})", target=target)
-    if code in _UNREACHABLE:
-        return Unreachable(text, target=target)
-    if code == KafkaError.THROTTLING_QUOTA_EXCEEDED:
-        return Throttled(text, target=target)
-    return BadAnswer(text, target=target)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Call(Generic[R]):
-    """One request that can be made: `start` takes its timeout in seconds, `finish` reads what its future brought.
-
-    `key` is the caller's own mark on it.
-    """
-
-    key: Any
-    start: Callable[[float], Future[Any]]
-    finish: Callable[[Any], R | BrokerError]
+_SHORTEST_ATTEMPT = 0.5
+_TO_FIND_A_BROKER = 1.0
+_NEVER_SECONDS = 3600.0  # the longest that the library takes
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,18 +66,6 @@ class Offsets:
     offsets: list[int]
     timestamps: list[int]
     errors: dict[int, BrokerError]
-
-
-@dataclass(slots=True)
-class _Lane(Generic[R]):
-    """The calls that go to one broker."""
-
-    waiting: deque[Call[R]]
-    in_flight: list[Call[R]] = field(default_factory=list)
-    failure: BrokerError | None = None
-
-
-_Done = SimpleQueue[tuple[_Lane[R], Call[R], Future[Any]]]
 
 
 class _Admin(AdminClient):
@@ -193,13 +106,9 @@ class KafkaClient:
         self._fault: BrokerError | None = None
 
     def close(self) -> None:
-        """Let go of the connections; what waits in another thread ends with `Unreachable` within a moment.
-
-        The library's handle goes when its last user lets go of it: destroying it under a call would crash.
-        """
+        """Let go of the connections; what waits in another thread ends with `Unreachable` within a moment."""
         self._closed.set()
-        with self._lock:
-            self._admin = None
+        self._let_go()
 
     def remaining(self, deadline: float) -> float:
         """Return the seconds until a deadline (of the monotonic clock)."""
@@ -212,17 +121,18 @@ class KafkaClient:
     def list_topics(self, deadline: float) -> Any:
         """Return the library's cluster metadata: brokers, topics, partitions, leaders, replicas.
 
-        Any broker can answer and the library picks one: an attempt that meets a hung broker is given up early enough to
-        ask again. Raises BrokerError.
+        An attempt that meets a hung broker is given up early enough for others, with a new handle: that one asks only
+        brokers that have answered it. Raises BrokerError.
         """
         while True:
-            seconds = min(max(self.remaining(deadline) / 4, _SHORTEST_ATTEMPT), _LONGEST_ATTEMPT)
-            seconds = max(min(seconds, self.remaining(deadline)), _SHORTEST_TIMEOUT)
+            left = self.remaining(deadline)
+            seconds = max(left * 0.4, min(left, _SHORTEST_ATTEMPT), _SHORTEST_TIMEOUT)
             try:
-                listing = self._result(_start_aside(self._handle().list_topics, seconds), seconds + 2 * _STEP_SECONDS)
+                listing = self._result(_start_aside(self._handle().list_topics, seconds), seconds)
             except BrokerError as error:
-                if error.permanent or self._closed.is_set() or self.remaining(deadline) <= _SHORTEST_ATTEMPT:
+                if error.permanent or self._closed.is_set() or self.remaining(deadline) < _SHORTEST_ATTEMPT:
                     raise
+                self._let_go()
             else:
                 self._fault = None
                 return listing
@@ -240,7 +150,7 @@ class KafkaClient:
     def descriptions(self, key: Any, groups: Sequence[str]) -> Call[list[Any]]:
         """Prepare describing groups of one coordinator. The result has a description or a KafkaError for each."""
         names = list(groups)
-        return Call(key, lambda seconds: self._handle().start_describe(names, seconds), _read_descriptions)
+        return Call(key, lambda _: self._handle().start_describe(names, _NEVER_SECONDS), _read_descriptions)
 
     def describe_topics(self, names: Sequence[str], seconds: float, *, operations: bool = False) -> dict[str, Any]:
         """Return a description or a BrokerError for each topic."""
@@ -262,7 +172,7 @@ class KafkaClient:
     def committed(self, key: Any, group: str, partitions: list[TopicPartition] | None) -> Call[list[TopicPartition]]:
         """Prepare reading what a group has committed: on these partitions, or on all where it has."""
         request = [ConsumerGroupTopicPartitions(group, partitions)]
-        return Call(key, lambda seconds: self._handle().start_committed(request, seconds), _read_committed)
+        return Call(key, lambda _: self._handle().start_committed(request, _NEVER_SECONDS), _read_committed)
 
     def offsets(self, key: Any, asked: list[TopicPartition], *, stable: bool = False) -> Call[Offsets]:
         """Prepare asking one leader about at most 1,000 partitions: `asked` carries in `offset` what is wanted of each.
@@ -276,55 +186,24 @@ class KafkaClient:
             lambda found: _read_offsets(asked, found),
         )
 
-    def run(
-        self, lanes: Mapping[Any, Iterable[Call[R]]], seconds: float, in_flight: int = _IN_FLIGHT
-    ) -> Iterator[tuple[Call[R], R | BrokerError]]:
-        """Carry out calls, in lanes that do not wait for each other, and yield each with its result as it comes.
+    def run(self, calls: Mapping[Any, Iterable[Call[R]]], seconds: float) -> Iterator[tuple[Call[R], R | BrokerError]]:
+        """Carry out calls, in lanes by broker, and yield each with its result as it comes; see `Lanes.run`.
 
-        After a timeout no more of its lane is asked: the rest gets the same error. Everything ends within `seconds`.
         Raises Unreachable when the client is closed.
         """
-        deadline = self._monotonic() + seconds
-        done: _Done[R] = SimpleQueue()
-        running = [_Lane(deque(calls)) for calls in lanes.values()]
-        window = max(1, in_flight // max(1, len(running)))
-        for lane in running:
-            yield from self._fill(lane, window, deadline, done)
-        while any(lane.in_flight for lane in running):
-            try:
-                lane, call, future = done.get(timeout=_STEP_SECONDS)
-            except Empty:
-                self._serve()
-                if self.remaining(deadline) < -_STEP_SECONDS:
-                    break  # the library's own timeouts should have come before
-                continue
-            lane.in_flight.remove(call)
-            result = _outcome(call, future)
-            if isinstance(result, TimedOut | Unreachable):
-                lane.failure = result
-            yield call, result
-            yield from self._fill(lane, window, deadline, done)
-        for lane in running:
-            yield from ((call, TimedOut("no answer in time")) for call in (*lane.in_flight, *lane.waiting))
+        lanes = Lanes(calls, seconds, self._monotonic)
+        yield from lanes.run(self._serve)
+        if lanes.hung:
+            self._start_afresh()
 
-    def _fill(
-        self, lane: _Lane[R], window: int, deadline: float, done: "_Done[R]"
-    ) -> Iterator[tuple[Call[R], R | BrokerError]]:
-        while lane.waiting and len(lane.in_flight) < window:
-            call = lane.waiting.popleft()
-            left = self.remaining(deadline)
-            if lane.failure is None and left < _SHORTEST_TIMEOUT:
-                lane.failure = TimedOut("the time of this cycle is used up")
-            if lane.failure is not None:
-                yield call, lane.failure
-                continue
-            try:
-                future = call.start(left)
-            except KafkaException as error:
-                yield call, translate(error.args[0])
-                continue
-            lane.in_flight.append(call)
-            future.add_done_callback(partial(_put, done, lane, call))
+    def _start_afresh(self) -> None:
+        """Take a new handle, and have it find a broker that answers: coordinator requests alone would not make it."""
+        self._let_go()
+        try:
+            self._result(_start_aside(self._handle().list_topics, _TO_FIND_A_BROKER), _TO_FIND_A_BROKER)
+        except BrokerError:
+            if self._closed.is_set():
+                raise
 
     def wait(self, future: Future[R], seconds: float) -> R:
         """Return a future's result. Raises BrokerError."""
@@ -342,10 +221,10 @@ class KafkaClient:
 
     def _result(self, future: Future[R], seconds: float) -> R:
         # One step more than was asked: the library's own timeout, which tells more, should come first.
-        deadline = self._monotonic() + seconds + _STEP_SECONDS
+        deadline = self._monotonic() + seconds + STEP_SECONDS
         while True:
             try:
-                return future.result(min(_STEP_SECONDS, max(0.0, self.remaining(deadline))))
+                return future.result(min(STEP_SECONDS, max(0.0, self.remaining(deadline))))
             except KafkaException as error:
                 raise self._explain(translate(error.args[0])) from error
             except TimeoutError:
@@ -373,6 +252,12 @@ class KafkaClient:
             if self._admin is None:
                 self._admin = self._open()
             return self._admin
+
+    def _let_go(self) -> None:
+        """Drop the library's handle. It is destroyed when its last user lets go of it, and that may take a moment."""
+        with self._lock:
+            dropped, self._admin = [self._admin], None
+        threading.Thread(target=dropped.clear, name="kafka-close", daemon=True).start()
 
     def _open(self) -> _Admin:
         try:
@@ -436,17 +321,6 @@ def _start_aside(call: Callable[..., R], seconds: float) -> Future[R]:
 
     threading.Thread(target=run, name="kafka-metadata", daemon=True).start()
     return future
-
-
-def _put(done: "_Done[R]", lane: _Lane[R], call: Call[R], future: Future[Any]) -> None:
-    done.put((lane, call, future))
-
-
-def _outcome(call: Call[R], future: Future[Any]) -> R | BrokerError:
-    try:
-        return call.finish(future.result())
-    except KafkaException as error:
-        return translate(error.args[0])
 
 
 def _read_committed(results: list[Any]) -> Any:

@@ -41,6 +41,7 @@ from monitor.config import DeadLetterMapping, KafkaCluster
 from monitor.errors import BrokerError, TimedOut
 from monitor.model import Finding, Floats, Ids, Snapshot
 
+_LONGEST_LISTING = 3.0
 # Shares of the time that is left when a stage begins: a broker that hangs may use one up, and the rest still fits.
 _SHARE_OF_METADATA, _SHARE_OF_LISTING, _SHARE_OF_FACTS = 0.6, 0.2, 0.2
 _SHARE_OF_DESCRIBING, _SHARE_OF_COMMITTED, _SHARE_OF_LOGS, _SHARE_OF_TIMES = 0.3, 0.5, 0.6, 0.25
@@ -68,14 +69,17 @@ class KafkaCollector:
         taken_at, began = self._clock.now(), self._clock.monotonic()
         problems = Problems()
         listing = self._survey(deadline, problems)
-        replication = self._take_topics(listing, deadline, problems)
-        self._read_groups(listing, deadline, problems)
+        replication = self._take_topics(listing)
+        directory = self._directory
+        self._groups.describe(self._client, directory, self._share(deadline, _SHARE_OF_DESCRIBING), problems)
+        self._groups.read_committed(self._client, directory, self._share(deadline, _SHARE_OF_COMMITTED), problems)
         polled_at = self._clock.now()
         logs = read_logs(
-            self._client, self._directory.partitions, replication, self._share(deadline, _SHARE_OF_LOGS), problems
+            self._client, directory.partitions, replication, self._share(deadline, _SHARE_OF_LOGS), problems
         )
         if len(logs.end) and not np.isfinite(logs.end).any():
             raise problems.worst() or TimedOut("no partition's offsets could be read", target=self._cluster.name)
+        self._refresh_facts(deadline, problems)
         reading, published = self._reckon(replication, logs, polled_at, deadline, problems)
         pairs = sum_up(reading)
         return Snapshot(
@@ -111,29 +115,27 @@ class KafkaCollector:
         return max(0.0, self._client.remaining(deadline) * share)
 
     def _survey(self, deadline: float, problems: Problems) -> Listing:
-        """List topics and groups, side by side. Without topics nothing can be read: raises BrokerError."""
-        listed = self._client.list_groups(self._share(deadline, _SHARE_OF_LISTING))
+        """List topics and groups. Without topics nothing can be read: raises BrokerError."""
         listing = read_listing(self._client.list_topics(self._client.until(deadline, _SHARE_OF_METADATA)))
+        seconds = min(self._share(deadline, _SHARE_OF_LISTING), _LONGEST_LISTING)
+        listed = self._client.list_groups(seconds)
         try:
-            groups = self._client.wait(listed, self._share(deadline, _SHARE_OF_LISTING))
+            groups = self._client.wait(listed, seconds)
         except BrokerError as error:
             problems.add(error, "listing groups")
         else:
             self._groups.update(groups, problems)
         return listing
 
-    def _take_topics(self, listing: Listing, deadline: float, problems: Problems) -> Replication:
+    def _take_topics(self, listing: Listing) -> Replication:
         """Bring all that is kept by partition into the order that metadata gives now."""
         watched = {
             name: partitions
             for name, partitions in listing.topics.items()
             if name not in INTERNAL_TOPICS and not name.startswith(OWN_PREFIX) and self._cluster.topics.matches(name)
         }
-        self._directory.recreated(
-            self._facts.refresh(self._client, sorted(watched), self._share(deadline, _SHARE_OF_FACTS), problems)
-        )
         before = self._directory.partitions
-        replication = self._directory.update(watched)
+        replication = self._directory.update(watched, listing.coordinators)
         partitions = self._directory.partitions
         if partitions is not before:
             self._book.move(positions_in(before.keys, partitions.keys))
@@ -141,12 +143,10 @@ class KafkaCollector:
             self._ends.align(partitions.keys)
         return replication
 
-    def _read_groups(self, listing: Listing, deadline: float, problems: Problems) -> None:
-        for read, share in (
-            (self._groups.describe, _SHARE_OF_DESCRIBING),
-            (self._groups.read_committed, _SHARE_OF_COMMITTED),
-        ):
-            read(self._client, listing.coordinators, self._directory, self._share(deadline, share), problems)
+    def _refresh_facts(self, deadline: float, problems: Problems) -> None:
+        seconds = self._share(deadline, _SHARE_OF_FACTS)
+        topics = self._directory.partitions.topics
+        self._directory.recreated(self._facts.refresh(self._client, topics, seconds, problems))
 
     def _reckon(
         self, replication: Replication, logs: Logs, now: float, deadline: float, problems: Problems

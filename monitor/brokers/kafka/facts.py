@@ -1,5 +1,6 @@
 """What changes rarely about topics: how long they keep records, and their ids. Asked for a few topics a cycle."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -31,15 +32,15 @@ class TopicFacts:
         """Return what is known of a topic."""
         return self._facts.get(topic, UNKNOWN)
 
-    def refresh(self, client: KafkaClient, topics: list[str], seconds: float, problems: Problems) -> list[str]:
+    def refresh(self, client: KafkaClient, topics: Sequence[str], seconds: float, problems: Problems) -> list[str]:
         """Ask about new topics, then about those asked longest ago; return those that have another id than before."""
         there = set(topics)
         for gone in self._facts.keys() - there:
             del self._facts[gone]
         due = list(islice((topic for topic in topics if topic not in self._facts), _NEW_A_CYCLE))
         due += islice(self._facts, _KNOWN_A_CYCLE)
-        described = client.describe_topics(due, seconds)
-        configs = client.describe_topic_configs(due, seconds)
+        described = client.describe_topics(due, seconds / 2)
+        configs = client.describe_topic_configs(due, seconds / 2)
         changed = []
         for topic in due:
             old = self._facts.pop(topic, UNKNOWN)

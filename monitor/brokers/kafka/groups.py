@@ -6,18 +6,19 @@ groups, but tell nothing new. So small groups are asked whole in every cycle, la
 `_WHOLE_EVERY` cycles (not all in the same one), and in between by the partitions known and those that members own.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from confluent_kafka import KafkaError, TopicPartition
 
-from monitor.brokers.kafka.client import Call, KafkaClient
-from monitor.brokers.kafka.metadata import OWN_PREFIX, PARTITION_BITS, Directory, coordinator_of
+from monitor.brokers.kafka.client import KafkaClient
+from monitor.brokers.kafka.lanes import Call
+from monitor.brokers.kafka.metadata import NO_LEADER, OWN_PREFIX, PARTITION_BITS, Directory, coordinator_of
 from monitor.brokers.kafka.problems import Problems
 from monitor.config import Filter
-from monitor.errors import BrokerError
+from monitor.errors import BrokerError, TimedOut, Unreachable
 from monitor.model import Floats, Ids
 
 STATES = ("stable", "preparing_rebalance", "completing_rebalance", "empty", "dead", "unknown")
@@ -45,6 +46,7 @@ class Group:
     state: str = "unknown"
     type: str = "unknown"
     simple: bool = False
+    coordinator: int = NO_LEADER
     members: int | None = None
     owned: Ids | None = None
     consumers: Mapping[str, int] | None = None
@@ -80,6 +82,7 @@ class Groups:
         self._filter = names
         self._next_code = 0
         self._chunks: dict[bytes, list[TopicPartition]] = {}
+        self._silent: set[int] = set()  # coordinators that did not answer in this cycle
         self.by_name: dict[str, Group] = {}
 
     def update(self, listing: Any, problems: Problems) -> None:
@@ -100,69 +103,74 @@ class Groups:
         for name, group in self.by_name.items():
             _take_listing(group, listed.get(name))
 
-    def describe(
-        self,
-        client: KafkaClient,
-        coordinators: tuple[int, ...],
-        directory: Directory,
-        seconds: float,
-        problems: Problems,
-    ) -> None:
+    def describe(self, client: KafkaClient, directory: Directory, seconds: float, problems: Problems) -> None:
         """Find out members and what they own. A group without members, as the listing tells, need not be asked."""
+        self._silent = set()
         lanes: dict[int, list[str]] = {}
         for group in self.by_name.values():
-            if group.is_empty:
+            coordinator = self._coordinator(group, directory)
+            if group.is_empty and coordinator != NO_LEADER:
                 group.members, group.owned, group.consumers = 0, None if group.simple else _NO_KEYS, {}
             else:
                 group.members = group.owned = group.consumers = None
-                lanes.setdefault(coordinator_of(group.name, coordinators), []).append(group.name)
+                lanes.setdefault(coordinator, []).append(group.name)
         calls = {
-            broker: [client.descriptions(tuple(batch), batch) for batch in _batches(names, _GROUPS_A_CALL)]
+            broker: [client.descriptions((broker, batch), batch) for batch in _batches(names, _GROUPS_A_CALL)]
             for broker, names in lanes.items()
         }
         for call, results in client.run(calls, seconds):
-            for name, result in _each(call.key, results):
-                if isinstance(result, BrokerError | KafkaError):
+            broker, names = call.key
+            if isinstance(results, BrokerError):
+                self._note(results, broker, "describing groups", len(names), problems)
+                continue
+            for name, result in zip(names, results, strict=True):
+                if isinstance(result, KafkaError):
                     problems.add(result, "describing groups")
                 else:
                     _take_description(self.by_name[name], result, directory)
 
-    def read_committed(
-        self,
-        client: KafkaClient,
-        coordinators: tuple[int, ...],
-        directory: Directory,
-        seconds: float,
-        problems: Problems,
-    ) -> None:
+    def read_committed(self, client: KafkaClient, directory: Directory, seconds: float, problems: Problems) -> None:
         """Read the committed offsets of all groups, side by side for each coordinator."""
         lanes: dict[int, list[Call[Any]]] = {}
-        for group in self.by_name.values():
-            lane = lanes.setdefault(coordinator_of(group.name, coordinators), [])
-            lane.extend(self._calls(client, group, directory))
         answers: dict[str, _Answer] = {name: _Answer() for name in self.by_name}
+        for group in self.by_name.values():
+            coordinator = self._coordinator(group, directory)
+            if coordinator in self._silent:
+                answers[group.name].unread.append(group.keys)
+            else:
+                lanes.setdefault(coordinator, []).extend(self._calls(client, group, coordinator, directory))
         for call, result in client.run(lanes, seconds):
-            name, keys = call.key
+            broker, name, keys = call.key
             answer = answers[name]
             if isinstance(result, BrokerError):
-                problems.add(result, "reading committed offsets")
+                self._note(result, broker, "reading committed offsets", 1, problems)
                 answer.unread.append(self.by_name[name].keys if keys is None else keys)
             else:
                 _take_offsets(answer, result, directory.index, problems)
         for name, answer in answers.items():
             _take_answer(self.by_name[name], answer, directory)
 
-    def _calls(self, client: KafkaClient, group: Group, directory: Directory) -> Iterator[Call[Any]]:
+    def _coordinator(self, group: Group, directory: Directory) -> int:
+        """Return the broker to ask about a group: by Kafka's rule, or, where that cannot be seen, as told last."""
+        told = coordinator_of(group.name, directory.coordinators)
+        return group.coordinator if told == NO_LEADER else told
+
+    def _note(self, error: BrokerError, broker: int, doing: str, times: int, problems: Problems) -> None:
+        if isinstance(error, TimedOut | Unreachable) and broker != NO_LEADER:
+            self._silent.add(broker)
+        problems.add(error, doing if broker == NO_LEADER else f"{doing} that broker {broker} coordinates", times)
+
+    def _calls(self, client: KafkaClient, group: Group, coordinator: int, directory: Directory) -> Iterator[Call[Any]]:
         if len(group.keys) <= _CHUNK or group.whole_in <= 0:
             # Spread by code: all large groups of a cluster are first seen in the same cycle.
             group.whole_in = _WHOLE_EVERY + group.code % _WHOLE_EVERY
-            yield client.committed((group.name, None), group.name, None)
+            yield client.committed((coordinator, group.name, None), group.name, None)
             return
         group.whole_in -= 1
         if not group.requests:
             group.requests = tuple(self._requests(group.keys, directory))
         for keys, partitions in group.requests:
-            yield client.committed((group.name, keys), group.name, partitions)
+            yield client.committed((coordinator, group.name, keys), group.name, partitions)
 
     def _requests(self, keys: Ids, directory: Directory) -> Iterator[tuple[Ids, list[TopicPartition]]]:
         partitions = directory.partitions
@@ -206,6 +214,8 @@ def _take_description(group: Group, description: Any, directory: Directory) -> N
     if description.type is not None and description.type.name != "UNKNOWN":
         group.type = description.type.name.lower()
     group.members = len(description.members)
+    if description.coordinator is not None:
+        group.coordinator = description.coordinator.id
     if group.state in _REBALANCING:
         return  # members have no partitions now, which does not mean that nobody will read them
     consumers: dict[str, int] = {}
@@ -265,12 +275,6 @@ def _take_answer(group: Group, answer: _Answer, directory: Directory) -> None:
 def _state_name(state: Any) -> str:
     name = state.name.lower() if state is not None else "unknown"
     return _STATE_NAMES.get(name, name)
-
-
-def _each(names: Sequence[str], results: Any) -> Iterable[tuple[str, Any]]:
-    if isinstance(results, BrokerError):
-        return ((name, results) for name in names[:1])
-    return zip(names, results, strict=True)
 
 
 def _batches(items: Sequence[str], size: int) -> Iterator[Sequence[str]]:

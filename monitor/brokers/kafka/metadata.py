@@ -56,8 +56,8 @@ def _partitions(partitions: Mapping[int, Any]) -> list[tuple[int, int, int]]:
 def coordinator_of(group: str, coordinators: tuple[int, ...]) -> int:
     """Return the broker that keeps a group's offsets, NO_LEADER if it cannot be told.
 
-    Kafka keeps them in partition `hashCode(group) mod partitions` of `__consumer_offsets`, with Java's hash of strings
-    and its sign bit dropped; that partition's leader is the coordinator (GroupCoordinatorService.partitionFor).
+    Kafka keeps them in partition `abs(hash(group)) mod partitions` of `__consumer_offsets`, with Java's hash of strings;
+    the leader of that partition is the coordinator (GroupCoordinatorService.partitionFor, Utils.abs).
     """
     if not coordinators:
         return NO_LEADER
@@ -65,7 +65,8 @@ def coordinator_of(group: str, coordinators: tuple[int, ...]) -> int:
     code = 0
     for i in range(0, len(units), 2):
         code = (31 * code + (units[i] << 8 | units[i + 1])) & 0xFFFFFFFF
-    return coordinators[(code & 0x7FFFFFFF) % len(coordinators)]
+    signed = code - 0x1_0000_0000 if code > 0x7FFFFFFF else code
+    return coordinators[(0 if signed == -0x8000_0000 else abs(signed)) % len(coordinators)]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -120,9 +121,13 @@ class Directory:
         self._next_code = 0
         self.partitions = _columns({}, {})
         self.index: dict[str, int] = {}
+        self.coordinators: tuple[int, ...] = ()
 
-    def update(self, topics: Mapping[str, list[tuple[int, int, int]]]) -> Replication:
+    def update(
+        self, topics: Mapping[str, list[tuple[int, int, int]]], coordinators: tuple[int, ...] = ()
+    ) -> Replication:
         """Take over what metadata says; `partitions` and `index` (topic to its number there) are new if need be."""
+        self.coordinators = coordinators
         for name in sorted(topics.keys() - self._codes.keys()):
             self._renew(name)
         for name in self._codes.keys() - topics.keys():

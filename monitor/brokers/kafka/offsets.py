@@ -11,10 +11,10 @@ from monitor.brokers.kafka.client import (
     EARLIEST,
     LATEST,
     NO_SUCH_RECORD,
-    Call,
     KafkaClient,
     Offsets,
 )
+from monitor.brokers.kafka.lanes import Call
 from monitor.brokers.kafka.metadata import NO_LEADER, Partitions, Replication
 from monitor.brokers.kafka.problems import Problems
 from monitor.errors import BrokerError, Unreachable

@@ -3,7 +3,7 @@
 from collections import Counter
 from typing import Any
 
-from monitor.brokers.kafka.client import translate
+from monitor.brokers.kafka.translation import translate
 from monitor.errors import BadAnswer, BrokerError
 from monitor.model import CollectionError
 
