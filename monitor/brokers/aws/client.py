@@ -22,6 +22,7 @@ from botocore.credentials import (
 )
 from botocore.parsers import ResponseParserError
 
+from monitor import __version__
 from monitor.config import AwsCluster, is_loopback
 from monitor.errors import (
     AuthenticationFailed,
@@ -244,6 +245,7 @@ def _settings(config: AwsCluster, wait: float) -> Config:
         max_pool_connections=CONNECTIONS,
         proxies={} if _on_loopback(config) else None,
         parameter_validation=False,
+        user_agent=f"eventflow-monitor/{__version__}",
     )
 
 

@@ -3,8 +3,10 @@
 import contextlib
 import time
 
+from monitor.analysis.assessment import Rules, assess
 from monitor.brokers.aws.queues import IN_FLIGHT_QUOTA
-from monitor.model import AgeMethod, Role, System
+from monitor.exposition.render import render_cluster
+from monitor.model import AgeMethod, ClusterView, Health, Role, System
 from tests.integration.aws.conftest import Aws, by_queue, collect, in_parallel, rows
 
 
@@ -104,3 +106,13 @@ def test_a_role_is_assumed_and_that_call_counts_too(aws: Aws) -> None:
     snapshot = aws.collect(role_arn="arn:aws:iam::000000000000:role/monitor")
     assert list(by_queue(snapshot)) == [aws.name("orders")]
     assert rows(snapshot.tables["aws_api"], "aws_api_requests_total")["sts", "AssumeRole"] == 1
+
+
+def test_every_number_has_its_place_in_the_metrics(aws: Aws) -> None:
+    aws.make_queue("orders")
+    aws.sns.create_topic(Name=aws.name("events"))
+    snapshot = aws.collect(cloudwatch={"interval": "1m"})
+    verdicts, _ = assess(snapshot, None, Rules.of(30.0), at=0.0)
+    text = render_cluster(ClusterView(Health("cloud", "aws", 30.0, up=True), snapshot, verdicts))
+    assert text.mistakes == frozenset()
+    assert {"queues", "queue_info", "topics", "sns_subscriptions", "aws_api", "cloudwatch"} <= set(snapshot.tables)

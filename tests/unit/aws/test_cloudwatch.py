@@ -89,7 +89,7 @@ def test_a_counter_never_goes_down_and_ends_at_the_sum_of_the_settled_values(
     assert total.total == final + 10_000.0
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def clients() -> Iterator[Clients]:
     config = AwsCluster(name="aws", kind="aws", region="us-east-1", endpoint_url="http://127.0.0.1:1")
     made = open_clients(config, Calls())

@@ -11,7 +11,7 @@ from monitor.clock import Clock
 from monitor.config import AwsCluster
 from monitor.errors import AuthenticationFailed, BadAnswer, Forbidden, TimedOut, TlsFailed, Unreachable
 from monitor.model import Finding
-from tests.unit.aws.scripted import ACCOUNT, Refusal, Request, ScriptedAws, denied, operation_of, scripted_aws
+from tests.integration.aws.scripted import ACCOUNT, Refusal, Request, ScriptedAws, denied, operation_of, scripted_aws
 
 
 @pytest.fixture(autouse=True)
@@ -154,7 +154,7 @@ def test_9500_queues_are_all_there_by_ten_pages(aws: ScriptedAws, collector: Aws
     names = [f"queue-{i:04}" for i in range(9_500)]
     aws.holds_queues(names)
     # attributes of so many take long here, where client and service share a process: what is not read is said
-    snapshot = collector.collect(in_seconds(2))
+    snapshot = collector.collect(in_seconds(3))
     assert aws.asked["ListQueues"] == 10
     assert [it.destination for it in snapshot.subscriptions] == names
     assert snapshot.expected == 9_500
