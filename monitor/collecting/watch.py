@@ -69,7 +69,8 @@ class Visit:
         begun_at = self._clock.monotonic()
         collector = self.collector or self._opened(open_collector)
         snapshot = collector.collect(begun_at + _ASKED_SHARE * self._section.cycle_deadline)
-        verdicts, history = assess(snapshot, self._history, self._rules, begun_at)
+        before, self._history = self._history, None  # let go with this call: it holds the columns of the last cycle
+        verdicts, history = assess(snapshot, before, self._rules, begun_at)
         return snapshot, verdicts, history
 
     def give_up(self) -> "Collector | None":

@@ -1,7 +1,10 @@
+import gc
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 
 from monitor.analysis.assessment import Rules
@@ -10,7 +13,7 @@ from monitor.collecting.store import Occasion, Store
 from monitor.collecting.watch import Opener, Watch
 from monitor.config import Cluster, KafkaCluster
 from monitor.errors import Forbidden
-from monitor.model import Health, Snapshot, Status, Subscription, System
+from monitor.model import Floats, Health, Parts, Snapshot, Status, Subscription, System
 from tests.unit.collecting.fakes import (
     PATIENCE,
     FakeCollector,
@@ -98,6 +101,22 @@ class TestCycles:
             cast.watch.run()
             seen.append(cast.store.view("orders").verdicts[0].status)
         assert seen == [Status.UNKNOWN, Status.OK]
+
+    def test_no_more_than_the_last_snapshot_is_held(self) -> None:
+        columns: list[weakref.ref[Floats]] = []
+
+        def large(collector: FakeCollector) -> Snapshot:
+            backlog = np.zeros(3)
+            columns.append(weakref.ref(backlog))
+            parts = Parts(np.arange(3), np.zeros(3, np.int32), backlog, np.zeros(3), np.zeros(3))
+            subscription = Subscription("orders/g/t", System.KAFKA, "orders", "t", "g", backlog_messages=0)
+            return Snapshot("orders", "kafka", 1e9, 0.01, (subscription,), parts=parts)
+
+        cast = Cast(Fleet(large).open)
+        for _ in range(4):
+            cast.watch.run()
+        gc.collect()
+        assert [column() is not None for column in columns] == [False, False, False, True]
 
 
 class TestFailures:
