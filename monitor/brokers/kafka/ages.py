@@ -61,7 +61,7 @@ class AgeBook:
         moved = found["position"] != lag.position
         found["width"][moved], found["soundings"][moved] = np.inf, 0
         found["position"] = lag.position.copy()
-        waiting = np.flatnonzero(lag.messages > 0)
+        waiting = np.flatnonzero(lag.backlog > 0)
         self._look_up(rows, waiting)
         for _ in range(_ROUNDS_A_CYCLE):
             vague = waiting[self._is_vague(waiting, now)]
@@ -113,7 +113,7 @@ class AgeBook:
         method = np.where(found["bounded"] > 0, _INTERPOLATED, _LOWER_BOUND)
         method[found["width"] == 0] = _EXACT
         seconds = np.maximum(now - found["time"], 0.0)
-        nothing, unknown = lag.messages == 0, np.isnan(lag.messages)
+        nothing, unknown = lag.backlog == 0, np.isnan(lag.backlog)
         seconds[nothing], seconds[unknown] = 0.0, np.nan
         method[nothing], method[unknown] = _EXACT, _UNKNOWN
         return RowAges(seconds, method.astype(np.int32))

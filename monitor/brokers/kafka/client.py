@@ -194,13 +194,13 @@ class KafkaClient:
         lanes = Lanes(calls, seconds, self._monotonic)
         yield from lanes.run(self._serve)
         if lanes.hung:
-            self._start_afresh()
+            self._start_afresh(min(_TO_FIND_A_BROKER, seconds / 2))
 
-    def _start_afresh(self) -> None:
+    def _start_afresh(self, seconds: float) -> None:
         """Take a new handle, and have it find a broker that answers: coordinator requests alone would not make it."""
         self._let_go()
         try:
-            self._result(_start_aside(self._handle().list_topics, _TO_FIND_A_BROKER), _TO_FIND_A_BROKER)
+            self._result(_start_aside(self._handle().list_topics, seconds), seconds)
         except BrokerError:
             if self._closed.is_set():
                 raise

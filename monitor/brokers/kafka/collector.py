@@ -14,7 +14,7 @@ from monitor.brokers.kafka.client import KafkaClient
 from monitor.brokers.kafka.dead_letters import DeadLetterTopics
 from monitor.brokers.kafka.facts import TopicFacts
 from monitor.brokers.kafka.groups import Groups
-from monitor.brokers.kafka.lag import Mask, advance, grown, measure, new_progress_memory
+from monitor.brokers.kafka.lag import Mask, RowLogs, advance, grown, measure, new_progress_memory
 from monitor.brokers.kafka.memory import Memory
 from monitor.brokers.kafka.metadata import (
     INTERNAL_TOPICS,
@@ -34,6 +34,7 @@ from monitor.brokers.kafka.snapshots import (
     make_parts,
     make_subscriptions,
     sum_up,
+    tell_limits,
     tell_ownership,
 )
 from monitor.clock import Clock
@@ -59,7 +60,7 @@ class KafkaCollector:
         self._dead_letters = DeadLetterTopics(cluster.name, dead_letters)
         self._book = AgeBook()
         self._tables = Tables()
-        self._ends = Memory(start=np.nan, end=np.nan)
+        self._ends = Memory(start=np.nan, end=np.nan, transactional=0.0)
         self._progress = new_progress_memory()
         self._totals = Memory(published=0.0, consumed=0.0, lost=0.0, rewinds=0.0)
         self._rows: Rows | None = None
@@ -100,6 +101,7 @@ class KafkaCollector:
             expected=len(logs.end),
             measured=int(np.isfinite(logs.end).sum()),
             errors=problems.told(),
+            notes=tell_limits(reading),
             duration=self._clock.monotonic() - began,
         )
 
@@ -156,12 +158,17 @@ class KafkaCollector:
         rows = self._rows = arrange(self._cluster.name, groups, partitions, self._rows)
         committed = np.concatenate([np.empty(0), *(group.committed for group in groups)])
         uncommitted = np.concatenate([np.empty(0, dtype=bool), *(group.uncommitted for group in groups)])
-        start = logs.start[rows.slot]
-        lag = measure(committed, uncommitted, start, logs.end[rows.slot])
+        row_logs = RowLogs(
+            logs.start[rows.slot],
+            logs.end[rows.slot],
+            logs.stable[rows.slot],
+            self._ends["transactional"][rows.slot] > 0,
+        )
+        lag = measure(committed, uncommitted, row_logs)
         unsure = np.isin(rows.slot, anew)
         self._progress.align(rows.ids)
         self._progress.reset(np.flatnonzero(unsure))
-        progress = advance(self._progress, committed, start)
+        progress = advance(self._progress, committed, row_logs.start)
         self._totals.align(rows.pair_ids)
         for name, values in (
             ("published", published[rows.slot]),
@@ -178,6 +185,7 @@ class KafkaCollector:
             groups=groups,
             rows=rows,
             committed=committed,
+            uncommitted=uncommitted,
             lag=lag,
             ages=self._book.tell(rows, lag, now, self._sounder(replication, deadline, problems)),
             totals=self._totals,
@@ -201,6 +209,8 @@ class KafkaCollector:
         published = grown(ends["end"], logs.end)
         for name, values in (("start", logs.start), ("end", logs.end)):
             ends[name] = np.where(np.isnan(values), ends[name], values)
+        open_now = np.unique(self._directory.partitions.topic[logs.stable < logs.end])
+        ends["transactional"][np.isin(self._directory.partitions.topic, open_now)] = 1.0
         self._book.observe(logs.end, now)
         return anew, published
 

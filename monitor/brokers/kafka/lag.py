@@ -15,11 +15,12 @@ Mask = NDArray[np.bool_]
 class Lag:
     """How far rows are behind; NaN is unknown.
 
-    `messages` counts the offsets from the committed one to the log's end; where retention has deleted beyond the
-    committed offset, from the log's start. Offsets that hold no record (compacted away, or transaction markers) are
-    counted: nothing but reading tells them apart. `backlog` is the same, and 0 for a partition that is owned, was never
-    committed, and holds nothing. `position` is the offset that will be read next. `ahead` marks committed offsets
-    beyond the end: the log was cut or made again, and what the group will read is not known.
+    `messages` is the number that everybody gives: the offsets from the committed one to the log's end; where retention
+    has deleted beyond the committed offset, from the log's start. Offsets that hold no record (compacted away, or
+    transaction markers) are counted. `backlog` is the same but for two cases that are 0: a partition that is owned,
+    was never committed and holds nothing, and one where only a transaction's marker is left (see `measure`).
+    `position` is the offset that will be read next. `ahead` marks committed offsets beyond the end: the log was cut or
+    made again, and what the group will read is not known.
     """
 
     messages: Floats
@@ -28,13 +29,29 @@ class Lag:
     ahead: Mask
 
 
-def measure(committed: Floats, uncommitted: Mask, start: Floats, end: Floats) -> Lag:
-    """Compare committed offsets with logs. The offsets must have been committed before the ends were read."""
-    position = np.maximum(committed, start)
-    ahead = committed > end
-    messages = np.where(ahead, np.nan, end - position)
-    backlog = np.where(uncommitted & (start == end), 0.0, messages)
-    return Lag(messages, backlog, position, ahead)
+@dataclass(frozen=True, slots=True, eq=False)
+class RowLogs:
+    """Where each row's log begins, ends and is stable up to, and whether transactions write to its topic."""
+
+    start: Floats
+    end: Floats
+    stable: Floats
+    transactional: Mask
+
+
+def measure(committed: Floats, uncommitted: Mask, logs: RowLogs) -> Lag:
+    """Compare committed offsets with logs. The offsets must have been committed before the ends were read.
+
+    Where transactions write, the last offset of a log without an open one is the marker that ended the last. A reader
+    commits behind the record before it, and its lag stays 1 for ever (librdkafka#3917, spring-kafka#1587): nothing
+    waits. A topic with other writers beside the transactions could have one record there instead; that is accepted.
+    """
+    position = np.maximum(committed, logs.start)
+    ahead = committed > logs.end
+    messages = np.where(ahead, np.nan, logs.end - position)
+    only_marker = logs.transactional & (logs.stable == logs.end) & (messages == 1)
+    nothing_there = uncommitted & (logs.start == logs.end)
+    return Lag(messages, np.where(only_marker | nothing_there, 0.0, messages), position, ahead)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

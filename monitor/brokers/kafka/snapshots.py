@@ -14,6 +14,7 @@ from monitor.brokers.kafka.memory import Memory
 from monitor.brokers.kafka.metadata import NO_LEADER, Partitions, Replication
 from monitor.brokers.kafka.offsets import Logs
 from monitor.brokers.kafka.rows import Rows
+from monitor.brokers.naming import is_retry_by_name
 from monitor.model import (
     Age,
     AgeMethod,
@@ -21,6 +22,7 @@ from monitor.model import (
     Floats,
     Labels,
     Parts,
+    Role,
     Subscription,
     System,
     Table,
@@ -31,9 +33,10 @@ from monitor.model import (
 class Reading:
     """Everything that one cycle has read and reckoned, as columns by row, pair or slot.
 
-    `unsure` marks rows whose log began anew in this cycle: their offsets cannot be compared with those before.
-    `retention` is by topic, NaN where age deletes nothing or it is not known. `owned` is 1 where a member owns the
-    row's partition, 0 where none does, NaN where that is not known.
+    `uncommitted` marks rows that have no committed offset for certain, `unsure` those whose log began anew in this
+    cycle: their offsets cannot be compared with those before. `retention` is by topic, NaN where age deletes nothing or
+    it is not known. `owned` is 1 where a member owns the row's partition, 0 where none does, NaN where that is not
+    known.
     """
 
     partitions: Partitions
@@ -42,6 +45,7 @@ class Reading:
     groups: Sequence[Group]
     rows: Rows
     committed: Floats
+    uncommitted: Mask
     lag: Lag
     ages: RowAges
     totals: Memory
@@ -56,6 +60,27 @@ def make_parts(reading: Reading) -> Parts:
     consumed, published = reading.committed.copy(), reading.logs.end[rows.slot]
     consumed[reading.unsure] = published[reading.unsure] = np.nan
     return Parts(rows.ids, rows.pair, reading.lag.backlog, consumed, published)
+
+
+def tell_limits(reading: Reading) -> tuple[str, ...]:
+    """Return sentences for people about what the numbers cannot tell."""
+    rows, lag, logs = reading.rows, reading.lag, reading.logs
+    notes = ["Read through the admin API: offsets that hold no record (compaction, transaction markers) count as lag."]
+    unknown = np.flatnonzero(reading.uncommitted & np.isnan(lag.backlog))
+    if len(unknown):
+        group, topic = (label.values[label.codes[unknown[0]]] for label in rows.labels[:2])
+        notes.append(
+            f"{len(unknown):,} partitions are owned by members that have never committed there, for example in group "
+            f"{group} on topic {topic}: what waits in them cannot be known."
+        )
+    held = np.flatnonzero(logs.stable < logs.end)
+    if len(held):
+        topic = reading.partitions.topics[reading.partitions.topic[held[0]]]
+        notes.append(
+            f"{len(held):,} partitions have an open transaction, for example of topic {topic}: "
+            "readers of committed data get on only up to the last stable offset."
+        )
+    return tuple(notes)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,9 +102,9 @@ def sum_up(reading: Reading) -> Pairs:
     rows, lag = reading.rows, reading.lag
     retention = reading.retention[reading.partitions.topic[rows.slot]]
     left = retention - reading.ages.seconds
-    waits = lag.messages > 0
+    waits = lag.backlog > 0
     margin = np.where(waits, np.clip(left / retention, 0.0, 1.0), np.where(np.isnan(retention), np.nan, 1.0))
-    margin[np.isnan(lag.messages)] = np.nan
+    margin[np.isnan(lag.backlog)] = np.nan
     age, method = oldest(rows, reading.ages)
     return Pairs(
         expected=rows.total(np.ones(len(rows))),
@@ -126,6 +151,7 @@ def make_subscriptions(cluster: str, reading: Reading, pairs: Pairs) -> tuple[Su
                 rewinds_total=rewinds,
                 expected=int(expected),
                 measured=int(measured),
+                role=Role.RETRY if is_retry_by_name(topic) else Role.WORK,
                 scope=scope,
             )
         )
@@ -220,7 +246,8 @@ def _group_partitions(reading: Reading) -> Table:
         reading.rows.labels,
         {
             "kafka_consumer_group_lag_messages": reading.lag.messages,
-            "kafka_consumer_group_lag_seconds": reading.ages.seconds,
+            # Without a committed offset there is no lag to tell, also where nothing can be waiting.
+            "kafka_consumer_group_lag_seconds": np.where(np.isnan(reading.lag.messages), np.nan, reading.ages.seconds),
             "kafka_consumer_group_committed_offset": reading.committed,
         },
     )

@@ -167,12 +167,21 @@ def test_an_open_transaction_shows_between_the_stable_offset_and_the_end(kafka: 
     assert (row["kafka_partition_last_stable_offset"], row["kafka_partition_end_offset"]) == (0, 10)
     assert watcher.subscription(group, topic).backlog_messages == 10
 
+    assert any("open transaction" in note for note in watcher.snapshot.notes)
+
     producer.commit_transaction(20)
-    kafka.commit(group, topic, 11)
-    watcher.look()
-    (row,) = watcher.rows("partitions", topic=topic)
-    assert row["kafka_partition_last_stable_offset"] == row["kafka_partition_end_offset"] == 11
-    assert watcher.subscription(group, topic).backlog_messages == 0
+    kafka.commit(group, topic, 10)  # what a reader commits: it has had the last record, and the marker is none
+
+    def is_stable() -> bool:  # the marker is written a moment after the commit
+        watcher.look()
+        (row,) = watcher.rows("partitions", topic=topic)
+        return row["kafka_partition_last_stable_offset"] == row["kafka_partition_end_offset"] == 11
+
+    wait_for(is_stable, "the transaction's marker")
+    (row,) = watcher.rows("group_partitions", group=group)
+    assert (row[LAG], row[SECONDS]) == (1, 0)  # the standard number, and what is true
+    seen = watcher.subscription(group, topic)
+    assert (seen.backlog_messages, seen.oldest_age.seconds) == (0, 0)
 
 
 def test_a_topic_that_was_made_again_starts_a_new_history(kafka: Playground, watcher: Watcher) -> None:
