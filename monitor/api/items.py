@@ -5,7 +5,7 @@ client (`monitor.apiclient`), so this module knows nothing of the web framework.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import Field
@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 AsOf = Annotated[float, Field(description="when this was read, in Unix seconds")]
 DataAge = Annotated[float, Field(description="how many seconds ago this was read")]
-Id = Annotated[str, Field(description="parts joined by `/`, each percent-encoded")]
+Id = Annotated[str, Field(description="parts joined by /, each percent-encoded")]
 
 # The stems of the metric families, longest first where one begins another.
 _FAMILIES = (
@@ -76,14 +76,14 @@ class SubscriptionItem(TypedDict):
     consumed_messages_total: Number | None
     published_per_second: Number | None
     consumed_per_second: Number | None
-    drain_seconds: Annotated[Number | None, Field(description="null when it is not known, or never; see `drains`")]
+    drain_seconds: Annotated[Number | None, Field(description="null when it is not known, or never; see drains")]
     drains: Annotated[bool | None, Field(description="whether the backlog shrinks; null when that is not known")]
     retention_seconds: Number | None
     lost_messages_total: Number | None
     rewinds_total: Number | None
     objective_age_seconds: Number | None
     expected: Annotated[int, Field(description="parts (partitions) that there are")]
-    measured: Annotated[int, Field(description="parts that could be read; below `expected`, sums are null")]
+    measured: Annotated[int, Field(description="parts that could be read; below expected, sums are null")]
     as_of: AsOf
     data_age_seconds: DataAge
 
@@ -249,16 +249,21 @@ def detail_rows(snapshot: Snapshot, it: Subscription | DeadLetterQueue) -> dict[
 
 
 def _rows(table: Table, it: Subscription | DeadLetterQueue) -> Iterator[dict[str, Any]]:
-    columns = [(field_name(family), values) for family, values in table.columns.items()]
+    labels = {label.name for label in table.labels}
+    columns = [(field_name(family, labels), values) for family, values in table.columns.items()]
     for row in table.rows_where(it.scope).tolist():
         told: dict[str, Any] = {label.name: label.values[label.codes[row]] for label in table.labels}
         told.update((name, as_number(float(values[row]))) for name, values in columns)
         yield told
 
 
-def field_name(family: str) -> str:
-    """Return the name of a family's value in the API: without the stem that its neighbours share."""
-    return next((family.removeprefix(stem) for stem in _FAMILIES if family.startswith(stem)), family)
+def field_name(family: str, labels: Collection[str]) -> str:
+    """Return the name of a family's value in the API: without the stem that its neighbours share.
+
+    Where one of its labels has that name already (the state of a group), the value keeps the whole one.
+    """
+    short = next((family.removeprefix(stem) for stem in _FAMILIES if family.startswith(stem)), family)
+    return family if short in labels else short
 
 
 def as_number(value: float | None) -> Number | None:

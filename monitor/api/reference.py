@@ -43,7 +43,7 @@ def _sections(schema: Mapping[str, Any]) -> Iterator[str]:
     for path, methods in schema["paths"].items():
         for method, operation in methods.items():
             yield f"<h2><code>{method.upper()} {escape(path)}</code></h2><p>{escape(operation.get('summary', ''))}.</p>"
-            yield _table("Parameters", [_parameter(it) for it in operation.get("parameters", ())])
+            yield _table("Parameters", [_parameter(it, schema) for it in operation.get("parameters", ())])
             answer = operation["responses"]["200"]["content"]["application/json"]["schema"]
             yield _table("Answer", list(_fields(answer, schema)))
     yield "<h2>Beside the API</h2>" + _table("Paths", [(_code(path), escape(told)) for path, told in _PLAIN_PATHS])
@@ -51,15 +51,15 @@ def _sections(schema: Mapping[str, Any]) -> Iterator[str]:
     yield "<h2>Errors</h2><p>Errors are <code>application/problem+json</code>.</p>" + _table("Values of type", problems)
 
 
-def _parameter(it: Mapping[str, Any]) -> tuple[str, ...]:
+def _parameter(it: Mapping[str, Any], whole: Mapping[str, Any]) -> tuple[str, ...]:
     told = it.get("description") or it["schema"].get("description", "")
-    return (_code(it["name"]), _code(_type(it["schema"])), escape(told))
+    return (_code(it["name"]), _code(_type(it["schema"], whole)), escape(told))
 
 
 def _fields(schema: Mapping[str, Any], whole: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, ...]]:
     """Yield name, type and meaning of every field, those of list items and inner objects after their own."""
     for name, it in _resolved(schema, whole).get("properties", {}).items():
-        yield (_code(prefix + name), _code(_type(it)), escape(it.get("description", "")))
+        yield (_code(prefix + name), _code(_type(it, whole)), escape(it.get("description", "")))
         inner = it.get("items") if it.get("type") == "array" else it
         mark = "[]" if it.get("type") == "array" else ""
         yield from _fields(inner or {}, whole, f"{prefix}{name}{mark}.")
@@ -72,13 +72,15 @@ def _resolved(schema: Mapping[str, Any], whole: Mapping[str, Any]) -> Mapping[st
     return found
 
 
-def _type(schema: Mapping[str, Any]) -> str:
+def _type(schema: Mapping[str, Any], whole: Mapping[str, Any]) -> str:
+    """Say what a value may be: a type, one of some words, a list of them."""
     if "anyOf" in schema:
-        return " or ".join(_type(it) for it in schema["anyOf"])
+        kinds = [_type(it, whole) for it in schema["anyOf"]]
+        return " or ".join(kind for kind in kinds if kind != "integer" or "number" not in kinds)
     if "$ref" in schema:
-        return str(schema["$ref"].rpartition("/")[2])
+        return " | ".join(_resolved(schema, whole).get("enum", ["object"]))
     if schema.get("type") == "array":
-        return f"list of {_type(schema['items'])}"
+        return f"list of {_type(schema['items'], whole)}"
     return str(schema.get("type", "any"))
 
 

@@ -31,9 +31,9 @@ class ListQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     limit: Annotated[int, Field(ge=1, le=LARGEST_LIMIT, description="items a page")] = DEFAULT_LIMIT
-    cursor: Annotated[str | None, Field(max_length=200, description="the `next` of the page before")] = None
+    cursor: Annotated[str | None, Field(max_length=200, description="the next of the page before")] = None
     sort: Annotated[
-        str | None, Field(max_length=100, description="a field, with `-` before it descending; else worst first")
+        str | None, Field(max_length=100, description="a field, with - before it descending; else worst first")
     ] = None
     q: Annotated[str | None, Field(max_length=200, description="words that all must stand in names or owner")] = None
 

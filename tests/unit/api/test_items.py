@@ -226,10 +226,20 @@ def test_one_dead_letter_queue_has_the_rows_of_its_bus_that_speak_of_it() -> Non
     }
 
 
-def test_the_field_names_of_one_table_stay_distinct_without_their_stems() -> None:
+def test_every_family_keeps_its_place_in_a_row_beside_its_labels_and_neighbours() -> None:
     for labels in {family.labels for family in FAMILIES}:
-        names = [field_name(family.name) for family in FAMILIES if family.labels == labels]
-        assert len(names) == len(set(names))
+        names = [field_name(family.name, labels) for family in FAMILIES if family.labels == labels]
+        assert len({*names, *labels}) == len(names) + len(labels)
+
+
+def test_a_value_named_like_its_label_stands_beside_it() -> None:
+    rows = [("a-group", "Stable"), ("a-group", "Empty")]
+    tables = {"states": Table.of_rows(("group", "state"), rows, {"kafka_consumer_group_state": [1, 0]})}
+    item = Api([view([subscription("a")], tables=tables)]).get("subscriptions/orders/a-group/a").json()
+    assert item["details"]["states"] == [
+        {"group": "a-group", "state": "Stable", "kafka_consumer_group_state": 1},
+        {"group": "a-group", "state": "Empty", "kafka_consumer_group_state": 0},
+    ]
 
 
 @pytest.mark.parametrize(

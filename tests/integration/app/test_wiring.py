@@ -1,0 +1,148 @@
+"""All parts together in one process, over a collector of the test's own: what a cycle sees arrives everywhere.
+
+The collector is a stand-in, so that what it sees is known; real ones are wired in `test_serve`.
+"""
+
+import asyncio
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+
+from monitor.app import Monitor
+from monitor.clock import Clock
+from monitor.config import Cluster, Configuration, DeadLetterMapping, parse_configuration
+from monitor.errors import Unreachable
+from monitor.model import Age, AgeMethod, DeadLetterQueue, Finding, FoundBy, Snapshot, Subscription, System, encode_id
+from tests.integration.app.running import wait_until
+
+CONFIG = """
+clusters: [{name: orders, kind: kafka, bootstrap_servers: "127.0.0.1:1", interval: 100ms}]
+owners: [{match: "orders/*", team: checkout}]
+objectives: [{subscription: "*/payments", max_age: 45s}]
+"""
+
+SEEN = Snapshot(
+    "orders",
+    "kafka",
+    0.0,
+    0.01,
+    subscriptions=(
+        Subscription(
+            encode_id("orders", "group", "payments"),
+            System.KAFKA,
+            "orders",
+            "payments",
+            "group",
+            backlog_messages=600.0,
+            oldest_age=Age(3.0, AgeMethod.EXACT),
+        ),
+    ),
+    dead_letters=(
+        DeadLetterQueue("orders/payments.dlq", System.KAFKA, "orders", "payments.dlq", FoundBy.NAME, messages=7.0),
+    ),
+    expected=1,
+    measured=1,
+)
+
+
+class Told:
+    """A collector that sees what the test says, or nothing."""
+
+    def __init__(self) -> None:
+        self.away = False
+
+    def collect(self, deadline: float) -> Snapshot:
+        if self.away:
+            raise Unreachable("no connection", target="127.0.0.1:1")
+        return replace(SEEN, taken_at=time.time())
+
+    def check(self, deadline: float) -> Sequence[Finding]:
+        return ()
+
+    def close(self) -> None:
+        pass
+
+
+@contextmanager
+def running(collector: Told) -> Iterator[Monitor]:
+    configuration: Configuration = parse_configuration(CONFIG, "monitor.yml", {})
+
+    def open_told(cluster: Cluster, dead_letters: Sequence[DeadLetterMapping], clock: Clock) -> Told:
+        return collector
+
+    monitor = Monitor(configuration, Clock(), open_told)
+    monitor.start()
+    try:
+        yield monitor
+    finally:
+        monitor.stop()
+
+
+def get(monitor: Monitor, path: str) -> httpx.Response:
+    async def ask() -> httpx.Response:
+        transport = httpx.ASGITransport(app=monitor.make_app())
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:9610") as client:
+            return await client.get(path)
+
+    return asyncio.run(ask())
+
+
+def items(monitor: Monitor, path: str) -> list[dict[str, Any]]:
+    return list(get(monitor, f"/api/v1/{path}").json()["items"])
+
+
+ORDERS = {"cluster": "orders", "system": "kafka"}
+
+
+def sample(monitor: Monitor, name: str, labels: dict[str, str]) -> float:
+    """The value of the one sample with exactly these labels."""
+    families = text_string_to_metric_families(get(monitor, "/metrics").text)
+    (value,) = [it.value for family in families for it in family.samples if it.name == name and it.labels == labels]
+    return float(value)
+
+
+def test_what_a_cycle_sees_is_in_the_api_and_in_the_metrics() -> None:
+    with running(Told()) as monitor:
+        (it,) = wait_until("it is seen", lambda: items(monitor, "subscriptions"))
+        assert (it["backlog_messages"], it["oldest_age_seconds"]) == (600, 3)
+        assert (it["owner"], it["objective_age_seconds"]) == ("checkout", 45)
+        (queue,) = items(monitor, "dead-letters")
+        assert queue["messages"] == 7
+        labels = {"system": "kafka", "cluster": "orders", "destination": "payments", "subscriber": "group"}
+        assert sample(monitor, "eventflow_subscription_backlog_messages", labels) == 600
+        (collector,) = items(monitor, "collectors")
+        assert collector["up"] is True
+        assert collector["series"] > 5
+
+
+def test_a_cluster_that_goes_away_is_told_at_once_and_its_values_go_after_three_intervals() -> None:
+    collector = Told()
+    with running(collector) as monitor:
+        wait_until("it is seen", lambda: items(monitor, "subscriptions"))
+        collector.away = True
+        wait_until("it is known to fail", lambda: items(monitor, "collectors")[0]["up"] is False)
+        wait_until("its values are gone", lambda: not items(monitor, "subscriptions"))
+        text = get(monitor, "/metrics").text
+        assert "eventflow_subscription_backlog_messages{" not in text
+        assert sample(monitor, "eventflow_collector_up", ORDERS) == 0
+        assert get(monitor, "/readyz").json()["failing"][0]["message"] == "127.0.0.1:1: no connection"
+
+        collector.away = False
+        wait_until("it is back by itself", lambda: items(monitor, "subscriptions"))
+
+
+def test_every_cycle_is_one_observation_of_its_duration() -> None:
+    with running(Told()) as monitor:
+
+        def count() -> float:
+            return sample(monitor, "eventflow_collector_duration_seconds_count", ORDERS)
+
+        wait_until("it is seen", lambda: items(monitor, "subscriptions"))
+        begun, cycles = time.monotonic(), count()
+        wait_until("five more cycles are counted", lambda: count() >= cycles + 5)
+        assert count() - cycles <= (time.monotonic() - begun) / 0.1 + 2
