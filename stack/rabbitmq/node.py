@@ -20,6 +20,8 @@ SERVER = "/usr/lib/rabbitmq/bin/rabbitmq-server"
 ERLANG_ARGUMENTS = (
     "+sbwt none +sbwtdcpu none +sbwtdio none -kernel inet_dist_use_interface {127,0,0,1} -kernel logger_level notice"
 )
+# The node is called ...@localhost; that is to mean this address whatever the machine's table of names says.
+NAMES = '{host, {127,0,0,1}, ["localhost"]}.\n{lookup, [file, native]}.\n'
 AMQP_GREETING = b"AMQP\x00\x00\x09\x01"
 
 
@@ -67,6 +69,7 @@ class RabbitmqNode:
         (self._folder / "rabbitmq.conf").write_text("\n".join(settings) + "\n")
         (self._folder / "enabled_plugins").write_text(f"[{','.join(PLUGINS)}].\n")
         (self._folder / "env.conf").write_text("")
+        (self._folder / "inetrc").write_text(NAMES)
 
     def settings(self) -> Mapping[str, str]:
         """The node's rabbitmq.conf."""
@@ -109,6 +112,7 @@ class RabbitmqNode:
             "HOME": folder,  # where Erlang keeps the node's cookie
             "ERL_EPMD_PORT": str(self._port("epmd")),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "ERL_INETRC": f"{folder}/inetrc",
             "ERL_CRASH_DUMP": f"{folder}/erl_crash.dump",
             "RABBITMQ_NODENAME": f"eventflow-{self.state.identity}@localhost",
             "RABBITMQ_DIST_PORT": str(self._port("distribution")),

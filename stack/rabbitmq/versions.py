@@ -55,7 +55,6 @@ def fetch_root_folder(workshop: Workshop) -> Path:
         argv = ("debootstrap", "--variant=minbase", include, SUITE, str(folder), _mirror())
         # In a mount namespace of its own, so that nothing stays mounted in the folder, however debootstrap ends.
         workshop.run(Program("rabbitmq-download", ("unshare", "--mount", *argv), os.environ))
-        (folder / "etc/hosts").write_text("127.0.0.1 localhost\n")
         shutil.rmtree(folder / "var/cache/apt/archives", ignore_errors=True)
 
     return build_once(root_folder().name, build)
