@@ -7,7 +7,7 @@ import streamlit as st
 from monitor.apiclient import DEFAULT_URL, ApiClient
 
 
-@st.cache_resource
+@st.cache_resource(on_release=ApiClient.close)
 def _client(url: str, token: str | None) -> ApiClient:
     # One client for all sessions and redraws: it is thread-safe, and connections stay open.
     return ApiClient(url, token, timeout_seconds=5.0)

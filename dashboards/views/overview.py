@@ -1,5 +1,6 @@
 """Overview: what is wrong, on all buses, worst first."""
 
+import re
 import time
 from collections.abc import Sequence
 
@@ -12,6 +13,8 @@ from monitor.errors import MonitorRefused, MonitorUnreachable
 
 REFRESH_SECONDS = 3
 _MOST_ROWS = 500
+_MOST_ERRORS = 3
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~$:])")
 
 
 def show() -> None:
@@ -53,9 +56,12 @@ def _say_away(away: MonitorUnreachable) -> None:
 def _draw_collectors(collectors: Sequence[CollectorItem], now: float) -> None:
     for column, item in zip(st.columns(max(1, len(collectors))), collectors, strict=False):
         word, age = say_health(item, now)
-        column.metric(f"{item['cluster']} · {item['system']}", word, f"data {age}", delta_color="off", border=True)
-        for error in item["errors"][:3]:
-            column.caption(f"{error['reason']}: {error['message']}")
+        with column.container(border=True):
+            st.markdown(f"**{_as_text(item['cluster'])}** · {item['system']}")
+            st.markdown(f"### {word}")
+            st.caption(f"data {age}")
+            for error in item["errors"][:_MOST_ERRORS]:
+                st.caption(_as_text(f"{error['reason']}: {error['message']}"))
 
 
 def _draw_table(title: str, rows: Sequence[dict[str, object]], empty: str) -> None:
@@ -63,4 +69,9 @@ def _draw_table(title: str, rows: Sequence[dict[str, object]], empty: str) -> No
     if not rows:
         st.info(empty)
         return
-    st.dataframe(list(rows), hide_index=True, width="stretch")
+    st.dataframe(list(rows), hide_index=True, width="stretch", placeholder="–")
+
+
+def _as_text(text: str) -> str:
+    """Keep what a broker or a person has named from being read as Markdown."""
+    return _MARKDOWN.sub(r"\\\1", text)

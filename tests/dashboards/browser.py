@@ -1,0 +1,45 @@
+"""A real Chromium, Debian's, that sees the dashboard as people do."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from playwright.sync_api import Page, sync_playwright
+
+from stack.ports import can_listen
+from tests.integration.app.running import wait_until
+
+ROOT = Path(__file__).parents[2]
+CHROMIUM = "/usr/bin/chromium"
+# Without these Chromium looks for its vendor's hosts at every start.
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
+         "--disable-sync", "--disable-quic", "--no-first-run"]  # fmt: skip
+
+
+@contextmanager
+def dashboard(monitor_url: str, port: int) -> Iterator[str]:
+    """Run `eventflow dashboard`; give its address."""
+    command = [sys.executable, "-m", "monitor", "dashboard", "--port", str(port), "--url", monitor_url]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_until("the dashboard serves", lambda: not can_listen(port))
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+@contextmanager
+def browser_page(width: int, height: int, *, dark: bool = False) -> Iterator[Page]:
+    """Open an empty page in a window of that size."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser.new_page(viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light")
+        browser.close()
+
+
+def free_port(preferred: int = 18501) -> int:
+    """Return a port that nobody listens on."""
+    return next(port for port in range(preferred, preferred + 500) if can_listen(port))
