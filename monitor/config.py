@@ -246,6 +246,12 @@ class KafkaSecurity(Section):
         return self
 
 
+class KafkaRedrive(Section):
+    """The right to redrive on a Kafka cluster; `security` are other credentials than those that watch."""
+
+    security: KafkaSecurity | None = None
+
+
 class KafkaCluster(ClusterSection):
     """A Kafka cluster."""
 
@@ -255,6 +261,13 @@ class KafkaCluster(ClusterSection):
     topics: Filter = Filter()
     groups: Filter = Filter()
     granularity: Literal["partition", "topic"] = "partition"
+    redrive: KafkaRedrive | None = None
+
+
+class RabbitRedrive(Section):
+    """The right to redrive on a RabbitMQ cluster; `amqp_url` carries other credentials than those that watch."""
+
+    amqp_url: AmqpUrl | None = None
 
 
 class RabbitCluster(ClusterSection):
@@ -267,6 +280,7 @@ class RabbitCluster(ClusterSection):
     ca_file: ReadableFile | None = None
     vhosts: Filter = Filter()
     queues: Filter = Filter()
+    redrive: RabbitRedrive | None = None
 
     @model_validator(mode="after")
     def _reachable(self) -> "RabbitCluster":
@@ -293,6 +307,13 @@ class AwsCloudWatch(Section):
     monthly_budget_dollars: Annotated[float, Field(gt=0)] | None = None
 
 
+class AwsRedrive(Section):
+    """The right to redrive in an AWS account, as another profile or role than those that watch."""
+
+    profile: str | None = None
+    role_arn: str | None = None
+
+
 class AwsCluster(ClusterSection):
     """An AWS account in a region, with its SQS queues and SNS topics. Credentials come by the standard chain."""
 
@@ -306,6 +327,7 @@ class AwsCluster(ClusterSection):
     cloudwatch: AwsCloudWatch = AwsCloudWatch()
     topics_interval: Interval = 60.0  # topics and subscriptions change slowly
     interval: Interval = 30.0
+    redrive: AwsRedrive | None = None
 
     @property
     def counters_every(self) -> float:

@@ -10,7 +10,7 @@ seconds. Messages are kept byte for byte.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from monitor.model import Origin
 
@@ -133,13 +133,17 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What a mover needs to know of its job: the plan's request, its bounds and target, and the job's own id."""
+    """What a mover needs to know of its job: the plan's request, its bounds and target, and the job's own id.
+
+    `reached` is the last `Step.reached` that the journal has; empty for a job that begins.
+    """
 
     id: str
     request: PlanRequest
     queue: str
     target: str
     bounds: Mapping[str, Any]
+    reached: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,12 +180,18 @@ class Fate:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What one step did. `finished` says that nothing within the bounds is left."""
+    """What one step did. `finished` says that nothing within the bounds is left.
+
+    `fates` are messages one by one; `moved` counts those that were sent besides, where the bus keeps the proof itself,
+    and `ranges` say where these came to lie. `reached` replaces what the journal had.
+    """
 
     fates: tuple[Fate, ...] = ()
     moved: int = 0
     finished: bool = False
     reached: Mapping[str, Any] = field(default_factory=dict)
+    ranges: tuple[Mapping[str, Any], ...] = ()
+    expired: int = 0
 
 
 class Mover(Protocol):
@@ -231,6 +241,26 @@ class Held(Protocol):
 
     def close(self) -> None:
         """Give everything back and let go of the connections."""
+        ...
+
+
+@runtime_checkable
+class SeesBounces(Protocol):
+    """What a mover or a held queue can do besides, where looking harms nothing."""
+
+    def look_for_bounces(self, deadline: float) -> Sequence[str]:
+        """Return the redrive ids of messages of this job that came back since the last look."""
+        ...
+
+
+@runtime_checkable
+class CountsSelected(Protocol):
+    """What a bus can do besides, where looking harms nothing."""
+
+    def count_selected(
+        self, queue: str, bounds: Mapping[str, Any], selected: Callable[[DeadMessage], bool], deadline: float
+    ) -> tuple[int, bool, Sequence[DeadMessage]]:
+        """Return how many are selected within bounds, whether that is exact, and some of them."""
         ...
 
 
