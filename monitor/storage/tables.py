@@ -68,3 +68,73 @@ HISTORY_POINTS = sa.Table(
     sa.Column("consumers", sa.Float),
     sa.Column("status", sa.String(10)),
 )
+
+# What was promised before anything was touched; `body` is canonical JSON, and `hash` is its hash.
+REDRIVE_PLANS = sa.Table(
+    "redrive_plans",
+    METADATA,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("hash", sa.String(64), nullable=False),
+    sa.Column("dead_letters", sa.Text, nullable=False),
+    sa.Column("created_at", sa.Double, nullable=False),
+    sa.Column("expires_at", sa.Double, nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+)
+
+# `active_queue` is the dead-letter queue's id while the job lives and NULL afterwards, so that its uniqueness keeps a
+# second job away. The counts of `left` to `planned` always add up.
+REDRIVE_JOBS = sa.Table(
+    "redrive_jobs",
+    METADATA,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("sequence", sa.Integer, nullable=False, unique=True),
+    sa.Column("plan", sa.String(36), nullable=False),
+    sa.Column("dead_letters", sa.Text, nullable=False),
+    sa.Column("active_queue", sa.Text, unique=True),
+    sa.Column("idempotency_key", sa.String(200), unique=True),
+    sa.Column("actor", sa.String(200), nullable=False),
+    sa.Column("state", sa.String(30), nullable=False),
+    sa.Column("reason", sa.Text),
+    sa.Column("wanted", sa.String(10), nullable=False),  # run, pause, cancel: what people asked for last
+    sa.Column("rate_per_second", sa.Double),
+    sa.Column("planned", sa.BigInteger, nullable=False),
+    sa.Column("sent", sa.BigInteger, nullable=False),
+    sa.Column("skipped", sa.BigInteger, nullable=False),
+    sa.Column("failed", sa.BigInteger, nullable=False),
+    sa.Column("expired", sa.BigInteger, nullable=False),
+    sa.Column("bounced", sa.BigInteger, nullable=False),
+    sa.Column("ambiguous", sa.BigInteger, nullable=False),
+    sa.Column("left", sa.BigInteger, nullable=False),
+    sa.Column("interruptions", sa.Integer, nullable=False),
+    sa.Column("resent", sa.BigInteger, nullable=False),  # ambiguous ones that were sent once more
+    sa.Column("reached", sa.Text, nullable=False),  # JSON, in the bus's own terms
+    sa.Column("created_at", sa.Double, nullable=False),
+    sa.Column("started_at", sa.Double),
+    sa.Column("ended_at", sa.Double),
+)
+
+# One row a message where the broker keeps no proof itself; elsewhere only what was not sent.
+REDRIVE_ITEMS = sa.Table(
+    "redrive_items",
+    METADATA,
+    sa.Column("job", sa.ForeignKey("redrive_jobs.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("position", sa.String(500), primary_key=True),
+    sa.Column("redrive_id", sa.String(100), nullable=False, index=True),
+    sa.Column("stage", sa.String(10), nullable=False),  # intent, sent, removed, settled
+    sa.Column("outcome", sa.String(10)),
+    sa.Column("at_target", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("coordinates", sa.Text, nullable=False),  # JSON
+    sa.Column("at", sa.Double, nullable=False),
+)
+
+# What was sent in one transaction of the broker: from which offsets to which.
+REDRIVE_RANGES = sa.Table(
+    "redrive_ranges",
+    METADATA,
+    sa.Column("job", sa.ForeignKey("redrive_jobs.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("sequence", sa.Integer, primary_key=True),
+    sa.Column("at", sa.Double, nullable=False),
+    sa.Column("sent", sa.BigInteger, nullable=False),
+    sa.Column("body", sa.Text, nullable=False),  # JSON
+)
