@@ -34,9 +34,9 @@ stack: .venv/.ready  ## just the brokers; addresses in .stack/endpoints.json
 stack-down:
 	@$(BIN)/python -m stack down
 
-bench: .venv/.ready  ## the figures, as tables
+bench: .venv/.ready  ## the figures, as tables: make bench, or make bench ONLY=kafka,aws
 	@$(PYTHON) -m stack install --for test
-	$(BIN)/python -m benchmarks
+	ONLY=$(ONLY) $(BIN)/python -m benchmarks
 
 soak: .venv/.ready  ## one long proof: make soak NAME=churn
 	@$(PYTHON) -m stack install --for test
