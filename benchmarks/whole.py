@@ -10,7 +10,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import httpx
@@ -79,7 +78,7 @@ def _measure(process: "subprocess.Popen[str]", url: str, cycles: int) -> Table:
 
 
 def _scrape_until(client: httpx.Client, cycles: int) -> dict[str, list[float]]:
-    """Scrape in both encodings until so many cycles have ended, and at least so often that a percentile means something."""
+    """Scrape in both encodings until so many cycles have ended, often enough for a percentile to mean something."""
     times: dict[str, list[float]] = {"gzip": [], "identity": []}
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while _figures(client)["count"] < cycles or len(times["gzip"]) < _SCRAPES:
