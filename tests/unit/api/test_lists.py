@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from monitor.model import Age, AgeMethod, Problem, Role, Snapshot, Status, System
+from monitor.model import Age, AgeMethod, FoundBy, Origin, Problem, Role, Snapshot, Status, System
 from tests.unit.api.builders import Api, blind_view, dead_letters, pages, subscription, verdict, view
 
 
@@ -149,8 +149,6 @@ def test_search_finds_all_words_in_names_and_owner(q: str, names: list[str]) -> 
 
 
 def test_dead_letter_queues_are_found_by_their_origins() -> None:
-    from monitor.model import FoundBy, Origin
-
     api = Api([view(dead=[dead_letters("x.dlq", origins=(Origin("payments", FoundBy.NAME),)), dead_letters("y.dlq")])])
     assert api.ids("dead-letters", q="payments") == ["orders/x.dlq"]
 
