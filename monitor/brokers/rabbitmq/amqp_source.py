@@ -3,8 +3,12 @@
 AMQP cannot list queues: the names come from the configuration.
 """
 
+import contextlib
 import logging
+import os
+import socket
 import ssl
+import threading
 from collections import deque
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -13,6 +17,7 @@ import numpy as np
 import pika
 from pika.adapters.select_connection import IOLoop
 from pika.exceptions import (
+    AMQPError,
     ChannelClosedByBroker,
     ConnectionClosedByBroker,
     IncompatibleProtocolError,
@@ -28,6 +33,7 @@ from monitor.errors import AuthenticationFailed, BadAnswer, BrokerError, Forbidd
 from monitor.model import CollectionError
 
 _MARGIN = 0.9
+_NEVER = 1e6  # seconds
 _NO_SUCH_QUEUE = 404
 _NOT_ALLOWED = 530
 _LOCKED = 405  # exclusive to another connection
@@ -84,6 +90,8 @@ class AmqpSource:
         if left <= 0:
             raise TimedOut("no time was left to ask", target=self.target)
         session = self._session = _Session(self._parameters(vhost, left), names)
+        if self._closed:  # before the session could be seen
+            session.abort_from_outside()
         try:
             session.run(left)
         finally:
@@ -104,7 +112,7 @@ class AmqpSource:
             virtual_host=vhost,
             credentials=pika.PlainCredentials(address.username or "guest", address.password or "guest"),
             socket_timeout=timeout,
-            stack_timeout=timeout,
+            stack_timeout=_NEVER,  # the session has its own, and this one ends in the assertion told of there
             client_properties={"connection_name": "eventflow monitor"},
         )
         if address.secure:
@@ -136,55 +144,83 @@ class AmqpSource:
         return CollectionError(Forbidden.reason, label_of(key), f"the queue is refused: {text}")
 
 
+class _Loop(IOLoop):
+    """The library's loop, which can let go of its connection.
+
+    The library itself only closes with the broker's consent, which a frozen one never gives, and its abort fails an
+    assertion during the AMQP handshake (pika 1.3.2 to 1.4.4). A socket that is shut down beneath it ends every phase.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._descriptors: set[int] = set()
+        self._cut = False
+
+    def add_handler(self, fd: Any, handler: Any, events: int) -> None:
+        """Watch a socket, as the library asks for each that it opens."""
+        self._descriptors.add(fd)
+        super().add_handler(fd, handler, events)
+        if self._cut:  # it has gone on to the host's next address
+            self.cut()
+
+    def remove_handler(self, fd: Any) -> None:
+        """Watch a socket no more."""
+        self._descriptors.discard(fd)
+        super().remove_handler(fd)
+
+    def cut(self) -> bool:
+        """Shut down what is open; return whether there was anything. For the loop's own thread."""
+        self._cut = True
+        for descriptor in self._descriptors:
+            with socket.socket(fileno=os.dup(descriptor)) as connection, contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        return bool(self._descriptors)
+
+
 class _Session:
     """One connection's life: open, declare the queues one after the other, close. Runs a loop of its own."""
 
     def __init__(self, parameters: pika.ConnectionParameters, names: Collection[str]) -> None:
-        self._parameters, self._names = parameters, deque(names)
-        self._loop = IOLoop()
-        self._workflow: Any = None
-        self._connection: Any = None
+        self._names = deque(names)
+        self._loop = _Loop()
+        self._connection = pika.SelectConnection(
+            parameters,
+            on_open_callback=lambda _: self._open_channel(),
+            on_open_error_callback=self._on_failed,
+            on_close_callback=self._on_closed,
+            custom_ioloop=self._loop,
+        )
         self.found: dict[str, tuple[int, int]] = {}
         self.refused: dict[str, tuple[int, str]] = {}
         self.failure: BaseException | None = None
         self.timed_out = False
+        self._guard, self._ended = threading.Lock(), False
 
     def run(self, seconds: float) -> None:
         """Do it all. Raises nothing: see `failure` and `timed_out`."""
         self._loop.call_later(seconds, self._on_deadline)
-        self._workflow = pika.SelectConnection.create_connection(
-            [self._parameters], on_done=self._on_connected, custom_ioloop=self._loop
-        )
         self._loop.start()
-        self._loop.close()
+        with self._guard:
+            self._ended = True
+            self._loop.close()
 
     def abort_from_outside(self) -> None:
-        """End it, from another thread."""
-        self._loop.add_callback_threadsafe(self._abort)
+        """End it, from another thread; also before it has begun, or after it has ended."""
+        with self._guard:
+            if not self._ended:
+                self._loop.add_callback_threadsafe(self._abort)
 
     def _on_deadline(self) -> None:
         self.timed_out = True
         self._abort()
 
     def _abort(self) -> None:
-        # The library waits for the broker to agree to every close, in vain when it is frozen. Dropping the transport is
-        # the only way out, and has no public name.
-        transport = getattr(self._connection, "_transport", None)
-        if transport is not None:
-            transport.abort()
-        elif self._connection is None:
-            self._workflow.abort()
-        else:
-            self._loop.stop()
+        if not self._loop.cut() and not (self._connection.is_closing or self._connection.is_closed):
+            self._connection.close()  # the host's name is still being resolved
 
-    def _on_connected(self, result: Any) -> None:
-        if isinstance(result, BaseException):
-            self.failure = result
-            self._loop.stop()
-            return
-        self._connection = result
-        result.add_on_close_callback(self._on_closed)
-        self._open_channel()
+    def _on_failed(self, _connection: object, error: BaseException | str) -> None:
+        self.failure = error if isinstance(error, BaseException) else AMQPError(error)
+        self._loop.stop()
 
     def _open_channel(self) -> None:
         if self._names:
@@ -213,7 +249,7 @@ class _Session:
             self._open_channel()
 
     def _on_closed(self, _connection: Any, reason: Exception) -> None:
-        if self._names and not self.timed_out:
+        if self._names:
             self.failure = reason
         self._loop.stop()
 

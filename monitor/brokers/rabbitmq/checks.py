@@ -1,11 +1,13 @@
 """What `eventflow check` finds out about a RabbitMQ cluster: what answers, what is used, and what is missing."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from monitor.brokers.rabbitmq.amqp_source import AmqpSource
 from monitor.brokers.rabbitmq.management_source import ManagementSource, Overview
 from monitor.brokers.rabbitmq.notes import NO_STATISTICS
 from monitor.brokers.rabbitmq.prometheus_source import PrometheusSource
+from monitor.clock import Clock
 from monitor.errors import AuthenticationFailed, BadAnswer, BrokerError, Forbidden, TimedOut, Unreachable
 from monitor.model import Finding
 
@@ -19,24 +21,57 @@ _REMEDIES: dict[type[BrokerError], str] = {
 
 
 def check_sources(
-    plugin: PrometheusSource | None, management: ManagementSource | None, amqp: AmqpSource | None, deadline: float
+    plugin: PrometheusSource | None,
+    management: ManagementSource | None,
+    amqp: AmqpSource | None,
+    deadline: float,
+    clock: Clock,
 ) -> Sequence[Finding]:
     """Find out what answers, what will be used, and what each one lacks. Raises nothing that a broker causes."""
+    checks: list[_Check] = []
+    if plugin is not None:
+        checks.append(_Check("prometheus_url", "the plugin", plugin.target, lambda end: _check_plugin(plugin, end)))
+    if management is not None:
+        checks.append(
+            _Check(
+                "management_url",
+                "the management plugin",
+                management.target,
+                lambda end: _check_management(management, end),
+            )
+        )
+    if amqp is not None:
+        told = amqp.target if amqp.queues else ""
+        checks.append(_Check("amqp_url", "the AMQP listener", told, lambda end: _check_amqp(amqp, end)))
     findings: list[Finding] = []
     sources: list[str] = []
-    if plugin is not None and _try(findings, lambda: _check_plugin(plugin, deadline), "prometheus_url", "the plugin"):
-        sources.append(plugin.target)
-    if management is not None and _try(
-        findings, lambda: _check_management(management, deadline), "management_url", "the management plugin"
-    ):
-        sources.append(management.target)
-    if (
-        amqp is not None
-        and _try(findings, lambda: _check_amqp(amqp, deadline), "amqp_url", "the AMQP listener")
-        and amqp.queues
-    ):
-        sources.append(amqp.target)
+    for place, check in enumerate(checks):
+        # each gets its part of the time, so that one that hangs does not take that of the others
+        now = clock.monotonic()
+        found = _run(check, now + (deadline - now) / (len(checks) - place))
+        findings += found
+        if check.source and all(finding.ok or not finding.required for finding in found):
+            sources.append(check.source)
     return [*findings, _choice(sources)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Check:
+    """What to ask of one address. `source` is what it would be as a source of depths, empty if it cannot be one."""
+
+    key: str
+    part: str
+    source: str
+    ask: Callable[[float], Sequence[Finding]]
+
+
+def _run(check: _Check, deadline: float) -> Sequence[Finding]:
+    try:
+        return check.ask(deadline)
+    except BrokerError as error:
+        remedy = next((text for kind, text in _REMEDIES.items() if isinstance(error, kind)), "")
+        told = error.remedy or remedy.format(key=check.key, part=check.part)
+        return [Finding(error.target, ok=False, message=error.problem, remedy=told)]
 
 
 def _choice(sources: Sequence[str]) -> Finding:
@@ -48,23 +83,6 @@ def _choice(sources: Sequence[str]) -> Finding:
         message="no source tells them",
         remedy="make one of prometheus_url and management_url answer, or name queues in queues.include for amqp_url",
     )
-
-
-def _try(findings: list[Finding], check: Callable[[], Sequence[Finding]], key: str, part: str) -> bool:
-    try:
-        findings += check()
-    except BrokerError as error:
-        remedy = next((text for kind, text in _REMEDIES.items() if isinstance(error, kind)), "")
-        findings.append(
-            Finding(
-                error.target,
-                ok=False,
-                message=error.problem,
-                remedy=error.remedy or remedy.format(key=key, part=part),
-            )
-        )
-        return False
-    return True
 
 
 def _check_plugin(plugin: PrometheusSource, deadline: float) -> Sequence[Finding]:

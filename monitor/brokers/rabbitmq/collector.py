@@ -14,7 +14,7 @@ from monitor.brokers.rabbitmq.lookup import Lookup
 from monitor.brokers.rabbitmq.management_source import ManagementSource
 from monitor.brokers.rabbitmq.notes import Sources, build_notes
 from monitor.brokers.rabbitmq.prometheus_source import NodeTotals, PrometheusSource
-from monitor.brokers.rabbitmq.readings import READY, STREAM_LAG, QueueKey
+from monitor.brokers.rabbitmq.readings import READY, STREAM_LAG, QueueKey, Readings
 from monitor.brokers.rabbitmq.rows import Rows
 from monitor.brokers.rabbitmq.snapshots import STREAM, Sight, Tables, build_dead_letters, build_subscriptions
 from monitor.brokers.rabbitmq.survey import Survey, Surveyor
@@ -71,13 +71,13 @@ class RabbitCollector:
             parts,
             expected=len(readings.keys),
             measured=int(np.count_nonzero(~np.isnan(readings.column(READY)))),
-            errors=tuple(map(_error, failures)),
+            errors=(*depths.errors, *map(_error, failures)),
             notes=build_notes(self._sources(depths, survey, plugin_counts, sight)),
         )
 
     def check(self, deadline: float) -> Sequence[Finding]:
         """Find out what can be reached and read, and what is missing for the rest. Raises nothing."""
-        return check_sources(self._prometheus, self._management, self._amqp, deadline)
+        return check_sources(self._prometheus, self._management, self._amqp, deadline, self._clock)
 
     def close(self) -> None:
         """Cut all connections; a reading under way ends with Unreachable."""
@@ -123,7 +123,7 @@ class RabbitCollector:
         if management is not None and surveyor is not None:
             readers.append(lambda deadline: depths_of(surveyor.fresh(deadline), management.target))
         if amqp is not None and amqp.queues:
-            readers.append(lambda deadline: Depths(amqp.read(deadline), amqp.target))
+            readers.append(lambda deadline: Depths(amqp.read(deadline), amqp.target, errors=amqp.errors))
         return readers
 
     def _look_in(self, depths: Depths, deadline: float, failures: list[BrokerError]) -> Survey | None:
@@ -195,6 +195,7 @@ class RabbitCollector:
             plugin_node=self._prometheus.node if self._prometheus and uses_plugin else "",
             plugin_counts=plugin_counts,
             survey=survey,
+            hidden_vhosts=hidden_vhosts(sight.readings, survey),
             unread_streams=bool(np.isnan(sight.readings.column(STREAM_LAG)[streams]).any()),
             only_named=self._amqp is not None and depths.target == self._amqp.target,
         )
@@ -203,6 +204,12 @@ class RabbitCollector:
 def literal(patterns: Sequence[str]) -> tuple[str, ...]:
     """Return the patterns when all of them are plain names, else nothing."""
     return () if any(_WILDCARDS & set(pattern) for pattern in patterns) else tuple(patterns)
+
+
+def hidden_vhosts(readings: Readings, survey: Survey | None) -> tuple[str, ...]:
+    """Return the virtual hosts of queues that have numbers, but are not in the survey."""
+    known = frozenset(survey.readings.keys) if survey else frozenset(readings.keys)
+    return tuple(sorted({vhost for vhost, name in readings.keys if (vhost, name) not in known}))
 
 
 def _error(error: BrokerError) -> CollectionError:

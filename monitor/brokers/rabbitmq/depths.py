@@ -7,6 +7,7 @@ from monitor.brokers.rabbitmq.readings import Readings
 from monitor.brokers.rabbitmq.survey import Survey
 from monitor.clock import Clock
 from monitor.errors import BrokerError, Unreachable
+from monitor.model import CollectionError
 
 _RETRY_SECONDS = 60.0  # before a better source that failed is tried again while another one answers
 _SHARE = 0.6  # of the time that is left, where another source can still be asked
@@ -14,11 +15,15 @@ _SHARE = 0.6  # of the time that is left, where another source can still be aske
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Depths:
-    """The numbers that a cycle begins with. `target` told them; `survey` is where they came from, if from one."""
+    """The numbers that a cycle begins with. `target` told them; `survey` is where they came from, if from one.
+
+    `errors` are single queues that refused.
+    """
 
     readings: Readings
     target: str
     survey: Survey | None = None
+    errors: tuple[CollectionError, ...] = ()
 
 
 def depths_of(survey: Survey, target: str) -> Depths:

@@ -16,6 +16,7 @@ class Sources:
     """What a cycle used. `depth` and `management` are targets for people; empty is not configured.
 
     `plugin_node` is the node whose plugin was read, `plugin_counts` says whether its counters of queues were used.
+    `hidden_vhosts` hold queues whose set-up this user of the management API does not see.
     """
 
     depth: str
@@ -23,6 +24,7 @@ class Sources:
     plugin_node: str = ""
     plugin_counts: bool = False
     survey: Survey | None = None
+    hidden_vhosts: Collection[str] = ()
     unread_streams: bool = False
     only_named: bool = False
 
@@ -59,6 +61,11 @@ def _survey(sources: Sources) -> Iterator[str]:
         return
     if survey.nodes is None:
         yield "The alarms of other nodes are hidden from this user; give it the tag monitoring."
+    if sources.hidden_vhosts:
+        yield (
+            f"The set-up of queues in {', '.join(sources.hidden_vhosts)} is hidden from this user of the management "
+            "API; give it permissions there (empty ones are enough)."
+        )
     if not survey.policies_seen:
         yield "What policies define is hidden from this user; give it the tag policymaker."
     others = _other_nodes(survey, sources.plugin_node)

@@ -21,6 +21,7 @@ _PATIENCE = 0.25  # seconds of a cycle that may be spent on waiting for a result
 _SHARE = 0.2
 _SLOWEST = 30.0
 _LONGEST = 60.0
+_MARGIN = 0.9  # what does not come is told before the deadline
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,7 +83,8 @@ class Surveyor:
 
     def fresh(self, deadline: float) -> Survey:
         """Return a survey that is begun now. Raises BrokerError."""
-        self._bring(deadline, begun_after=self._clock.monotonic())
+        now = self._clock.monotonic()
+        self._bring(now + (deadline - now) * _MARGIN, begun_after=now)
         if self.failure is not None:
             raise self.failure
         if self.survey is None or self._task is not None:

@@ -104,7 +104,7 @@ def test_a_port_that_speaks_something_else_is_a_bad_answer(mute_port: MutePort) 
 
 
 def test_silence_is_told_before_the_deadline(mute_port: MutePort) -> None:
-    deadline = soon(0.4)
+    deadline = soon(1.0)
     with pytest.raises(TimedOut):
         client_of(mute_port.port).get("/", deadline)
     assert time.monotonic() < deadline
@@ -113,7 +113,7 @@ def test_silence_is_told_before_the_deadline(mute_port: MutePort) -> None:
 def test_an_answer_that_trickles_is_cut_before_the_deadline(mute_port: MutePort) -> None:
     mute_port.say = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n"
     mute_port.again = 0.02
-    deadline = soon(0.5)
+    deadline = soon(1.0)
     with pytest.raises(TimedOut):
         client_of(mute_port.port).get("/", deadline)
     assert time.monotonic() < deadline
