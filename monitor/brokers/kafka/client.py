@@ -38,7 +38,7 @@ from confluent_kafka.admin._resource import ResourceType
 from monitor.brokers.kafka.lanes import STEP_SECONDS, Call, Lanes
 from monitor.brokers.kafka.translation import translate
 from monitor.config import KafkaCluster, KafkaSecurity
-from monitor.errors import BrokerError, TimedOut, Unreachable
+from monitor.errors import BrokerError, TimedOut, TlsFailed, Unreachable
 
 LOG = logging.getLogger(__name__)
 
@@ -51,6 +51,8 @@ NO_SUCH_RECORD = -1
 
 _SHORTEST_TIMEOUT = 0.1
 _SHORTEST_ATTEMPT = 0.5
+_DROPS_OF_TLS = 2
+_MOMENT = 0.5
 _TO_FIND_A_BROKER = 1.0
 _NEVER_SECONDS = 3600.0  # the longest that the library takes
 
@@ -104,6 +106,8 @@ class KafkaClient:
         self._lock = threading.Lock()
         self._admin: _Admin | None = None
         self._fault: BrokerError | None = None
+        self._hopeless_since: float | None = None
+        self._drops = 0
 
     def close(self) -> None:
         """Let go of the connections; what waits in another thread ends with `Unreachable` within a moment."""
@@ -130,11 +134,13 @@ class KafkaClient:
             try:
                 listing = self._result(_start_aside(self._handle().list_topics, seconds), seconds)
             except BrokerError as error:
-                if error.permanent or self._closed.is_set() or self.remaining(deadline) < _SHORTEST_ATTEMPT:
+                ended = self._closed.is_set() or self._is_hopeless() or self.remaining(deadline) < _SHORTEST_ATTEMPT
+                if ended or error.permanent:
+                    self._hopeless_since = None
                     raise
                 self._let_go()
             else:
-                self._fault = None
+                self._fault, self._hopeless_since, self._drops = None, None, 0
                 return listing
 
     def list_groups(self, seconds: float) -> Future[Any]:
@@ -229,7 +235,7 @@ class KafkaClient:
                 raise self._explain(translate(error.args[0])) from error
             except TimeoutError:
                 self._serve()
-                if self.remaining(deadline) <= 0:
+                if self.remaining(deadline) <= 0 or self._is_hopeless():
                     raise self._explain(TimedOut("no answer in time")) from None
 
     def _explain(self, error: BrokerError) -> BrokerError:
@@ -237,9 +243,12 @@ class KafkaClient:
         handle = self._admin
         if handle is not None:
             handle.poll(0)
-        if self._fault is not None and isinstance(error, TimedOut | Unreachable):
-            return self._fault
-        return error
+        if not isinstance(error, TimedOut | Unreachable):
+            return error
+        if self._fault is None and self._drops >= _DROPS_OF_TLS and not self._cluster.security.protocol.endswith("ssl"):
+            problem = "the broker drops connections at the first word: this listener probably speaks TLS"
+            return TlsFailed(problem, target=self._cluster.bootstrap_servers, remedy="check security.protocol")
+        return self._fault or error
 
     def _serve(self) -> None:
         handle = self._handle()
@@ -261,23 +270,42 @@ class KafkaClient:
 
     def _open(self) -> _Admin:
         try:
-            return _Admin(library_settings(self._cluster) | {"error_cb": self._on_error}, logger=_Quiet())
+            return _Admin(library_settings(self._cluster) | {"error_cb": self._on_error}, logger=_Log(self._on_log))
         except KafkaException as error:
             raise translate(error.args[0]) from error
 
+    def _on_log(self, line: str) -> None:
+        # A TLS listener takes plain words for noise and hangs up; nothing but the log tells in which state that was.
+        if "Disconnected" in line and "in state APIVERSION_QUERY" in line:
+            self._drops += 1
+
+    def _is_hopeless(self) -> bool:
+        """Say whether every broker is down or refuses, and has had a moment for thinking better of it."""
+        return self._hopeless_since is not None and self._monotonic() - self._hopeless_since > _MOMENT
+
     def _on_error(self, error: KafkaError) -> None:
-        # "All brokers are down" comes after the reason for it, and says less.
-        if error.code() != KafkaError._ALL_BROKERS_DOWN:
-            known, new = self._fault, translate(error)
-            if known is None or not known.permanent or new.permanent:
+        if error.code() == KafkaError._ALL_BROKERS_DOWN:  # comes after the reason for it, and does not tell it
+            hopeless = True
+        else:
+            new = translate(error)
+            if self._fault is None or not self._fault.permanent or new.permanent:
                 self._fault = new
+            hopeless = new.permanent
+        if hopeless and self._hopeless_since is None:
+            self._hopeless_since = self._monotonic()
 
 
-class _Quiet:
-    """Takes the library's log lines, which repeat with each attempt; what matters reaches people as errors."""
+class _Log:
+    """Takes the library's log lines. They repeat with each attempt; what matters reaches people as errors."""
+
+    def __init__(self, listener: Callable[[str], None]) -> None:
+        self._listener = listener
 
     def log(self, _level: int, text: str, *arguments: object) -> None:
-        LOG.debug(text, *arguments)
+        """Take one line; the library calls this."""
+        line = text % arguments
+        self._listener(line)
+        LOG.debug("%s", line)
 
 
 def library_settings(cluster: KafkaCluster) -> dict[str, Any]:

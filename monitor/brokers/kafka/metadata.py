@@ -56,8 +56,8 @@ def _partitions(partitions: Mapping[int, Any]) -> list[tuple[int, int, int]]:
 def coordinator_of(group: str, coordinators: tuple[int, ...]) -> int:
     """Return the broker that keeps a group's offsets, NO_LEADER if it cannot be told.
 
-    Kafka keeps them in partition `abs(hash(group)) mod partitions` of `__consumer_offsets`, with Java's string hash; the
-    leader of that partition is the coordinator (GroupCoordinatorService.partitionFor, Utils.abs).
+    Kafka keeps them in partition `abs(hash(group)) mod partitions` of `__consumer_offsets`, with Java's string hash;
+    that partition's leader is the coordinator (GroupCoordinatorService.partitionFor, Utils.abs).
     """
     if not coordinators:
         return NO_LEADER

@@ -1,0 +1,150 @@
+"""`check` and `collect` tell what is wrong: addresses, TLS, credentials, rights."""
+
+import time
+from collections.abc import Iterator, Sequence
+
+import pytest
+
+from monitor.brokers.kafka.collector import KafkaCollector
+from monitor.clock import Clock
+from monitor.config import KafkaCluster, KafkaSecurity
+from monitor.errors import AuthenticationFailed, BrokerError, TlsFailed, Unreachable
+from monitor.model import Finding
+from tests.integration.kafka.playground import Playground
+from tests.integration.kafka.secured import PASSWORD, SecuredKafka
+
+OPEN = KafkaSecurity()
+
+
+@pytest.fixture(scope="module")
+def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredKafka]:
+    kafka = SecuredKafka(tmp_path_factory.mktemp("secured"))
+    kafka.start()
+    yield kafka
+    kafka.stop()
+
+
+@pytest.fixture(scope="module")
+def lagging(secured: SecuredKafka) -> tuple[str, str]:
+    """A topic and a group that is 6 behind on it."""
+    playground = Playground(secured.plain)
+    topic, group = playground.topic("orders"), playground.name("billing")
+    playground.produce(topic, 10)
+    playground.commit(group, topic, 4)
+    return topic, group
+
+
+def open_collector(bootstrap: str, security: KafkaSecurity = OPEN) -> KafkaCollector:
+    cluster = KafkaCluster(name="test", kind="kafka", bootstrap_servers=bootstrap, security=security)
+    return KafkaCollector(cluster, (), Clock())
+
+
+def check(bootstrap: str, security: KafkaSecurity = OPEN) -> Sequence[Finding]:
+    collector = open_collector(bootstrap, security)
+    findings = collector.check(time.monotonic() + 15)
+    collector.close()
+    return findings
+
+
+def refuse(bootstrap: str, security: KafkaSecurity = OPEN, seconds: float = 4) -> BrokerError:
+    """Collect, and return the error that must come of it within the time."""
+    collector = open_collector(bootstrap, security)
+    began = time.monotonic()
+    with pytest.raises(BrokerError) as raised:
+        collector.collect(began + seconds)
+    assert time.monotonic() - began < seconds
+    collector.close()
+    return raised.value
+
+
+def test_a_cluster_that_can_be_read_is_told_part_by_part(kafka: Playground) -> None:
+    kafka.commit(kafka.name("billing"), kafka.topic("orders"), 0)
+    findings = check(kafka.bootstrap)
+    assert all(finding.ok for finding in findings)
+    assert {finding.target for finding in findings} >= {
+        kafka.bootstrap,
+        "listing topics",
+        "listing groups",
+        "offsets from broker 1",
+        "committed offsets",
+        "retention of topics",
+    }
+
+
+@pytest.mark.parametrize(
+    ("address", "words"), [("no-such-host.invalid:9092", "resolve"), ("127.0.0.1:1", "Connection refused")]
+)
+def test_an_address_where_nobody_answers_is_named_with_the_reason(address: str, words: str) -> None:
+    error = refuse(address)
+    assert isinstance(error, Unreachable)
+    assert words in str(error)
+    assert address in str(error)
+    (finding,) = check(address)
+    assert not finding.ok
+    assert words in finding.message
+    assert "bootstrap_servers" in finding.remedy
+
+
+def test_wrong_credentials_are_told_from_an_unreachable_broker_and_not_quoted(secured: SecuredKafka) -> None:
+    wrong = secured.credentials("reader", "a-wrong-secret")
+    error = refuse(secured.sasl, wrong)
+    assert isinstance(error, AuthenticationFailed)
+    (finding,) = check(secured.sasl, wrong)
+    assert "password" in finding.remedy
+    assert "a-wrong-secret" not in str(error) + finding.message + finding.remedy
+
+
+def test_an_unknown_authority_is_told_from_an_unreachable_broker(secured: SecuredKafka) -> None:
+    error = refuse(secured.tls, KafkaSecurity(protocol="ssl"))
+    assert isinstance(error, TlsFailed)
+    assert "certificate" in str(error)
+    collector = open_collector(secured.tls, KafkaSecurity(protocol="ssl", ca_file=str(secured.certificate)))
+    assert collector.collect(time.monotonic() + 15).errors == ()
+    collector.close()
+
+
+def test_tls_against_an_open_listener_and_the_other_way_round_are_told_as_such(secured: SecuredKafka) -> None:
+    assert isinstance(refuse(secured.plain, KafkaSecurity(protocol="ssl")), TlsFailed)
+    assert isinstance(refuse(secured.tls), TlsFailed)
+
+
+def test_a_reader_with_just_the_documented_rights_sees_everything(
+    secured: SecuredKafka, lagging: tuple[str, str]
+) -> None:
+    security = secured.credentials("reader")
+    collector = open_collector(secured.sasl, security)
+    snapshot = collector.collect(time.monotonic() + 15)
+    collector.close()
+    assert snapshot.errors == ()
+    (seen,) = snapshot.subscriptions
+    assert (seen.destination, seen.subscriber) == lagging
+    assert (seen.backlog_messages, seen.retention_seconds) == (6, 7 * 86_400)
+    assert all(finding.ok for finding in check(secured.sasl, security))
+
+
+def test_missing_rights_on_groups_and_configurations_are_named_with_the_grant(
+    secured: SecuredKafka, lagging: tuple[str, str]
+) -> None:
+    security = secured.credentials("groupless")
+    refused = {finding.target: finding for finding in check(secured.sasl, security) if not finding.ok}
+    assert "Describe on these groups" in refused["committed offsets"].remedy
+    assert "DescribeConfigs" in refused["retention of topics"].remedy
+    assert not refused["retention of topics"].required
+
+    collector = open_collector(secured.sasl, security)
+    snapshot = collector.collect(time.monotonic() + 15)
+    collector.close()
+    assert {error.reason for error in snapshot.errors} == {"forbidden"}
+    assert snapshot.measured == snapshot.expected  # the logs are read all the same
+    assert snapshot.subscriptions == ()
+
+
+def test_a_user_without_any_right_is_told_what_to_grant(secured: SecuredKafka, lagging: tuple[str, str]) -> None:
+    refused = {f.target: f for f in check(secured.sasl, secured.credentials("nobody")) if not f.ok}
+    assert "Describe on the cluster" in refused["describing the cluster"].remedy
+    assert "Describe on these topics" in refused["listing topics"].remedy
+
+
+def test_a_secret_is_in_no_representation(secured: SecuredKafka) -> None:
+    collector = open_collector(secured.sasl, secured.credentials("reader"))
+    assert PASSWORD not in repr(collector) + repr(vars(collector))
