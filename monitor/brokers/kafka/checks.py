@@ -56,8 +56,8 @@ class _Check:
         except BrokerError as error:
             yield _refused(target, error, _GRANT_CLUSTER, required=False)
             return
-        told = described.authorized_operations
-        if told is not None and not {"DESCRIBE", "ALL"} & {operation.name for operation in told}:
+        allowed = {operation.name for operation in described.authorized_operations or ()}
+        if not {"DESCRIBE", "ALL"} & allowed:
             # Without it the broker lists just the groups that these credentials may describe, and tells no error.
             remedy = f"{_GRANT_CLUSTER}, or Describe on each group that is to be watched"
             yield Finding(target, False, "Describe on the cluster is missing: groups may be hidden", remedy, False)
