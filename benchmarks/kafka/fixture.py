@@ -8,6 +8,7 @@ about 958,000. Offsets are committed through the admin API, so no consumer has t
 
 import argparse
 import random
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ PREFIX = "bench"
 _TOPICS_A_CALL = 50
 _PARTITIONS_A_COMMIT = 500
 _CALLS_IN_FLIGHT = 16
+_PATIENCE_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -85,13 +87,24 @@ def _produce(bootstrap: str, size: Size) -> None:
 
 
 def _commit(admin: AdminClient, size: Size) -> None:
-    chance = random.Random(1)
-    for batch in _batches(_commits(size, chance), _CALLS_IN_FLIGHT):
-        futures = [admin.alter_consumer_group_offsets([commit], request_timeout=60) for commit in batch]
-        for future in futures:
-            for result in _wait(future.values()):
-                if any(partition.error for partition in result.topic_partitions):
-                    raise RuntimeError(f"some offsets of {result.group_id} were refused")
+    for batch in _batches(_commits(size, random.Random(1)), _CALLS_IN_FLIGHT):
+        _commit_all(admin, batch)
+
+
+def _commit_all(admin: AdminClient, commits: Sequence[ConsumerGroupTopicPartitions]) -> None:
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while commits:
+        futures = [admin.alter_consumer_group_offsets([commit], request_timeout=60) for commit in commits]
+        results = [result for future in futures for result in _wait(future.values())]
+        refused = [(result.group_id, [p for p in result.topic_partitions if p.error]) for result in results]
+        # A broker that has not yet heard of a new topic refuses its offsets; a moment later it takes them.
+        commits = [
+            ConsumerGroupTopicPartitions(group, [TopicPartition(p.topic, p.partition, p.offset) for p in partitions])
+            for group, partitions in refused
+            if partitions
+        ]
+        if commits and time.monotonic() > deadline:
+            raise RuntimeError(f"offsets are refused: {next(p.error for _, ps in refused for p in ps)}")
 
 
 def _commits(size: Size, chance: random.Random) -> Iterator[ConsumerGroupTopicPartitions]:
