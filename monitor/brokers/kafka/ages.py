@@ -95,8 +95,8 @@ class AgeBook:
             fewest = np.argsort(found["soundings"][chosen], kind="stable")[:_SLOTS_A_ROUND]
             slots, chosen = slots[fewest], chosen[fewest]
         positions = found["position"][chosen]
-        bisect = found["soundings"][chosen] % 2 == 0
-        moments = choose_soundings(self._times.locate(slots, positions), bisect, now)
+        turn = found["soundings"][chosen].astype(np.int64)
+        moments = choose_soundings(self._times.locate(slots, positions), turn, now)
         offsets, stamps = sound(slots, moments)
         found["soundings"][chosen] += 1
         told = ~np.isnan(offsets)

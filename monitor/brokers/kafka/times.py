@@ -23,6 +23,7 @@ POINTS = 32
 _FINE_SHARE = 0.02
 _FINE_SECONDS = 0.2
 _STEEP = 4.0
+_BEGINNING_SHARE = 0.02
 _BEFORE_ALL = 0.0
 
 
@@ -183,19 +184,21 @@ def is_coarse(width: Floats, age: Floats) -> Mask:
     return (width > _FINE_SHARE * age) & (width > _FINE_SECONDS)
 
 
-def choose_soundings(spans: Spans, bisect: Mask, now: float) -> Floats:
+def choose_soundings(spans: Spans, turn: Ids, now: float) -> Floats:
     """Return the time to ask the index about for each span, so that the answer narrows it most.
 
-    Records that came evenly are found best by aiming just before the one that is wanted, others by halving the span, or
-    its exponent where ages of different magnitude come into question: `bisect` says which to take.
+    No single way is good for every flow, so they take turns (`turn` counts the soundings made for that record): halving
+    the span, or its exponent where ages of different magnitude come into question; near its beginning, for records that
+    came in a burst before a long rest; and just before the record, where it would be if all came evenly.
     """
     bounded = ~spans.unbounded
     newest = spans.newest
     oldest = np.where(bounded, spans.oldest, newest)
     width, far, near = newest - oldest, now - oldest, np.maximum(now - newest, 1.0)
-    middle = np.where(far / near > _STEEP, now - np.sqrt(far * near), oldest + width / 2)
-    step = np.where(spans.anchored, (spans.rank - 0.5) / spans.count, (spans.rank + 0.5) / (spans.count + 1))
-    wanted = np.where(bisect, middle, oldest + step * width)
+    halved = np.where(far / near > _STEEP, now - np.sqrt(far * near), oldest + width / 2)
+    even = np.where(spans.anchored, (spans.rank - 0.5) / spans.count, (spans.rank + 0.5) / (spans.count + 1))
+    ways = (halved, halved, oldest + _BEGINNING_SHARE * width, oldest + even * width)
+    wanted = np.choose(turn % len(ways), ways)
     # The first record after a point whose own time is not known: the index tells it if asked from that point on.
     wanted = np.where((spans.rank == 0) & ~spans.anchored, oldest, wanted)
     return np.where(bounded, np.clip(wanted, oldest, newest), _BEFORE_ALL)

@@ -1,0 +1,158 @@
+"""What is no longer waiting in the dead-letter topics, although Kafka keeps it: the cursor and the ledger.
+
+The *cursor* of a dead-letter topic is what the group `eventflow.redrive.TOPIC` has committed: nothing before it waits.
+Offsets cannot express holes, so what was redriven beyond the cursor stands in the *ledger*, the compacted topic
+`eventflow.redrive.ledger`: each record names the offsets from the one in its key up to the one in its value. Both are
+written in the transaction that redrives. A group without members loses its offsets after `offsets.retention.minutes`,
+so each job ends with a record for everything before the cursor (key with offset 0); the larger of both counts.
+Records of a topic that has since been deleted and made anew carry another topic id, and do not count.
+"""
+
+import json
+import threading
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from monitor.brokers.kafka.intervals import Intervals
+from monitor.brokers.kafka.translation import translate
+from monitor.clock import Clock
+from monitor.errors import TimedOut
+from monitor.letters import GROUP_PREFIX, LEDGER_TOPIC
+
+_MISSING = {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_PARTITION, KafkaError._UNKNOWN_TOPIC}
+_BATCH = 1000
+_STEP_SECONDS = 0.1
+
+Rows = dict[int, dict[int, int]]
+"""By partition: first offset of a range to the offset after its last."""
+
+
+def group_of(topic: str) -> str:
+    """Return the group, and the transactional id, that redrives of a dead-letter topic use."""
+    return GROUP_PREFIX + topic
+
+
+def ledger_key(topic: str, partition: int, offset: int) -> bytes:
+    """Return the key of the ledger's record for the range that begins at an offset."""
+    return json.dumps([topic, partition, offset]).encode()
+
+
+def ledger_value(until: int, topic_id: str, job: str) -> bytes:
+    """Return the value of a ledger's record."""
+    return json.dumps({"until": until, "topic_id": topic_id, "job": job}).encode()
+
+
+class Ledger:
+    """The ledger of one cluster, read anew from where the last reading ended. Thread-safe."""
+
+    def __init__(self, settings: Mapping[str, Any], clock: Clock) -> None:
+        self._settings, self._clock = settings, clock
+        self._lock = threading.Lock()
+        self._consumer: Consumer | None = None
+        self._next = 0
+        self._rows: dict[str, dict[int, dict[int, tuple[int, str]]]] = defaultdict(lambda: defaultdict(dict))
+
+    def refresh(self, deadline: float) -> None:
+        """Read what has been written since the last time. Raises BrokerError."""
+        with self._lock:
+            try:
+                self._read(self._consumer or self._open(), deadline)
+            except KafkaException as error:
+                raise translate(error.args[0], LEDGER_TOPIC) from error
+
+    def rows(self, topic: str, topic_id: str | None) -> Rows:
+        """Return the ranges that are named of a topic; `topic_id` None believes those of any."""
+        with self._lock:
+            found = self._rows.get(topic, {})
+            return {
+                partition: {
+                    start: until for start, (until, id_) in rows.items() if topic_id is None or id_ in ("", topic_id)
+                }
+                for partition, rows in found.items()
+            }
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        with self._lock:
+            consumer, self._consumer = self._consumer, None
+            if consumer is not None:
+                consumer.close()
+
+    def _open(self) -> Consumer:
+        consumer = Consumer(
+            {
+                **self._settings,
+                "group.id": LEDGER_TOPIC,  # needed by the library; nothing is ever committed
+                "enable.auto.commit": False,
+                "isolation.level": "read_committed",
+                "enable.partition.eof": True,
+                "auto.offset.reset": "earliest",
+                "allow.auto.create.topics": False,
+            },
+            logger=_Quiet(),
+        )
+        consumer.assign([TopicPartition(LEDGER_TOPIC, 0, 0)])
+        self._rows.clear()
+        self._next = 0
+        self._consumer = consumer
+        return consumer
+
+    def _read(self, consumer: Consumer, deadline: float) -> None:
+        """Read to the end of the partition; a topic that is not there names nothing."""
+        end = self._end(consumer, deadline)
+        while self._next < end:
+            if self._clock.monotonic() >= deadline:
+                raise TimedOut("the ledger could not be read in time", target=LEDGER_TOPIC)
+            for message in consumer.consume(_BATCH, _STEP_SECONDS):
+                error = message.error()
+                if error is None:
+                    self._take(message)
+                    self._next = int(message.offset() or 0) + 1
+                elif error.code() == KafkaError._PARTITION_EOF:
+                    # Its offset lies beyond the markers of transactions, which are no messages.
+                    self._next = max(self._next, int(message.offset() or 0))
+                else:
+                    raise translate(error, LEDGER_TOPIC)
+
+    def _end(self, consumer: Consumer, deadline: float) -> int:
+        seconds = max(0.1, deadline - self._clock.monotonic())
+        try:
+            _, stable = consumer.get_watermark_offsets(TopicPartition(LEDGER_TOPIC, 0), seconds)
+        except KafkaException as error:
+            if error.args[0].code() not in _MISSING:
+                raise
+            # The topic may be made later, or have been deleted: the next reading begins anew.
+            consumer.close()
+            self._consumer = None
+            self._rows.clear()
+            return 0
+        return int(stable)
+
+    def _take(self, message: Message) -> None:
+        key, value = message.key(), message.value()
+        if not key:
+            return
+        topic, partition, start = json.loads(key)
+        rows = self._rows[topic][partition]
+        if value is None:
+            rows.pop(start, None)
+        else:
+            told = json.loads(value)
+            rows[start] = (int(told["until"]), str(told.get("topic_id", "")))
+
+
+class _Quiet:
+    """Takes the library's log lines; what matters comes as errors."""
+
+    def log(self, _level: int, _text: str, *_arguments: object) -> None:
+        pass
+
+
+def gone_before(cursor: int | None, rows: Mapping[int, int]) -> Intervals:
+    """Return the offsets of a partition that no longer wait: before the cursor, and in the ledger's ranges."""
+    gone = Intervals(rows.items())
+    gone.add(0, cursor or 0)
+    return gone

@@ -1,0 +1,542 @@
+"""Moves the dead letters of one job within a Kafka cluster, exactly once for readers of committed data.
+
+One transaction holds what is sent, the cursor of the dead-letter topic and the ledger's records; the cursor's metadata
+carry how far the job has read and how many it has sent, so that after an interruption the broker itself knows the
+truth. The transactional id belongs to the dead-letter topic: whoever opens it fences everybody who had it before.
+Any error inside of a transaction ends this mover; the next one finds the transaction finished or aborted.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+
+from monitor.brokers.kafka.intervals import Intervals
+from monitor.brokers.kafka.ledger import Rows, gone_before, group_of, ledger_key, ledger_value
+from monitor.brokers.kafka.letters import (
+    BY_TOPIC_HEADER,
+    ORIGINAL_TIMESTAMP,
+    STAMPS,
+    Convention,
+    find_origin,
+    is_failure_header,
+    origin_partition,
+    read_headers,
+    read_letter,
+    read_number,
+)
+from monitor.brokers.kafka.translation import translate
+from monitor.clock import Clock
+from monitor.errors import BadAnswer, BrokerError, LeaseLost, TimedOut
+from monitor.letters import (
+    HEADER_COUNT,
+    HEADER_ID,
+    HEADER_JOB,
+    LEDGER_TOPIC,
+    Choose,
+    Fate,
+    Job,
+    Outcome,
+    Outgoing,
+    Refusal,
+    Step,
+)
+
+_CONSUME_SECONDS = 0.1
+_SILENCE_SECONDS = 20.0
+_TO_CLOSE_SECONDS = 5.0
+_BATCH_OVERHEAD = 61  # bytes before the first record of a batch (format v2)
+_RECORD_OVERHEAD = 30  # varints and attributes of one record, at most
+_FENCED = {KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH, KafkaError.PRODUCER_FENCED}
+_TOO_LARGE = {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MSG_SIZE, KafkaError.RECORD_LIST_TOO_LARGE}
+_BY_BROKER = KafkaError.MSG_SIZE_TOO_LARGE
+
+Headers = list[tuple[str, bytes | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A topic that messages go to: how many partitions, and how large a batch may be (bytes)."""
+
+    name: str
+    partitions: int
+    max_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where messages go: to the topic that their own headers name, if that is in `targets`, else to `default`.
+
+    `forced` sends all to `default`, whatever their headers say.
+    """
+
+    targets: Mapping[str, Target]
+    default: str | None
+    forced: bool
+
+
+@dataclass(slots=True)
+class Lane:
+    """One partition of the dead-letter topic within the bounds of the job.
+
+    `next` is the next offset to read, `cursor` what the group has committed. Cumulative counts belong to the job.
+    """
+
+    partition: int
+    low: int
+    high: int
+    next: int
+    cursor: int
+    gone: Intervals
+    rows: dict[int, int]
+    sent: int = 0
+    refused: int = 0
+    expired: int = 0
+    dirty: bool = False
+
+    @property
+    def finished(self) -> bool:
+        """Say whether everything within the bounds has been read."""
+        return self.next >= self.high
+
+    def reached(self) -> list[int]:
+        """Return what the journal keeps of this lane."""
+        return [self.next, self.sent, self.refused, self.expired]
+
+
+@dataclass(slots=True)
+class _Batch:
+    """One transaction in the making."""
+
+    messages: list[Message]
+    first: dict[int, int] = field(default_factory=dict)  # by partition: where it began
+    left: dict[int, list[int]] = field(default_factory=dict)  # by partition: offsets that stay
+    sent: dict[int, int] = field(default_factory=dict)
+    refused: dict[int, int] = field(default_factory=dict)
+    fates: list[Fate] = field(default_factory=list)
+    landed: dict[tuple[str, int], list[int]] = field(default_factory=dict)
+
+
+class KafkaMover:
+    """See `letters.Mover`. `settings` are librdkafka's for this cluster; `rows` is what the ledger says of the topic."""
+
+    def __init__(
+        self,
+        settings: Mapping[str, Any],
+        job: Job,
+        choose: Choose,
+        route: Route,
+        rows: Rows,
+        topic_id: str,
+        log_starts: Mapping[int, int],
+        clock: Clock,
+    ) -> None:
+        self._settings, self._job, self._choose, self._route = settings, job, choose, route
+        self._rows, self._topic_id, self._starts, self._clock = rows, topic_id, log_starts, clock
+        self._topic, self._group = job.queue, group_of(job.queue)
+        self._lanes: dict[int, Lane] = {}
+        self._too_large: set[tuple[int, int]] = set()
+        self._failures: list[tuple[int, int, KafkaError]] = []
+        self._consumer: Consumer | None = None
+        self._producer: Producer | None = None
+        self._watch: Consumer | None = None
+        self._heard_at = clock.monotonic()
+
+    # -- the protocol -------------------------------------------------------------------------------------------------
+
+    def recover(self, deadline: float) -> Step:
+        """Fence whoever had the transactional id, and take over from what the group has committed."""
+        with _translated(self._topic):
+            self._producer = self._open_producer(deadline)
+            self._consumer = self._open_consumer(self._group)
+            self._take_over(self._consumer, deadline)
+            fates = self._tell_unjournaled(deadline)
+            self._assign()
+        return self._tell_recovered(fates)
+
+    def step(self, limit: int, deadline: float) -> Step:
+        """Send up to `limit` messages in one transaction."""
+        if all(lane.finished for lane in self._lanes.values()):
+            self._settle(deadline)
+            return Step(finished=True, reached=self._reached())
+        with _translated(self._topic):
+            messages = self._read(limit)
+        while messages or self._newly_finished():
+            batch = _Batch(messages)
+            try:
+                with _translated(self._topic):
+                    self._transact(batch, deadline)
+            except _TooLarge:
+                continue  # it is known now which ones, and they stay
+            return self._tell(batch)
+        return Step(reached=self._reached())
+
+    def close(self) -> None:
+        """Write the cursor to where it outlives the group's offsets, and let go."""
+        with suppress(BrokerError, LeaseLost):
+            if self._producer is not None:
+                self._settle(self._clock.monotonic() + _TO_CLOSE_SECONDS)
+        for consumer in (self._consumer, self._watch):
+            if consumer is not None:
+                consumer.close()
+        self._consumer = self._watch = self._producer = None
+
+    def look_for_bounces(self, deadline: float) -> Sequence[str]:
+        """Return the redrive ids of this job's messages that have come to lie beyond the bounds since the last look."""
+        with _translated(self._topic):
+            return self._look(deadline)
+
+    # -- taking over --------------------------------------------------------------------------------------------------
+
+    def _open_producer(self, deadline: float) -> Producer:
+        smallest = min((target.max_bytes for target in self._route.targets.values()), default=1_000_000)
+        producer = Producer(
+            {
+                **self._settings,
+                "transactional.id": self._group,
+                "transaction.timeout.ms": 60_000,
+                "message.max.bytes": 1_000_000_000,  # the broker's own limit is the one that counts
+                "batch.size": max(1_000, min(1_000_000, smallest - _BATCH_OVERHEAD)),
+                "partitioner": "murmur2_random",  # as the Java client does; the library's own default is another
+                "linger.ms": 5,
+                "queue.buffering.max.messages": 1_000_000,
+            },
+            logger=_Quiet(),
+        )
+        while True:
+            try:
+                producer.init_transactions(max(0.5, min(5.0, self._left(deadline))))
+            except KafkaException as error:
+                # While the broker still aborts the transaction of whoever had this id before, it asks to come back.
+                if not _is_retriable(error) or self._left(deadline) <= 0:
+                    raise
+            else:
+                return producer
+
+    def _open_consumer(self, group: str) -> Consumer:
+        return Consumer(
+            {
+                **self._settings,
+                "group.id": group,
+                "enable.auto.commit": False,
+                "isolation.level": "read_committed",
+                "enable.partition.eof": True,
+                "auto.offset.reset": "error",
+                "allow.auto.create.topics": False,
+                "queued.max.messages.kbytes": 32_768,
+                "fetch.wait.max.ms": 100,
+            },
+            logger=_Quiet(),
+        )
+
+    def _take_over(self, consumer: Consumer, deadline: float) -> None:
+        bounds: Mapping[str, Sequence[int]] = self._job.bounds["partitions"]
+        asked = [TopicPartition(self._topic, int(partition)) for partition in bounds]
+        committed = consumer.committed(asked, max(1.0, self._left(deadline)))
+        for it in committed:
+            if it.error:
+                raise translate(it.error, self._topic)
+            self._lanes[it.partition] = self._lane(it, *bounds[str(it.partition)])
+
+    def _lane(self, committed: TopicPartition, low: int, high: int) -> Lane:
+        number, start = committed.partition, self._starts.get(committed.partition, 0)
+        rows = self._rows.get(number, {})
+        gone = gone_before(committed.offset if committed.offset >= 0 else None, rows)
+        lane = Lane(number, low, high, low, gone.after(0), gone, dict(rows))
+        told = _read_metadata(committed.metadata)
+        if told.get("j") == self._job.id:
+            lane.next, lane.sent, lane.refused, lane.expired = told["s"], told["n"], told["r"], told["x"]
+        if start > lane.next:
+            expired = min(start, high) - lane.next - gone.count(lane.next, min(start, high))
+            lane.expired += max(0, expired)
+            lane.next = start
+        if start > lane.cursor:
+            lane.gone.add(lane.cursor, start)
+            lane.cursor = lane.gone.after(start)
+        return lane
+
+    def _tell_unjournaled(self, deadline: float) -> list[Fate]:
+        """Find the messages that stayed behind in transactions of which the journal did not hear any more."""
+        fates: list[Fate] = []
+        for lane in self._lanes.values():
+            known = self._journaled(lane)
+            if lane.refused <= known[2]:
+                continue
+            for message in self._read_again(lane, known[0], lane.next, deadline):
+                if int(message.offset() or 0) in lane.gone:
+                    continue
+                refusal = self._judge(message)
+                if isinstance(refusal, Refusal):
+                    fates.append(Fate(refusal.message, refusal.outcome, reason=refusal.reason))
+        return fates
+
+    def _read_again(self, lane: Lane, low: int, high: int, deadline: float) -> list[Message]:
+        assert self._consumer is not None  # noqa: S101 (opened by recover)
+        self._consumer.assign([TopicPartition(self._topic, lane.partition, low)])
+        found: list[Message] = []
+        place = low
+        while place < high:
+            if self._left(deadline) <= 0:
+                raise TimedOut("what stayed behind could not be read again in time", target=self._topic)
+            for message in self._consumer.consume(1000, _CONSUME_SECONDS):
+                _, place = self._place_of(message)
+                if message.error() is None and place <= high:
+                    found.append(message)
+        return found
+
+    def _tell_recovered(self, fates: Sequence[Fate]) -> Step:
+        lanes = self._lanes.values()
+        sent = sum(lane.sent - self._journaled(lane)[1] for lane in lanes)
+        expired = sum(lane.expired - self._journaled(lane)[3] for lane in lanes)
+        return Step(tuple(fates), moved=sent, expired=expired, reached=self._reached())
+
+    def _journaled(self, lane: Lane) -> list[int]:
+        return list(self._job.reached.get(str(lane.partition), (lane.low, 0, 0, 0)))
+
+    def _assign(self) -> None:
+        assert self._consumer is not None  # noqa: S101 (opened by recover)
+        open_lanes = [lane for lane in self._lanes.values() if not lane.finished]
+        self._consumer.assign([TopicPartition(self._topic, lane.partition, lane.next) for lane in open_lanes])
+        self._heard_at = self._clock.monotonic()
+
+    # -- one step -----------------------------------------------------------------------------------------------------
+
+    def _read(self, limit: int) -> list[Message]:
+        """Read up to `limit` messages that lie within the bounds and wait; note where each partition has come to."""
+        assert self._consumer is not None  # noqa: S101 (opened by recover)
+        lanes, messages = self._lanes, []
+        came = self._consumer.consume(limit, _CONSUME_SECONDS)
+        now = self._clock.monotonic()
+        if came:
+            self._heard_at = now
+        elif now - self._heard_at > _SILENCE_SECONDS:
+            raise TimedOut("the dead letters are not handed out", target=self._topic)
+        for message in came:
+            if message.error() is not None:
+                self._note_end(message)
+                continue
+            lane = lanes[message.partition()]  # type: ignore[index]
+            offset: int = message.offset()  # type: ignore[assignment]
+            if offset >= lane.high:
+                self._finish(lane)
+            elif offset not in lane.gone:
+                messages.append(message)
+        return messages
+
+    def _note_end(self, message: Message) -> None:
+        partition, place = self._place_of(message)
+        lane = self._lanes[partition]
+        if place >= lane.high:
+            self._finish(lane)
+
+    def _place_of(self, message: Message) -> tuple[int, int]:
+        """Return a message's partition and the next offset after it, also of the event that a log's end is reached."""
+        error, partition, offset = message.error(), int(message.partition() or 0), int(message.offset() or 0)
+        if error is None:
+            return partition, offset + 1
+        if error.code() == KafkaError._PARTITION_EOF:
+            return partition, offset
+        if error.code() == KafkaError._AUTO_OFFSET_RESET:
+            raise BadAnswer("records expired while they were read", target=self._topic)
+        raise translate(error, self._topic)
+
+    def _finish(self, lane: Lane) -> None:
+        assert self._consumer is not None  # noqa: S101 (opened by recover)
+        if lane.partition not in self._ended:
+            self._ended.add(lane.partition)
+            self._consumer.pause([TopicPartition(self._topic, lane.partition)])
+
+    @property
+    def _ended(self) -> set[int]:
+        return self.__dict__.setdefault("_ended_lanes", set())
+
+    def _newly_finished(self) -> bool:
+        return any(not self._lanes[number].finished for number in self._ended)
+
+    def _transact(self, batch: _Batch, deadline: float) -> None:
+        producer = self._producer
+        assert producer is not None  # noqa: S101 (opened by recover)
+        began = False
+        self._failures.clear()
+        try:
+            for message in batch.messages:
+                choice = self._judge(message)
+                if not isinstance(choice, _Ready):
+                    self._leave(batch, message, choice)
+                    continue
+                if not began:
+                    producer.begin_transaction()
+                    began = True
+                self._produce(producer, batch, message, choice)
+            moves = self._moves(batch)
+            if began or any(lane.cursor != cursor for lane, cursor, *_ in moves):
+                if not began:
+                    producer.begin_transaction()
+                    began = True
+                self._commit(producer, moves, deadline)
+        except KafkaException as error:
+            self._give_up(producer, error, began)
+        for lane, cursor, place, gone, rows in moves:
+            lane.cursor, lane.next, lane.gone, lane.dirty = cursor, place, gone, True
+            lane.rows.update(rows)
+            lane.sent += batch.sent.get(lane.partition, 0)
+            lane.refused += batch.refused.get(lane.partition, 0)
+
+    def _judge(self, message: Message) -> "_Ready | Refusal | None":
+        """Decide on one message: how it goes, why it does not, or None for one that is not selected."""
+        headers = read_headers(message)
+        if self._job.request.plain:
+            ready = self._address(message, message.key(), message.value(), headers)
+        else:
+            choice = self._choose(read_letter(message))
+            if not isinstance(choice, Outgoing):
+                return choice
+            it = choice.message
+            headers = [(header.name, header.value) for header in it.headers]
+            ready = self._address(message, it.key, it.value, headers)
+        if isinstance(ready, str):
+            outcome = Outcome.FAILED if ready.startswith("it is too large") else Outcome.SKIPPED
+            return Refusal(read_letter(message), outcome, ready)
+        return ready
+
+    def _address(self, message: Message, key: Any, value: Any, headers: Headers) -> "_Ready | str":
+        """Return the message with its stamps and its target, or why it has none."""
+        count, origin, stamped, timed = 1, None, False, False
+        for name, content in headers:
+            if name in STAMPS:
+                stamped = True
+                if name == HEADER_COUNT and content and content.isdigit():
+                    count = int(content) + 1
+            elif name == ORIGINAL_TIMESTAMP:
+                timed = True
+            elif name in BY_TOPIC_HEADER:
+                origin = find_origin(headers)
+        target = self._target_of(origin)
+        if isinstance(target, str):
+            return target
+        partition, offset = message.partition(), message.offset()
+        if (partition, offset) in self._too_large or self._is_too_large(target, key, value, headers):
+            return f"it is too large for {target.name}, which takes {target.max_bytes} bytes"
+        chosen = self._partition(target, message, key, headers, origin)
+        if stamped:
+            headers = [it for it in headers if it[0] not in STAMPS]
+        if self._job.request.strip_failure_headers:
+            headers = [it for it in headers if not is_failure_header(it[0])]
+        job = self._job.id
+        stamps: Headers = [
+            (HEADER_ID, f"{job}:{partition}:{offset}".encode()),
+            (HEADER_JOB, job.encode()),
+            (HEADER_COUNT, b"%d" % count),
+        ]
+        kind, milliseconds = message.timestamp()
+        if not timed and kind:
+            stamps.append((ORIGINAL_TIMESTAMP, b"%d" % milliseconds))
+        return _Ready(target.name, chosen, key, value, [*headers, *stamps])
+
+    def _target_of(self, origin: tuple[Convention, str] | None) -> Target | str:
+        route = self._route
+        if origin is not None and not route.forced:
+            found = route.targets.get(origin[1])
+            return found or f"it comes from {origin[1]}, which the plan does not name as a target"
+        if route.default is None:
+            return "nothing says where it came from"
+        return route.targets[route.default]
+
+    def _is_too_large(self, target: Target, key: Any, value: Any, headers: Headers) -> bool:
+        size = len(key or b"") + len(value or b"")
+        if size + 64 * len(headers) < target.max_bytes // 2:
+            size += sum(len(content or b"") for _, content in headers)
+            if size < target.max_bytes // 2:
+                return False
+        stamps = 4 * (64 + 5)  # what is added, generously
+        size = len(key or b"") + len(value or b"") + stamps + _BATCH_OVERHEAD + _RECORD_OVERHEAD
+        size += sum(len(name.encode()) + len(content or b"") + 10 for name, content in headers)
+        return size > target.max_bytes
+
+    def _partition(
+        self, target: Target, message: Message, key: Any, headers: Headers, origin: tuple[Convention, str] | None
+    ) -> int:
+        """Return the partition to send to: the one it came from, where that is told or the counts match; else by key."""
+        if origin is not None and origin[1] == target.name:
+            told = origin_partition(headers, origin[0])
+            if told is not None and 0 <= told < target.partitions:
+                return told
+        if target.partitions == self._job.bounds["partition_count"]:
+            return int(message.partition() or 0)
+        return -1
+
+    def _produce(self, producer: Producer, batch: _Batch, message: Message, it: "_Ready") -> None:
+        partition: int = message.partition()  # type: ignore[assignment]
+        report = partial(self._delivered, batch.landed, partition, message.offset())
+        while True:
+            try:
+                producer.produce(it.topic, it.value, it.key, it.partition, report, headers=it.headers)  # type: ignore[arg-type]
+            except BufferError:
+                producer.poll(0.05)
+            else:
+                break
+        batch.sent[partition] = batch.sent.get(partition, 0) + 1
+
+    def _delivered(
+        self, landed: dict[tuple[str, int], list[int]], partition: int, offset: int, error: Any, message: Any
+    ) -> None:
+        if error is not None:
+            self._failures.append((partition, offset, error))
+            return
+        place = message.offset()
+        span = landed.get(key := (message.topic(), message.partition()))
+        if span is None:
+            landed[key] = [place, place]
+        elif place > span[1]:
+            span[1] = place
+        elif place < span[0]:
+            span[0] = place
+
+    def _leave(self, batch: _Batch, message: Message, choice: Refusal | None) -> None:
+        partition, offset = int(message.partition() or 0), int(message.offset() or 0)
+        batch.left.setdefault(partition, []).append(offset)
+        if choice is not None:
+            batch.refused[partition] = batch.refused.get(partition, 0) + 1
+            batch.fates.append(Fate(choice.message, choice.outcome, reason=choice.reason))
+
+    def _moves(self, batch: _Batch) -> list[tuple[Lane, int, int, Intervals, dict[int, int]]]:
+        """Return, for each partition that the batch touched, its new cursor, next offset, gone offsets, ledger rows."""
+        last: dict[int, int] = {}
+        for message in batch.messages:
+            last[message.partition()] = message.offset()  # type: ignore[index,assignment]
+        moves = []
+        for lane in self._lanes.values():
+            number = lane.partition
+            ended = number in self._ended and not lane.finished
+            if number not in last and not ended:
+                continue
+            place = lane.high if ended else last[number] + 1
+            gone, added, start = Intervals(lane.gone), Intervals(), lane.next
+            for offset in [*batch.left.get(number, ()), place]:
+                gone.add(start, offset)
+                added.add(start, offset)
+                start = offset + 1
+            cursor = gone.after(lane.cursor)
+            rows = {begin: end for begin, end in added if begin > cursor}
+            moves.append((lane, cursor, place, gone, rows))
+        return moves
+
+    def _commit(
+        self, producer: Producer, moves: list[tuple[Lane, int, int, Intervals, dict[int, int]]], deadline: float
+    ) -> None:
+        assert self._consumer is not None  # noqa: S101 (opened by recover)
+        for lane, _, _, _, rows in moves:
+            for start, until in rows.items():
+                self._write_row(producer, lane.partition, start, until)
+        offsets = [self._offset(lane, cursor, place) for lane, cursor, place, _, _ in moves]
+        self._retry(
+            lambda seconds: producer.send_offsets_to_transaction(
+                offsets, self._consumer.consumer_group_metadata(), seconds  # type: ignore[union-attr]
+            ),
+            deadline,
+        )
+        self._retry(producer.commit_transaction, deadline)
