@@ -18,7 +18,7 @@ from stack.errors import MissingTool, StackError, StackInterrupted
 
 MARK = "EVENTFLOW_STACK_PROCESS"
 POLL_SECONDS = 0.05
-LOG_TAIL_LINES = 30
+LOG_TAIL_LINES = 60  # RabbitMQ and Java name the cause well above their last line
 
 
 def mark_of(directory: Path, *names: str) -> str:
