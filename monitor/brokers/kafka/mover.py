@@ -7,8 +7,8 @@ Any error inside of a transaction ends this mover; the next one finds the transa
 """
 
 import json
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -27,7 +27,6 @@ from monitor.brokers.kafka.letters import (
     origin_partition,
     read_headers,
     read_letter,
-    read_number,
 )
 from monitor.brokers.kafka.translation import translate
 from monitor.clock import Clock
@@ -49,11 +48,12 @@ from monitor.letters import (
 _CONSUME_SECONDS = 0.1
 _SILENCE_SECONDS = 20.0
 _TO_CLOSE_SECONDS = 5.0
+_TO_ABORT_SECONDS = 10.0
+_CAME_TO_THE_END = 100  # with fewer messages at once, what there is has been read
 _BATCH_OVERHEAD = 61  # bytes before the first record of a batch (format v2)
 _RECORD_OVERHEAD = 30  # varints and attributes of one record, at most
 _FENCED = {KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH, KafkaError.PRODUCER_FENCED}
 _TOO_LARGE = {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MSG_SIZE, KafkaError.RECORD_LIST_TOO_LARGE}
-_BY_BROKER = KafkaError.MSG_SIZE_TOO_LARGE
 
 Headers = list[tuple[str, bytes | None]]
 
@@ -96,7 +96,8 @@ class Lane:
     sent: int = 0
     refused: int = 0
     expired: int = 0
-    dirty: bool = False
+    ended: bool = False  # nothing of it is still to be handed out
+    dirty: bool = False  # its cursor stands in the group's offsets alone
 
     @property
     def finished(self) -> bool:
@@ -212,7 +213,7 @@ class KafkaMover:
                 producer.init_transactions(max(0.5, min(5.0, self._left(deadline))))
             except KafkaException as error:
                 # While the broker still aborts the transaction of whoever had this id before, it asks to come back.
-                if not _is_retriable(error) or self._left(deadline) <= 0:
+                if not error.args[0].retriable() or self._left(deadline) <= 0:
                     raise
             else:
                 return producer
@@ -346,16 +347,12 @@ class KafkaMover:
 
     def _finish(self, lane: Lane) -> None:
         assert self._consumer is not None  # noqa: S101 (opened by recover)
-        if lane.partition not in self._ended:
-            self._ended.add(lane.partition)
+        if not lane.ended:
+            lane.ended = True
             self._consumer.pause([TopicPartition(self._topic, lane.partition)])
 
-    @property
-    def _ended(self) -> set[int]:
-        return self.__dict__.setdefault("_ended_lanes", set())
-
     def _newly_finished(self) -> bool:
-        return any(not self._lanes[number].finished for number in self._ended)
+        return any(lane.ended and not lane.finished for lane in self._lanes.values())
 
     def _transact(self, batch: _Batch, deadline: float) -> None:
         producer = self._producer
@@ -373,18 +370,28 @@ class KafkaMover:
                     began = True
                 self._produce(producer, batch, message, choice)
             moves = self._moves(batch)
-            if began or any(lane.cursor != cursor for lane, cursor, *_ in moves):
+            if began or batch.fates or any(move.cursor != move.lane.cursor for move in moves):
                 if not began:
                     producer.begin_transaction()
                     began = True
                 self._commit(producer, moves, deadline)
         except KafkaException as error:
-            self._give_up(producer, error, began)
-        for lane, cursor, place, gone, rows in moves:
-            lane.cursor, lane.next, lane.gone, lane.dirty = cursor, place, gone, True
-            lane.rows.update(rows)
-            lane.sent += batch.sent.get(lane.partition, 0)
-            lane.refused += batch.refused.get(lane.partition, 0)
+            self._give_up(producer, batch, error.args[0], began)
+            raise
+        for move in moves:
+            move.apply()
+
+    def _give_up(self, producer: Producer, batch: _Batch, error: KafkaError, began: bool) -> None:
+        """Abort, and raise `_TooLarge` when that was it; what is left to the caller is to raise the error itself."""
+        if not began or error.code() in _FENCED or error.fatal():
+            return
+        producer.abort_transaction(_TO_ABORT_SECONDS)
+        refused = {(partition, offset) for partition, offset, why in self._failures if why.code() in _TOO_LARGE}
+        if refused:
+            # A batch is refused as a whole, and every message of it with it: only the largest is surely too large.
+            largest = max((m for m in batch.messages if (m.partition(), m.offset()) in refused), key=_size)
+            self._too_large.add((int(largest.partition() or 0), int(largest.offset() or 0)))
+            raise _TooLarge
 
     def _judge(self, message: Message) -> "_Ready | Refusal | None":
         """Decide on one message: how it goes, why it does not, or None for one that is not selected."""
@@ -503,40 +510,187 @@ class KafkaMover:
             batch.refused[partition] = batch.refused.get(partition, 0) + 1
             batch.fates.append(Fate(choice.message, choice.outcome, reason=choice.reason))
 
-    def _moves(self, batch: _Batch) -> list[tuple[Lane, int, int, Intervals, dict[int, int]]]:
-        """Return, for each partition that the batch touched, its new cursor, next offset, gone offsets, ledger rows."""
+    def _moves(self, batch: _Batch) -> list["_Move"]:
+        """Return how the partitions that the batch touched move on."""
         last: dict[int, int] = {}
         for message in batch.messages:
             last[message.partition()] = message.offset()  # type: ignore[index,assignment]
         moves = []
         for lane in self._lanes.values():
             number = lane.partition
-            ended = number in self._ended and not lane.finished
-            if number not in last and not ended:
+            ending = lane.ended and not lane.finished
+            if number not in last and not ending:
                 continue
-            place = lane.high if ended else last[number] + 1
-            gone, added, start = Intervals(lane.gone), Intervals(), lane.next
+            place = lane.high if ending else last[number] + 1
+            added, start = Intervals(), lane.next
             for offset in [*batch.left.get(number, ()), place]:
-                gone.add(start, offset)
-                added.add(start, offset)
+                added.add(start, offset)  # where nothing was handed out between two messages, there is nothing
                 start = offset + 1
-            cursor = gone.after(lane.cursor)
-            rows = {begin: end for begin, end in added if begin > cursor}
-            moves.append((lane, cursor, place, gone, rows))
+            moves.append(_Move(lane, place, added, batch.sent.get(number, 0), batch.refused.get(number, 0)))
         return moves
 
-    def _commit(
-        self, producer: Producer, moves: list[tuple[Lane, int, int, Intervals, dict[int, int]]], deadline: float
-    ) -> None:
-        assert self._consumer is not None  # noqa: S101 (opened by recover)
-        for lane, _, _, _, rows in moves:
-            for start, until in rows.items():
-                self._write_row(producer, lane.partition, start, until)
-        offsets = [self._offset(lane, cursor, place) for lane, cursor, place, _, _ in moves]
-        self._retry(
-            lambda seconds: producer.send_offsets_to_transaction(
-                offsets, self._consumer.consumer_group_metadata(), seconds  # type: ignore[union-attr]
-            ),
-            deadline,
-        )
+    def _commit(self, producer: Producer, moves: Sequence["_Move"], deadline: float) -> None:
+        for move in moves:
+            for start, until in move.rows.items():
+                self._write_row(producer, move.lane.partition, start, until)
+        self._send_offsets(producer, [self._offset(move) for move in moves], deadline)
         self._retry(producer.commit_transaction, deadline)
+
+    def _send_offsets(self, producer: Producer, offsets: list[TopicPartition], deadline: float) -> None:
+        assert self._consumer is not None  # noqa: S101 (opened by recover)
+        group = self._consumer.consumer_group_metadata()
+        self._retry(lambda seconds: producer.send_offsets_to_transaction(offsets, group, seconds), deadline)
+
+    def _offset(self, move: "_Move") -> TopicPartition:
+        lane = move.lane
+        told = {
+            "j": self._job.id,
+            "s": move.place,
+            "n": lane.sent + move.sent,
+            "r": lane.refused + move.refused,
+            "x": lane.expired,
+        }
+        return TopicPartition(self._topic, lane.partition, move.cursor, json.dumps(told))
+
+    def _write_row(self, producer: Producer, partition: int, start: int, until: int | None) -> None:
+        """Name a range in the ledger, or take it out again where `until` is None."""
+        value = None if until is None else ledger_value(until, self._topic_id, self._job.id)
+        report = partial(self._delivered, {}, -1, -1)
+        producer.produce(LEDGER_TOPIC, value, ledger_key(self._topic, partition, start), 0, report)
+
+    def _settle(self, deadline: float) -> None:
+        """Write the cursors into the ledger, where they do not expire, and take out the ranges that lie before them."""
+        producer, lanes = self._producer, [lane for lane in self._lanes.values() if lane.dirty]
+        if producer is None or not lanes:
+            return
+        with _translated(self._topic):
+            producer.begin_transaction()
+            for lane in lanes:
+                for start, until in lane.rows.items():
+                    if start and until <= lane.cursor:
+                        self._write_row(producer, lane.partition, start, None)
+                if lane.cursor:
+                    self._write_row(producer, lane.partition, 0, lane.cursor)
+            moves = [_Move(lane, lane.next, Intervals(), 0, 0) for lane in lanes]
+            self._send_offsets(producer, [self._offset(move) for move in moves], deadline)
+            self._retry(producer.commit_transaction, deadline)
+        for lane in lanes:
+            lane.rows = {start: until for start, until in lane.rows.items() if until > lane.cursor}
+            lane.dirty = False
+
+    def _retry(self, call: Callable[[float], object], deadline: float) -> None:
+        while True:
+            try:
+                call(max(0.5, min(30.0, self._left(deadline))))
+            except KafkaException as error:
+                if not error.args[0].retriable() or self._left(deadline) <= 0:
+                    raise
+            else:
+                return
+
+    # -- telling ------------------------------------------------------------------------------------------------------
+
+    def _tell(self, batch: _Batch) -> Step:
+        moved = sum(batch.sent.values())
+        targets = [
+            {"topic": topic, "partition": partition, "first": first, "last": last}
+            for (topic, partition), (first, last) in sorted(batch.landed.items())
+        ]
+        span = {str(p): [m.offset() for m in batch.messages if m.partition() == p] for p in batch.sent}
+        sources = [{"partition": int(p), "first": it[0], "last": it[-1]} for p, it in sorted(span.items())]
+        ranges = ({"sent": moved, "from": sources, "to": targets},) if moved else ()
+        finished = all(lane.finished for lane in self._lanes.values())
+        if finished:
+            self._settle(self._clock.monotonic() + _TO_CLOSE_SECONDS)
+        return Step(tuple(batch.fates), moved=moved, finished=finished, reached=self._reached(), ranges=ranges)
+
+    def _reached(self) -> dict[str, list[int]]:
+        return {str(lane.partition): lane.reached() for lane in self._lanes.values()}
+
+    def _left(self, deadline: float) -> float:
+        return deadline - self._clock.monotonic()
+
+    def _look(self, deadline: float) -> list[str]:
+        if self._watch is None:
+            self._watch = self._open_consumer(self._group)
+            self._watch.assign([TopicPartition(self._topic, it.partition, it.high) for it in self._lanes.values()])
+        job, found = self._job.id.encode(), []
+        while self._left(deadline) > 0:
+            came = self._watch.consume(1000, _CONSUME_SECONDS)
+            for message in came:
+                if message.error() is not None:
+                    self._place_of(message)
+                    continue
+                stamps = dict(it for it in read_headers(message) if it[0] in STAMPS)
+                if stamps.get(HEADER_JOB) == job:
+                    found.append((stamps.get(HEADER_ID) or b"").decode("utf-8", "replace"))
+            if len(came) < _CAME_TO_THE_END:
+                break
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A message as it is to be sent."""
+
+    topic: str
+    partition: int
+    key: Any
+    value: Any
+    headers: Headers
+
+
+class _Move:
+    """How one partition moves on by a batch: `added` are the offsets that wait no longer."""
+
+    def __init__(self, lane: Lane, place: int, added: Intervals, sent: int, refused: int) -> None:
+        self.lane, self.place, self.added, self.sent, self.refused = lane, place, added, sent, refused
+        self.cursor = lane.cursor
+        while (further := lane.gone.after(added.after(self.cursor))) != self.cursor:
+            self.cursor = further
+        self.rows = {start: end for start, end in added if start > self.cursor}
+
+    def apply(self) -> None:
+        """Make it so, when the transaction is through."""
+        lane = self.lane
+        for start, end in self.added:
+            lane.gone.add(start, end)
+        lane.rows.update(self.rows)
+        lane.cursor, lane.next, lane.dirty = self.cursor, self.place, True
+        lane.sent += self.sent
+        lane.refused += self.refused
+
+
+class _TooLarge(Exception):
+    """A message did not fit after all; the transaction is aborted, and which one is known."""
+
+
+class _Quiet:
+    """Takes the library's log lines; what matters comes as errors."""
+
+    def log(self, _level: int, _text: str, *_arguments: object) -> None:
+        pass
+
+
+def _read_metadata(metadata: str | None) -> dict[str, Any]:
+    try:
+        told = json.loads(metadata or "{}")
+    except ValueError:
+        return {}  # somebody else has committed for this group
+    return told if isinstance(told, dict) else {}
+
+
+def _size(message: Message) -> int:
+    headers = sum(len(name) + len(value or b"") for name, value in read_headers(message))
+    return len(message.key() or b"") + len(message.value() or b"") + headers
+
+
+@contextmanager
+def _translated(target: str) -> Iterator[None]:
+    try:
+        yield
+    except KafkaException as error:
+        fault = error.args[0]
+        if fault.code() in _FENCED:
+            raise LeaseLost(f"{target}: another monitor redrives it, or the broker gave this one up") from error
+        raise translate(fault, target) from error
