@@ -3,11 +3,7 @@
 AMQP cannot list queues: the names come from the configuration.
 """
 
-import contextlib
 import logging
-import os
-import socket
-import ssl
 import threading
 from collections import deque
 from collections.abc import Collection, Sequence
@@ -15,28 +11,16 @@ from typing import Any
 
 import numpy as np
 import pika
-from pika.adapters.select_connection import IOLoop
-from pika.exceptions import (
-    AMQPError,
-    ChannelClosedByBroker,
-    ConnectionClosedByBroker,
-    IncompatibleProtocolError,
-    ProbableAccessDeniedError,
-    ProbableAuthenticationError,
-)
+from pika.exceptions import AMQPError, ChannelClosedByBroker
 
 from monitor.brokers.rabbitmq.addresses import Address
-from monitor.brokers.rabbitmq.client import cause_of, connection_failure
+from monitor.brokers.rabbitmq.amqp import LOCKED, NO_SUCH, Loop, connection_parameters, translated
 from monitor.brokers.rabbitmq.readings import CONSUMERS, READY, QueueKey, Readings, label_of
 from monitor.clock import Clock
-from monitor.errors import AuthenticationFailed, BadAnswer, BrokerError, Forbidden, TimedOut, Unreachable
+from monitor.errors import BadAnswer, Forbidden, TimedOut, Unreachable
 from monitor.model import CollectionError
 
 _MARGIN = 0.9
-_NEVER = 1e6  # seconds
-_NO_SUCH_QUEUE = 404
-_NOT_ALLOWED = 530
-_LOCKED = 405  # exclusive to another connection
 
 # Every failure is raised and told once by those who called; the library's own record of it is longer and no clearer.
 logging.getLogger("pika").setLevel(logging.CRITICAL)
@@ -89,7 +73,7 @@ class AmqpSource:
         left = (deadline - self._clock.monotonic()) * _MARGIN
         if left <= 0:
             raise TimedOut("no time was left to ask", target=self.target)
-        session = self._session = _Session(self._parameters(vhost, left), names)
+        session = self._session = _Session(connection_parameters(self.address, vhost, left, self._ca_file), names)
         if self._closed:  # before the session could be seen
             session.abort_from_outside()
         try:
@@ -101,80 +85,15 @@ class AmqpSource:
         if session.timed_out:
             raise TimedOut("no answer before the deadline", target=self.target)
         if session.failure is not None:
-            raise self._translated(session.failure, vhost) from session.failure
+            raise translated(session.failure, vhost, self.target) from session.failure
         return session
 
-    def _parameters(self, vhost: str, timeout: float) -> pika.ConnectionParameters:
-        address = self.address
-        parameters = pika.ConnectionParameters(
-            host=address.host,
-            port=address.port,
-            virtual_host=vhost,
-            credentials=pika.PlainCredentials(address.username or "guest", address.password or "guest"),
-            socket_timeout=timeout,
-            stack_timeout=_NEVER,  # the session has its own, and this one ends in the assertion told of there
-            client_properties={"connection_name": "eventflow monitor"},
-        )
-        if address.secure:
-            context = ssl.create_default_context(cafile=self._ca_file)
-            parameters.ssl_options = pika.SSLOptions(context, address.host)
-        return parameters
-
-    def _translated(self, error: BaseException, vhost: str) -> BrokerError:
-        causes = list(_beneath(error))
-        for cause in causes:
-            if isinstance(cause, ProbableAccessDeniedError):
-                return Forbidden(f"the virtual host {vhost} does not exist or is refused", target=self.target)
-            if isinstance(cause, ProbableAuthenticationError):
-                return AuthenticationFailed("the user name or password is refused", target=self.target)
-            if isinstance(cause, ConnectionClosedByBroker):
-                return _closed_by_broker(cause, vhost, self.target)
-        system = next((found for found in map(cause_of, causes) if found is not None), None)
-        if system is not None:
-            return connection_failure(system, self.target)
-        if any(isinstance(cause, IncompatibleProtocolError) for cause in causes):
-            return BadAnswer("does not answer as AMQP 0.9.1 does", target=self.target, remedy="check the port")
-        return Unreachable(f"the connection failed ({type(causes[-1]).__name__})", target=self.target)
-
     def _error(self, key: QueueKey, code: int, text: str) -> CollectionError:
-        if code == _NO_SUCH_QUEUE:
+        if code == NO_SUCH:
             return CollectionError(BadAnswer.reason, label_of(key), "there is no such queue")
-        if code == _LOCKED:
+        if code == LOCKED:
             return CollectionError(Forbidden.reason, label_of(key), "the queue is exclusive to another connection")
         return CollectionError(Forbidden.reason, label_of(key), f"the queue is refused: {text}")
-
-
-class _Loop(IOLoop):
-    """The library's loop, which can let go of its connection.
-
-    The library itself only closes with the broker's consent, which a frozen one never gives, and its abort fails an
-    assertion during the AMQP handshake (pika 1.3.2 to 1.4.4). A socket that is shut down beneath it ends every phase.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._descriptors: set[int] = set()
-        self._cut = False
-
-    def add_handler(self, fd: Any, handler: Any, events: int) -> None:
-        """Watch a socket, as the library asks for each that it opens."""
-        self._descriptors.add(fd)
-        super().add_handler(fd, handler, events)
-        if self._cut:  # it has gone on to the host's next address
-            self.cut()
-
-    def remove_handler(self, fd: Any) -> None:
-        """Watch a socket no more."""
-        self._descriptors.discard(fd)
-        super().remove_handler(fd)
-
-    def cut(self) -> bool:
-        """Shut down what is open; return whether there was anything. For the loop's own thread."""
-        self._cut = True
-        for descriptor in self._descriptors:
-            with socket.socket(fileno=os.dup(descriptor)) as connection, contextlib.suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-        return bool(self._descriptors)
 
 
 class _Session:
@@ -182,7 +101,7 @@ class _Session:
 
     def __init__(self, parameters: pika.ConnectionParameters, names: Collection[str]) -> None:
         self._names = deque(names)
-        self._loop = _Loop()
+        self._loop = Loop()
         self._connection = pika.SelectConnection(
             parameters,
             on_open_callback=lambda _: self._open_channel(),
@@ -252,23 +171,3 @@ class _Session:
         if self._names:
             self.failure = reason
         self._loop.stop()
-
-
-def _beneath(error: BaseException) -> list[BaseException]:
-    """Return an error of the library and all that it carries."""
-    found, ahead = [], [error]
-    while ahead:
-        current = ahead.pop(0)
-        if current in found:
-            continue
-        found.append(current)
-        ahead += list(getattr(current, "exceptions", ()))
-        ahead += [inner for inner in (getattr(current, "exception", None), current.__cause__) if inner is not None]
-        ahead += [inner for inner in current.args if isinstance(inner, BaseException)]
-    return found
-
-
-def _closed_by_broker(error: ConnectionClosedByBroker, vhost: str, target: str) -> BrokerError:
-    if error.reply_code == _NOT_ALLOWED:
-        return Forbidden(f"the virtual host {vhost} does not exist or is refused", target=target)
-    return Unreachable(f"the broker closed the connection ({error.reply_text})", target=target)

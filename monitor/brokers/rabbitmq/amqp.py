@@ -1,0 +1,135 @@
+"""What every AMQP connection of the product shares: its parameters, and what the library's errors mean."""
+
+import contextlib
+import os
+import socket
+import ssl
+from typing import Any
+
+import pika
+from pika.adapters.select_connection import IOLoop
+from pika.exceptions import (
+    ChannelClosedByBroker,
+    ConnectionClosedByBroker,
+    IncompatibleProtocolError,
+    ProbableAccessDeniedError,
+    ProbableAuthenticationError,
+)
+
+from monitor.brokers.rabbitmq.addresses import Address
+from monitor.brokers.rabbitmq.client import cause_of, connection_failure
+from monitor.errors import AuthenticationFailed, BadAnswer, BrokerError, Forbidden, Unreachable
+
+NO_SUCH = 404
+LOCKED = 405  # exclusive to another connection
+REFUSED = 403
+_NOT_ALLOWED = 530
+_NEVER = 1e6  # seconds
+
+
+class Loop(IOLoop):
+    """The library's loop, which can let go of its connection.
+
+    The library itself only closes with the broker's consent, which a frozen one never gives, and its abort fails an
+    assertion during the AMQP handshake (pika 1.3.2 to 1.4.4). A socket that is shut down beneath it ends every phase.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._descriptors: set[int] = set()
+        self._cut = False
+
+    def add_handler(self, fd: Any, handler: Any, events: int) -> None:
+        """Watch a socket, as the library asks for each that it opens."""
+        self._descriptors.add(fd)
+        super().add_handler(fd, handler, events)
+        if self._cut:  # it has gone on to the host's next address
+            self.cut()
+
+    def remove_handler(self, fd: Any) -> None:
+        """Watch a socket no more."""
+        self._descriptors.discard(fd)
+        super().remove_handler(fd)
+
+    def cut(self) -> bool:
+        """Shut down what is open; return whether there was anything. For the loop's own thread."""
+        self._cut = True
+        for descriptor in self._descriptors:
+            with socket.socket(fileno=os.dup(descriptor)) as connection, contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        return bool(self._descriptors)
+
+
+def connection_parameters(
+    address: Address,
+    vhost: str,
+    timeout: float,
+    ca_file: str | None = None,
+    *,
+    heartbeat: int | None = None,
+    name: str = "eventflow monitor",
+) -> pika.ConnectionParameters:
+    """Return the parameters of a connection that gives up after `timeout` seconds without an answer."""
+    parameters = pika.ConnectionParameters(
+        host=address.host,
+        port=address.port,
+        virtual_host=vhost,
+        credentials=pika.PlainCredentials(address.username or "guest", address.password or "guest"),
+        socket_timeout=timeout,
+        stack_timeout=_NEVER,  # the callers have their own, and this one ends in the assertion told of above
+        client_properties={"connection_name": name},
+    )
+    if heartbeat is not None:
+        parameters.heartbeat = heartbeat
+    if address.secure:
+        parameters.ssl_options = pika.SSLOptions(ssl.create_default_context(cafile=ca_file), address.host)
+    return parameters
+
+
+def translated(error: BaseException, vhost: str, target: str) -> BrokerError:
+    """Say what ended or prevented a connection."""
+    causes = list(beneath(error))
+    for cause in causes:
+        if isinstance(cause, ProbableAccessDeniedError):
+            return Forbidden(f"the virtual host {vhost} does not exist or is refused", target=target)
+        if isinstance(cause, ProbableAuthenticationError):
+            return AuthenticationFailed("the user name or password is refused", target=target)
+        if isinstance(cause, ConnectionClosedByBroker):
+            return _closed_by_broker(cause, vhost, target)
+    system = next((found for found in map(cause_of, causes) if found is not None), None)
+    if system is not None:
+        return connection_failure(system, target)
+    if any(isinstance(cause, IncompatibleProtocolError) for cause in causes):
+        return BadAnswer("does not answer as AMQP 0.9.1 does", target=target, remedy="check the port")
+    return Unreachable(f"the connection failed ({type(causes[-1]).__name__})", target=target)
+
+
+def refused(error: ChannelClosedByBroker, target: str) -> BrokerError:
+    """Say why the broker closed a channel over `target`."""
+    if error.reply_code == NO_SUCH:
+        return BadAnswer("there is no such queue or exchange", target=target)
+    if error.reply_code == LOCKED:
+        return Forbidden("the queue is exclusive to another connection", target=target)
+    if error.reply_code == REFUSED:
+        return Forbidden(f"the broker refuses it: {error.reply_text}", target=target)
+    return BadAnswer(f"the broker closed the channel: {error.reply_text}", target=target)
+
+
+def beneath(error: BaseException) -> list[BaseException]:
+    """Return an error of the library and all that it carries."""
+    found, ahead = [], [error]
+    while ahead:
+        current = ahead.pop(0)
+        if current in found:
+            continue
+        found.append(current)
+        ahead += list(getattr(current, "exceptions", ()))
+        ahead += [inner for inner in (getattr(current, "exception", None), current.__cause__) if inner is not None]
+        ahead += [inner for inner in current.args if isinstance(inner, BaseException)]
+    return found
+
+
+def _closed_by_broker(error: ConnectionClosedByBroker, vhost: str, target: str) -> BrokerError:
+    if error.reply_code == _NOT_ALLOWED:
+        return Forbidden(f"the virtual host {vhost} does not exist or is refused", target=target)
+    return Unreachable(f"the broker closed the connection ({error.reply_text})", target=target)
