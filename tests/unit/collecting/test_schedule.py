@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime, timedelta, tzinfo
 
-import apscheduler.schedulers.base  # type: ignore[import-untyped]
+import apscheduler.schedulers.base
 import pytest
 
 from monitor.analysis.assessment import Rules
