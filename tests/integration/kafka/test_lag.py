@@ -219,7 +219,7 @@ def test_the_age_of_the_oldest_unread_record_is_found_without_reading_it(kafka: 
     def error() -> float:
         now = watcher.look().taken_at
         (row,) = watcher.rows("group_partitions", group=group)
-        return abs(row[SECONDS] - (now - stamps[120])) / (now - stamps[120])
+        return float(abs(row[SECONDS] - (now - stamps[120])) / (now - stamps[120]))
 
     assert error() < 0.5  # already in the first cycle
     wait_for(lambda: error() < 0.02, "the record's age")
