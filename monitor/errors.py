@@ -11,8 +11,9 @@ EventflowError
 │   ├── Throttled             the broker asks for fewer calls
 │   └── BadAnswer             an answer that cannot be read, or that contradicts itself
 ├── StorageError              the database cannot be read or written
+├── LeaseLost                 another monitor has taken over what this one was doing
 ├── RequestError              a request to the API that cannot be met
-│   └── Unauthenticated, NotAllowed, NotFound, BadRequest, Conflict, ForeignRequest
+│   └── Unauthenticated, NotAllowed, NotFound, BadRequest, Conflict, ForeignRequest, ReadOnly, BrokerFailed
 └── ClientError               a call of the API, seen from its client
     ├── MonitorUnreachable    no answer that can be read
     └── MonitorRefused        the monitor answered with an error
@@ -107,6 +108,10 @@ class StorageError(EventflowError):
     """The database cannot be read or written."""
 
 
+class LeaseLost(EventflowError):
+    """Another monitor has taken over what this one was doing; nothing of it may be done any more."""
+
+
 class RequestError(EventflowError):
     """A request to the API that cannot be met; `status` and `slug` are its HTTP status and documented problem type.
 
@@ -154,6 +159,18 @@ class Conflict(RequestError):
     """The request does not fit the present state."""
 
     status, slug, title = 409, "conflict", "The request does not fit the present state"
+
+
+class ReadOnly(RequestError):
+    """The configuration gives no right to redrive on this cluster."""
+
+    status, slug, title = 403, "read-only", "This cluster may only be watched"
+
+
+class BrokerFailed(RequestError):
+    """The broker that had to be asked for this answer could not be, or refused."""
+
+    status, slug, title = 502, "broker-failed", "The broker could not be asked, or refused"
 
 
 class ClientError(EventflowError):

@@ -98,6 +98,16 @@ class PlanRequest:
     patch: tuple[Mapping[str, Any], ...] = ()
     native: bool = False
 
+    @property
+    def selective(self) -> bool:
+        """Say whether some messages are chosen and others stay, `first` aside."""
+        return self.select is not None or bool(self.positions)
+
+    @property
+    def plain(self) -> bool:
+        """Say whether every message goes as it is, so that a bus need not ask about each."""
+        return not (self.selective or self.set_headers or self.remove_headers or self.patch)
+
 
 @dataclass(frozen=True, slots=True)
 class Survey:

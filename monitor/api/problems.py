@@ -11,10 +11,12 @@ from starlette.responses import JSONResponse, Response
 
 from monitor.errors import (
     BadRequest,
+    BrokerFailed,
     Conflict,
     ForeignRequest,
     NotAllowed,
     NotFound,
+    ReadOnly,
     RequestError,
     Unauthenticated,
 )
@@ -36,7 +38,7 @@ class ProblemType:
         return _TYPE_PREFIX + self.slug
 
 
-_RAISED = (BadRequest, Unauthenticated, NotAllowed, ForeignRequest, NotFound, Conflict)
+_RAISED = (BadRequest, Unauthenticated, NotAllowed, ForeignRequest, ReadOnly, NotFound, Conflict, BrokerFailed)
 METHOD_NOT_ALLOWED = ProblemType(405, "method-not-allowed", "This path does not know this method")
 INTERNAL = ProblemType(500, "internal-error", "The monitor failed to answer")
 PROBLEM_TYPES = (*(ProblemType(kind.status, kind.slug, kind.title) for kind in _RAISED), METHOD_NOT_ALLOWED, INTERNAL)

@@ -123,7 +123,7 @@ class _Batch:
 
 
 class KafkaMover:
-    """See `letters.Mover`. `settings` are librdkafka's for this cluster; `rows` is what the ledger says of the topic."""
+    """See `letters.Mover`. `settings` are librdkafka's; `rows` is what the ledger says of the topic."""
 
     def __init__(
         self,
@@ -412,16 +412,7 @@ class KafkaMover:
 
     def _address(self, message: Message, key: Any, value: Any, headers: Headers) -> "_Ready | str":
         """Return the message with its stamps and its target, or why it has none."""
-        count, origin, stamped, timed = 1, None, False, False
-        for name, content in headers:
-            if name in STAMPS:
-                stamped = True
-                if name == HEADER_COUNT and content and content.isdigit():
-                    count = int(content) + 1
-            elif name == ORIGINAL_TIMESTAMP:
-                timed = True
-            elif name in BY_TOPIC_HEADER:
-                origin = find_origin(headers)
+        count, origin, stamped, timed = _look_over(headers)
         target = self._target_of(origin)
         if isinstance(target, str):
             return target
@@ -467,7 +458,7 @@ class KafkaMover:
     def _partition(
         self, target: Target, message: Message, key: Any, headers: Headers, origin: tuple[Convention, str] | None
     ) -> int:
-        """Return the partition to send to: the one it came from, where that is told or the counts match; else by key."""
+        """Return the partition it came from, where that is told or the counts match; otherwise it goes by key."""
         if origin is not None and origin[1] == target.name:
             told = origin_partition(headers, origin[0])
             if told is not None and 0 <= told < target.partitions:
@@ -478,7 +469,7 @@ class KafkaMover:
 
     def _produce(self, producer: Producer, batch: _Batch, message: Message, it: "_Ready") -> None:
         partition: int = message.partition()  # type: ignore[assignment]
-        report = partial(self._delivered, batch.landed, partition, message.offset())
+        report = partial(self._delivered, batch.landed, partition, int(message.offset() or 0))
         while True:
             try:
                 producer.produce(it.topic, it.value, it.key, it.partition, report, headers=it.headers)  # type: ignore[arg-type]
@@ -670,6 +661,24 @@ class _Quiet:
 
     def log(self, _level: int, _text: str, *_arguments: object) -> None:
         pass
+
+
+def _look_over(headers: Headers) -> tuple[int, tuple[Convention, str] | None, bool, bool]:
+    """Return which redrive this is, what the headers name as origin, and whether stamps and an old timestamp are there.
+
+    All in one pass: this is done for every message.
+    """
+    count, origin, stamped, timed = 1, None, False, False
+    for name, content in headers:
+        if name in STAMPS:
+            stamped = True
+            if name == HEADER_COUNT and content and content.isdigit():
+                count = int(content) + 1
+        elif name == ORIGINAL_TIMESTAMP:
+            timed = True
+        elif name in BY_TOPIC_HEADER:
+            origin = find_origin(headers)
+    return count, origin, stamped, timed
 
 
 def _read_metadata(metadata: str | None) -> dict[str, Any]:
