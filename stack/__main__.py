@@ -44,7 +44,7 @@ def _parser() -> argparse.ArgumentParser:
         "--rabbitmq", type=int, default=os.environ.get("RABBITMQ") or None, help="3 or 4 (as installed)"
     )
     up = commands.add_parser("up", parents=[folder, version], help="start everything and wait until it serves")
-    up.add_argument("--kafka-brokers", type=int, default=os.environ.get("KAFKA_BROKERS") or "1", help="1 or 3")
+    up.add_argument("--kafka-brokers", type=int, default=os.environ.get("KAFKA_BROKERS") or None, help="1 or 3")
     up.add_argument("--only", choices=PARTS, action="append", help="start just this part (may be given again)")
     commands.add_parser("down", parents=[folder], help="end every process of the stack and drop its data")
     status = commands.add_parser("status", parents=[folder], help="show every server")
@@ -70,12 +70,17 @@ NAMED = {
 
 def _up(parsed: argparse.Namespace) -> int:
     began = time.monotonic()
-    options = Options(parsed.kafka_brokers, parsed.rabbitmq, tuple(parsed.only or PARTS))
+    chosen = (parsed.kafka_brokers, parsed.rabbitmq, parsed.only)
+    options = None if chosen == (None, None, None) else _options(*chosen)
     endpoints = Stack(parsed.dir, options).start(
         lambda text: print(f"[{time.monotonic() - began:5.1f} s] {text}", flush=True)
     )
     print(json.dumps(endpoints.values, indent=2))
     return 0
+
+
+def _options(kafka_brokers: int | None, rabbitmq: int | None, parts: Sequence[str] | None) -> Options:
+    return Options(1 if kafka_brokers is None else kafka_brokers, rabbitmq, tuple(parts or PARTS))
 
 
 def _down(parsed: argparse.Namespace) -> int:

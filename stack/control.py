@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from threading import Event
+from threading import Event, Lock
 from typing import Any
 
 from stack import processes
@@ -53,12 +53,12 @@ class Stack:
 
     Args:
         directory: the stack's own folder; state, data and logs are in it.
-        options: what `start` makes; a stack that runs already keeps its own.
+        options: what `start` makes; None takes whatever is up already, else the defaults.
     """
 
     def __init__(self, directory: Path, options: Options | None = None) -> None:
         self.directory = directory.resolve()
-        self.options = options or Options()
+        self.options = options
 
     @property
     def endpoints(self) -> Endpoints:
@@ -94,7 +94,7 @@ class Stack:
         return self.endpoints
 
     def _complete(self, state: State, progress: Progress) -> None:
-        if state.options != self.options:
+        if self.options not in (None, state.options):
             raise StackError(
                 f"Another stack is up in {self.directory} ({describe(state.options)}): take it down first."
             )
@@ -110,11 +110,12 @@ class Stack:
         self._launch(lacking, progress, prepare=False)
 
     def _start_empty(self, progress: Progress) -> None:
+        options = self.options or Options()
         self._clear()  # what an earlier start left behind that was killed before it could tidy up
         shutil.rmtree(self.directory / "logs", ignore_errors=True)
         state = State(
-            options=self.options,
-            ports=reserve_ports(_port_names(self.options), owner=self.directory),
+            options=options,
+            ports=reserve_ports(_port_names(options), owner=self.directory),
             identity=new_identity(),
             password=new_password(),
         )
@@ -131,9 +132,14 @@ class Stack:
         """Bring servers up side by side; when one fails or somebody interrupts, end them all."""
         if not servers:
             return
-        given_up = Event()
+        given_up, voice = Event(), Lock()
+
+        def tell(text: str) -> None:
+            with voice:  # the servers come up in threads, and lines that are told at once run into each other
+                progress(text)
+
         with ThreadPoolExecutor(len(servers), thread_name_prefix="stack") as pool:
-            futures = [pool.submit(self._bring_up, server, progress, given_up, prepare=prepare) for server in servers]
+            futures = [pool.submit(self._bring_up, server, tell, given_up, prepare=prepare) for server in servers]
             try:
                 done, _ = wait(futures, return_when=FIRST_EXCEPTION)
                 for future in done:

@@ -22,7 +22,7 @@ def describe_cluster(port: int, timeout_seconds: float = 2.0) -> ClusterView:
     Source: the Metadata request, version 1, of the Kafka protocol guide.
 
     Raises:
-        OSError: it cannot be reached or hangs up.
+        OSError: it cannot be reached, hangs up, or is no Kafka broker.
     """
     client = b"stack"
     # an empty array of topics: with null the broker would list them all
@@ -31,7 +31,11 @@ def describe_cluster(port: int, timeout_seconds: float = 2.0) -> ClusterView:
         connection.sendall(struct.pack(">i", len(body)) + body)
         with connection.makefile("rb") as stream:
             (size,) = struct.unpack(">i", _read(stream.read(4), 4))
-            return _parse(_read(stream.read(size), size))
+            answer = _read(stream.read(size), size)
+    try:
+        return _parse(answer)
+    except struct.error as error:
+        raise ConnectionResetError("it answered with something else than Kafka's metadata") from error
 
 
 def _read(data: bytes, size: int) -> bytes:

@@ -134,6 +134,10 @@ def test_a_start_of_another_make_is_refused_while_this_one_is_up(stack: Stack) -
         Stack(stack.directory, Options(kafka_brokers=1)).start()
 
 
+def test_a_start_that_chooses_nothing_takes_what_is_up(stack: Stack) -> None:
+    assert Stack(stack.directory).start() == stack.endpoints
+
+
 def test_a_name_that_the_stack_does_not_have_is_answered_with_those_that_it_has(stack: Stack) -> None:
     with pytest.raises(StackError, match="has no pulsar; it has kafka, kafka-1, kafka-2, kafka-3, rabbitmq, aws"):
         stack.freeze("pulsar")
