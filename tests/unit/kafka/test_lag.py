@@ -11,16 +11,9 @@ from monitor.brokers.kafka.memory import Memory
 NAN = float("nan")
 
 
-def one(
-    committed: float,
-    start: float,
-    end: float,
-    *,
-    stable: float | None = None,
-    uncommitted: bool = False,
-    tx: bool = False,
-) -> Lag:
-    logs = RowLogs(np.array([start]), np.array([end]), np.array([end if stable is None else stable]), np.array([tx]))
+def one(committed: float, start: float, end: float, *, open_: int = 0, none: bool = False, tx: bool = False) -> Lag:
+    """Measure one row; its last `open_` records are of an open transaction, `none` says that nothing is committed."""
+    logs = RowLogs(np.array([start]), np.array([end]), np.array([end - open_]), np.array([tx]))
     return measure(np.array([committed]), np.array([none]), logs)
 
 
