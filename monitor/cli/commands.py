@@ -63,22 +63,26 @@ def serve(
 def check(config: ConfigFile, within: Within = 10.0, as_json: AsJson = False) -> None:
     """Tell what can be reached and read, and which permission is missing.
 
-    Exit code 0 when all is fine, 1 when a cluster is unreachable or forbidden, 2 when the configuration is wrong.
+    Exit code 0 when all is fine, 1 when a cluster or the database is unreachable or forbidden, 2 when the
+    configuration is wrong.
     """
     set_up_logging("console", "error")
     configuration = load_configuration(config)
     from monitor.brokers.registry import open_collector
     from monitor.checks import check_clusters
+    from monitor.storage.database import check_database
 
     clock = Clock()
+    database = check_database(configuration.database_url.get_secret_value())
     reports = check_clusters(
         configuration.clusters, lambda it: open_collector(it, configuration.dead_letters, clock), clock, within
     )
-    fine = all(report.ok for report in reports)
+    fine = database.ok and all(report.ok for report in reports)
     if as_json:
-        print_json({"ok": fine, "clusters": [{**asdict(report), "ok": report.ok} for report in reports]})
+        clusters = [{**asdict(report), "ok": report.ok} for report in reports]
+        print_json({"ok": fine, "clusters": clusters, "database": asdict(database)})
     else:
-        make_console().print(check_tables(reports))
+        make_console().print(check_tables(reports, database))
     raise typer.Exit(0 if fine else 1)
 
 

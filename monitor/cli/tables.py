@@ -1,6 +1,6 @@
 """Items of the API as tables for a terminal. Status words are written out, so that colour is never alone."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -9,6 +9,7 @@ from rich.text import Text
 from monitor.api.items import CollectorItem, DeadLetterItem, SubscriptionItem
 from monitor.checks import Report
 from monitor.cli.output import plain
+from monitor.model import Finding
 from monitor.words import say_age, say_count, say_duration, say_rate
 
 _WIDE = 130
@@ -116,20 +117,22 @@ def _set_up(item: DeadLetterItem) -> str:
     return ", ".join(problem.replace("_", " ") for problem in item["problems"]) or "ok"
 
 
-def check_tables(reports: Sequence[Report]) -> RenderableType:
-    """Return what was found out about each cluster, with the remedy under what is missing."""
-    return Group(*(line for report in reports for line in _check_lines(report)))
+def check_tables(reports: Sequence[Report], database: Finding) -> RenderableType:
+    """Return what was found out about each cluster and the database, with the remedy under what is missing."""
+    return Group(*(line for report in reports for line in _check_lines(report)), *_finding_lines(database, indent=""))
 
 
 def _check_lines(report: Report) -> list[RenderableType]:
     word, style = ("ok", "bold green") if report.ok else ("FAILS", "bold red")
     lines: list[RenderableType] = [plain(f"{report.cluster} ({report.kind}): {word}", style)]
-    for finding in report.findings:
-        word, style = ("ok", "green") if finding.ok else ("FAILS", "red") if finding.required else ("missing", "yellow")
-        lines.append(plain(f"  {word}: {finding.target}: {finding.message}", style))
-        if finding.remedy and not finding.ok:
-            lines.append(plain(f"    -> {finding.remedy}"))
-    return lines
+    return lines + [line for finding in report.findings for line in _finding_lines(finding, indent="  ")]
+
+
+def _finding_lines(finding: Finding, indent: str) -> Iterator[RenderableType]:
+    word, style = ("ok", "green") if finding.ok else ("FAILS", "red") if finding.required else ("missing", "yellow")
+    yield plain(f"{indent}{word}: {finding.target}: {finding.message}", style)
+    if finding.remedy and not finding.ok:
+        yield plain(f"{indent}  -> {finding.remedy}")
 
 
 def _table(*left: str, right: Sequence[str] = ()) -> Table:

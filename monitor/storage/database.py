@@ -1,21 +1,27 @@
 """The database: opened once, brought to the newest schema, and asked in short transactions."""
 
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import alembic.command
 import alembic.config
+import alembic.migration
+import alembic.script
 import sqlalchemy as sa
 from alembic.util.exc import CommandError
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
 
-from monitor.errors import ConfigurationError, StorageError
+from monitor.errors import ConfigurationError, EventflowError, StorageError
+from monitor.model import Finding
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _BUSY_SECONDS = 10.0
+_CONNECTED_WITHIN_SECONDS = 5
+_ANSWERED_WITHIN_SECONDS = 30
 # Any number will do, as long as nobody else on the same PostgreSQL takes it: this spells "evtflow".
 _MIGRATION_LOCK = 0x657674666C6F77
 
@@ -38,7 +44,11 @@ class Database:
         was written by a newer version of the product.
         """
         database = cls(_engine(_parsed(url)))
-        database._migrate()
+        try:
+            database._migrate()
+        except EventflowError:
+            database.close()
+            raise
         return database
 
     def close(self) -> None:
@@ -63,16 +73,49 @@ class Database:
             if connection.dialect.name == "postgresql":
                 # Several monitors may start at once on one database; the lock goes with the transaction.
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
-            config = alembic.config.Config()
-            config.set_main_option("script_location", str(_MIGRATIONS))
+            config = _migrations()
             config.attributes["connection"] = connection
             try:
                 alembic.command.upgrade(config, "head")
             except CommandError as error:
-                raise StorageError(
-                    "the database was written by a newer version of Eventflow Monitor; install that version, "
-                    "or point database_url at another database"
-                ) from error
+                raise StorageError(_TOO_NEW) from error
+
+
+_TOO_NEW = (
+    "the database was written by a newer version of Eventflow Monitor; install that version, "
+    "or point database_url at another database"
+)
+
+
+def check_database(url: str) -> Finding:
+    """Find out whether a monitor could work with a database, and leave it as it is: neither made nor migrated."""
+    try:
+        return Finding("database_url", ok=True, message=_look_at(_parsed(url)))
+    except EventflowError as error:
+        told = str(error).removeprefix("database_url: ")
+        return Finding("database_url", ok=False, message=told, remedy="see database_url in the configuration")
+
+
+def _look_at(url: URL) -> str:
+    """Say how the database is. Raises StorageError when it cannot be written."""
+    file = Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None
+    if file and not file.exists():
+        nearest = next(folder for folder in file.absolute().parents if folder.exists())
+        if not (nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)):
+            raise StorageError(f"the database cannot be made: nothing can be written into {nearest}")
+        return "does not exist yet, and will be made at the start"
+    with closing(Database(_engine(url))) as database, database.writing() as connection:
+        version = alembic.migration.MigrationContext.configure(connection).get_current_revision()
+    known = {script.revision for script in alembic.script.ScriptDirectory.from_config(_migrations()).walk_revisions()}
+    if version is not None and version not in known:
+        raise StorageError(_TOO_NEW)
+    return "can be written"
+
+
+def _migrations() -> alembic.config.Config:
+    config = alembic.config.Config()
+    config.set_main_option("script_location", str(_MIGRATIONS))
+    return config
 
 
 def _parsed(url: str) -> URL:
@@ -94,7 +137,7 @@ def _parsed(url: str) -> URL:
 
 def _engine(url: URL) -> sa.Engine:
     if url.get_backend_name() == "postgresql":
-        return sa.create_engine(url.set(drivername="postgresql+psycopg"), pool_pre_ping=True, hide_parameters=True)
+        return _postgresql_engine(url)
     if url.database and url.database != ":memory:":
         try:
             Path(url.database).parent.mkdir(parents=True, exist_ok=True)
@@ -104,6 +147,16 @@ def _engine(url: URL) -> sa.Engine:
     sa.event.listen(engine, "connect", _prepare_sqlite)
     sa.event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _postgresql_engine(url: URL) -> sa.Engine:
+    # What hangs must end: a request of the API waits for it.
+    patience = f"-c statement_timeout={_ANSWERED_WITHIN_SECONDS}s"
+    limits = {"connect_timeout": _CONNECTED_WITHIN_SECONDS, "options": patience}
+    given = {name: value for name, value in limits.items() if name not in url.query}
+    return sa.create_engine(
+        url.set(drivername="postgresql+psycopg"), connect_args=given, pool_pre_ping=True, hide_parameters=True
+    )
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:

@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from monitor.errors import ConfigurationError, StorageError
-from monitor.storage.database import Database
+from monitor.storage.database import Database, check_database
 from monitor.storage.tables import COUNTERS, METADATA
 
 ROW = {"cluster": "c", "family": "f", "labels": "{}", "value": 1.0, "settled_until": 0.0}
@@ -105,3 +105,29 @@ def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:
     (tmp_path / "eventflow.db").write_bytes(b"something else" * 100)
     with pytest.raises(StorageError, match="not a database"):
         Database.open(f"sqlite:///{tmp_path}/eventflow.db")
+
+
+def test_checking_a_database_neither_makes_nor_changes_it(database_url: str) -> None:
+    found = check_database(database_url)
+    assert found.ok, found.message
+    if database_url.startswith("sqlite"):
+        assert not Path(database_url.removeprefix("sqlite:///")).exists()
+    else:
+        engine = sa.create_engine(database_url)
+        assert sa.inspect(engine).get_table_names() == []
+        engine.dispose()
+    Database.open(database_url).close()
+    assert check_database(database_url).message == "can be written"
+
+
+def test_checking_tells_a_database_that_cannot_be_used(tmp_path: Path, database_url: str) -> None:
+    database = Database.open(database_url)
+    with database.writing() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    database.close()
+    assert "newer version" in check_database(database_url).message
+    (tmp_path / "other.db").write_bytes(b"something else" * 100)
+    assert "not a database" in check_database(f"sqlite:///{tmp_path}/other.db").message
+    found = check_database("postgresql+psycopg://u:geheim@127.0.0.1:1/d")
+    assert not found.ok
+    assert "geheim" not in found.message

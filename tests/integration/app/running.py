@@ -95,7 +95,8 @@ class Process:
 def serving(folder: Path, config: str, environment: Mapping[str, str] | None = None) -> Iterator[Process]:
     """Run the monitor over a configuration on a free port; end it at last, whatever happened."""
     file = folder / "monitor.yml"
-    file.write_text(config, encoding="utf-8")
+    own = "" if "database_url:" in config else f"database_url: sqlite:///{folder}/eventflow.db\n"
+    file.write_text(own + config, encoding="utf-8")
     command = [sys.executable, "-m", "monitor", "serve", "--config", str(file)]
     with subprocess.Popen(
         [*command, "--listen", "127.0.0.1:0", "--log-format", "json"],

@@ -11,7 +11,10 @@ from tests.integration.app.running import black_holes, eventflow, untrusted_tls_
 
 def check(folder: Path, *clusters: str, within: str = "10s") -> tuple[int, dict[str, list[Finding]]]:
     file = folder / "monitor.yml"
-    file.write_text("clusters:\n" + "".join(f"  - {{{cluster}}}\n" for cluster in clusters), encoding="utf-8")
+    database = f"database_url: sqlite:///{folder}/eventflow.db\n"
+    file.write_text(
+        database + "clusters:\n" + "".join(f"  - {{{cluster}}}\n" for cluster in clusters), encoding="utf-8"
+    )
     # Keys of nobody: away from loopback the collector does not make them up.
     keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
     ended = eventflow("check", "--config", str(file), "--within", within, "--json", **keys)

@@ -108,6 +108,25 @@ def test_a_port_that_is_taken_is_one_sentence_and_exit_code_1(tmp_path: Path) ->
     assert ended.stderr == f"cannot listen on {address}: another program listens there; choose another by --listen\n"
 
 
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        (
+            "sqlite:////proc/nothing/eventflow.db",
+            "the folder of the database cannot be made: No such file or directory",
+        ),
+        ("postgresql+psycopg://u:hunter2@127.0.0.1:1/db", "the database cannot be used: connection failed: [^\n]+"),
+    ],
+)
+def test_a_database_that_cannot_be_opened_is_one_sentence_and_exit_code_1(tmp_path: Path, url: str, told: str) -> None:
+    file = tmp_path / "monitor.yml"
+    file.write_text(f"database_url: {url}\nclusters:{AWAY}", encoding="utf-8")
+    ended = eventflow("serve", "--config", str(file), "--listen", "127.0.0.1:0")
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert re.fullmatch(f"{told}; see database_url in the configuration\n", ended.stderr)
+    assert "hunter2" not in ended.stderr
+
+
 def test_a_host_that_does_not_resolve_is_one_sentence_and_exit_code_1(tmp_path: Path) -> None:
     file = tmp_path / "monitor.yml"
     token = f"{{name: a, role: admin, sha256: {'ab' * 32}}}"

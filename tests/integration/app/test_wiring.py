@@ -5,12 +5,14 @@ The collector is a stand-in, so that what it sees is known; real ones are wired 
 
 import asyncio
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from monitor.app import Monitor
@@ -18,6 +20,7 @@ from monitor.clock import Clock
 from monitor.config import Cluster, Configuration, DeadLetterMapping, parse_configuration
 from monitor.errors import Unreachable
 from monitor.model import Age, AgeMethod, DeadLetterQueue, Finding, FoundBy, Snapshot, Subscription, System, encode_id
+from monitor.storage.database import Database
 from tests.integration.app.running import wait_until
 
 CONFIG = """
@@ -68,19 +71,29 @@ class Told:
         pass
 
 
-@contextmanager
-def running(collector: Told) -> Iterator[Monitor]:
-    configuration: Configuration = parse_configuration(CONFIG, "monitor.yml", {})
+Running = Callable[[Told], AbstractContextManager[Monitor]]
 
-    def open_told(cluster: Cluster, dead_letters: Sequence[DeadLetterMapping], clock: Clock) -> Told:
-        return collector
 
-    monitor = Monitor(configuration, Clock(), open_told)
-    monitor.start()
-    try:
-        yield monitor
-    finally:
-        monitor.stop()
+@pytest.fixture
+def running(tmp_path: Path) -> Running:
+    """Give the monitor over a collector of the test's own, with one database for all that are run."""
+
+    @contextmanager
+    def run(collector: Told) -> Iterator[Monitor]:
+        configuration: Configuration = parse_configuration(CONFIG, "monitor.yml", {})
+
+        def open_told(cluster: Cluster, dead_letters: Sequence[DeadLetterMapping], clock: Clock) -> Told:
+            return collector
+
+        with closing(Database.open(f"sqlite:///{tmp_path}/eventflow.db")) as database:
+            monitor = Monitor(configuration, database, Clock(), open_told)
+            monitor.start()
+            try:
+                yield monitor
+            finally:
+                monitor.stop()
+
+    return run
 
 
 def get(monitor: Monitor, path: str) -> httpx.Response:
@@ -106,7 +119,7 @@ def sample(monitor: Monitor, name: str, labels: dict[str, str]) -> float:
     return float(value)
 
 
-def test_what_a_cycle_sees_is_in_the_api_and_in_the_metrics() -> None:
+def test_what_a_cycle_sees_is_in_the_api_and_in_the_metrics(running: Running) -> None:
     with running(Told()) as monitor:
         (it,) = wait_until("it is seen", lambda: items(monitor, "subscriptions"))
         assert (it["backlog_messages"], it["oldest_age_seconds"]) == (600, 3)
@@ -120,7 +133,7 @@ def test_what_a_cycle_sees_is_in_the_api_and_in_the_metrics() -> None:
         assert collector["series"] > 5
 
 
-def test_a_cluster_that_goes_away_is_told_at_once_and_its_values_go_after_three_intervals() -> None:
+def test_a_cluster_that_goes_away_is_told_at_once_and_its_values_go_after_three_intervals(running: Running) -> None:
     collector = Told()
     with running(collector) as monitor:
         wait_until("it is seen", lambda: items(monitor, "subscriptions"))
@@ -136,7 +149,7 @@ def test_a_cluster_that_goes_away_is_told_at_once_and_its_values_go_after_three_
         wait_until("it is back by itself", lambda: items(monitor, "subscriptions"))
 
 
-def test_every_cycle_is_one_observation_of_its_duration() -> None:
+def test_every_cycle_is_one_observation_of_its_duration(running: Running) -> None:
     with running(Told()) as monitor:
 
         def count() -> float:

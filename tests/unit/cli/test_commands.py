@@ -44,7 +44,7 @@ class StubCollector:
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
     file = tmp_path / "monitor.yml"
-    file.write_text(TWO_CLUSTERS, encoding="utf-8")
+    file.write_text(f"database_url: sqlite:///{tmp_path}/eventflow.db\n{TWO_CLUSTERS}", encoding="utf-8")
     return file
 
 
@@ -65,6 +65,21 @@ def test_check_is_0_when_all_that_is_required_is_there(
         "  ok: sqs:ListQueues: allowed",
         "  missing: cloudwatch: denied",
         "    -> allow it",
+        "ok: database_url: does not exist yet, and will be made at the start",
+    ]
+    assert not (config.parent / "eventflow.db").exists()
+
+
+def test_check_is_1_when_the_database_cannot_be_used(
+    shell: Shell, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finding(monkeypatch, orders=[GOOD], aws=[GOOD])
+    (config.parent / "eventflow.db").write_bytes(b"something else" * 100)
+    ended = shell.run("check", "--config", str(config))
+    assert ended.code == 1
+    assert ended.out.splitlines()[-2:] == [
+        "FAILS: database_url: the database refused: file is not a database",
+        "  -> see database_url in the configuration",
     ]
 
 
