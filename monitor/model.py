@@ -299,7 +299,8 @@ class Verdict:
     `reason` is a sentence for people; `since` is when the status last changed. Rates are messages a second.
     `drain_seconds` is how long the backlog lasts at the present rates: infinite when it does not shrink, None when the
     rates are not known. `owner` is empty where nobody is configured. `objective_seconds` counts, by outcome (`met`,
-    `missed`, `unknown`), the seconds watched since the start; None without an objective.
+    `missed`, `unknown`), the seconds watched since the start, and `objective_target` is the share
+    of the time for which the objective must hold; both None without an objective.
     """
 
     status: Status
@@ -311,6 +312,22 @@ class Verdict:
     owner: str = ""
     objective_age_seconds: float | None = None
     objective_seconds: Mapping[str, float] | None = None
+    objective_target: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Mute:
+    """A planned stop: what `subject` (an id, or a pattern over ids) matches is to wake nobody before `until`.
+
+    Times are Unix seconds; `actor` is who said so.
+    """
+
+    id: int
+    subject: str
+    until: float
+    reason: str
+    actor: str
+    created_at: float
 
 
 @dataclass(frozen=True, slots=True)

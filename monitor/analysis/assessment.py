@@ -32,7 +32,7 @@ class Rules:
     limits: Limits
     rate_span: float
     owners: FirstMatch[str]
-    objectives: FirstMatch[float]
+    objectives: FirstMatch[tuple[float, float]]
 
     @classmethod
     def of(
@@ -52,7 +52,7 @@ class Rules:
             Limits(window=max(600.0, 8 * step), absence=max(60.0, 3 * interval), age=max(60.0, 4 * step)),
             rate_span=max(120.0, 5 * step),
             owners=FirstMatch((owner.match, owner.team) for owner in owners),
-            objectives=FirstMatch((objective.subscription, objective.max_age) for objective in objectives),
+            objectives=FirstMatch((it.subscription, (it.max_age, it.target)) for it in objectives),
         )
 
 
@@ -60,14 +60,15 @@ class Rules:
 class History:
     """What is remembered of the snapshots up to the moment `at`, for the subscriptions `ids` in that order.
 
-    `ranks` are the last statuses, `since` (Unix seconds) when they began. `owners` (empty for nobody) and `objectives`
-    (NaN for none) are what the configuration says. `window` is None where the parts are numbered anew.
+    `ranks` are the last statuses, `since` (Unix seconds) when they began. `owners` (empty for nobody), `objectives` and
+    their `targets` (NaN for none) are what the configuration says. `window` is None where the parts are numbered anew.
     """
 
     at: float
     ids: Sequence[str]
     owners: Sequence[str]
     objectives: Floats
+    targets: Floats
     ranks: Ranks
     since: Floats
     seen: Seen
@@ -118,7 +119,7 @@ def assess(snapshot: Snapshot, history: History | None, rules: Rules, at: float)
 
 def _nothing(at: float) -> History:
     none = np.empty(0)
-    return History(at, (), (), none, np.empty(0, np.int8), none, Seen.nothing(0), (), begin_seconds(0), None)
+    return History(at, (), (), none, none, np.empty(0, np.int8), none, Seen.nothing(0), (), begin_seconds(0), None)
 
 
 def _aligned(history: History, subscriptions: Sequence[Subscription], rules: Rules) -> History:
@@ -128,12 +129,13 @@ def _aligned(history: History, subscriptions: Sequence[Subscription], rules: Rul
         return history
     index = {identity: place for place, identity in enumerate(history.ids)}
     where = np.fromiter((index.get(identity, -1) for identity in ids), np.int64, len(ids))
-    owners, objectives = _configured(history, subscriptions, where, rules)
+    owners, objectives, targets = _configured(history, subscriptions, where, rules)
     return replace(
         history,
         ids=ids,
         owners=owners,
         objectives=objectives,
+        targets=targets,
         ranks=taken(history.ranks, where),
         since=taken(history.since, where),
         seen=realigned(history.seen, where),
@@ -144,16 +146,16 @@ def _aligned(history: History, subscriptions: Sequence[Subscription], rules: Rul
 
 def _configured(
     history: History, subscriptions: Sequence[Subscription], where: Ids, rules: Rules
-) -> tuple[Sequence[str], Floats]:
-    """Return owner and objective of each subscription; patterns are tried only for those that are new."""
-    owners, objectives = [], taken(history.objectives, where)
+) -> tuple[Sequence[str], Floats, Floats]:
+    """Return owner, objective and its target of each subscription; patterns are tried only for those that are new."""
+    owners, objectives, targets = [], taken(history.objectives, where), taken(history.targets, where)
     for place, (subscription, before) in enumerate(zip(subscriptions, where.tolist(), strict=True)):
         owners.append(history.owners[before] if before >= 0 else rules.owners.find(subscription.id) or "")
         # What waits in a retry queue is meant to wait, whatever pattern it matches.
         if before < 0 and subscription.role is not Role.RETRY:
             objective = rules.objectives.find(subscription.id)
-            objectives[place] = np.nan if objective is None else objective
-    return owners, objectives
+            objectives[place], targets[place] = objective or (np.nan, np.nan)
+    return owners, objectives, targets
 
 
 def _consuming(history: History, seen: Seen, rules: Rules, at: float) -> Flags:
@@ -216,6 +218,7 @@ def _verdicts(
             history.owners,
             _or_none(history.objectives),
             _outcomes(history.seconds, history.objectives),
+            _or_none(history.targets),
         )
     )
 

@@ -169,6 +169,16 @@ _SUBSCRIPTIONS = (
         "`eventflow_subscription_oldest_age_seconds > eventflow_subscription_objective_age_seconds`.",
     ),
     Family(
+        "subscription_objective_target_ratio",
+        _GAUGE,
+        _SUBSCRIPTION,
+        "ratio",
+        Bus.EVERY,
+        "Share of the time for which the configured objective must hold",
+        "1 minus this is the error budget, by which the missed share is divided for a burn rate. Absent where no "
+        "objective is configured.",
+    ),
+    Family(
         "subscription_objective_seconds_total",
         _COUNTER,
         (*_SUBSCRIPTION, "outcome"),
@@ -177,6 +187,16 @@ _SUBSCRIPTIONS = (
         "Time for which the configured objective was met, was missed, or could not be judged",
         "`outcome`: met, missed, unknown. The missed share is `increase()` of missed by that of met plus missed; "
         "unknown time is neither, so watch its own share. Absent where no objective is configured.",
+    ),
+    Family(
+        "subscription_muted",
+        _GAUGE,
+        _SUBSCRIPTION,
+        "flag",
+        Bus.EVERY,
+        "Whether somebody has muted the subscription for a planned stop; always 1",
+        "There only while the mute holds, so that a rule ends with "
+        "`unless on (system, cluster, destination, subscriber) eventflow_subscription_muted`. Values and status go on.",
     ),
 )
 
@@ -252,6 +272,18 @@ _DEAD_LETTERS = (
 )
 
 _LAG_ABSENT = "Absent where the group never committed or the partition could not be read: missing is not 0."
+
+_DEAD_LETTERS_MUTED = (
+    Family(
+        "dead_letter_muted",
+        _GAUGE,
+        _DEAD_LETTER,
+        "flag",
+        Bus.EVERY,
+        "Whether somebody has muted the dead-letter queue; always 1",
+        "There only while the mute holds: `unless on (system, cluster, queue) eventflow_dead_letter_muted`.",
+    ),
+)
 
 _KAFKA = (
     Family(
@@ -415,6 +447,25 @@ _KAFKA = (
         Bus.KAFKA,
         "Replicas of the partition that are in sync",
         "Below `kafka_partition_replicas`: a broker is down or cannot follow.",
+    ),
+    Family(
+        "kafka_topic_min_in_sync_replicas",
+        _GAUGE,
+        ("cluster", "topic"),
+        "replicas",
+        Bus.KAFKA,
+        "Replicas that must be in sync for the topic to be written with acks=all",
+        "The topic's `min.insync.replicas`. Renewed a few topics a cycle, so a change is seen late. Absent where the "
+        "configuration of the topic may not be read.",
+    ),
+    Family(
+        "kafka_brokers",
+        _GAUGE,
+        ("cluster",),
+        "brokers",
+        Bus.KAFKA,
+        "Brokers that the cluster's metadata names as alive",
+        "How many there should be nobody tells: compare with `max_over_time(...[6h])`.",
     ),
 )
 
@@ -750,6 +801,15 @@ _AWS = (
         "Time of the newest datapoint that CloudWatch gave",
         "`time()` minus this is how far everything from CloudWatch lags behind.",
     ),
+    Family(
+        "cloudwatch_monthly_budget_dollars",
+        _GAUGE,
+        ("cluster",),
+        "dollars",
+        Bus.AWS,
+        "What asking CloudWatch may cost in 30 days, as configured",
+        "The collector asks less often where the interval would cost more. Absent without a budget.",
+    ),
 )
 
 _COLLECTORS = (
@@ -830,7 +890,7 @@ _COLLECTORS = (
     ),
 )
 
-FAMILIES: tuple[Family, ...] = (*_SUBSCRIPTIONS, *_DEAD_LETTERS, *_KAFKA, *_RABBITMQ, *_AWS, *_COLLECTORS)
+FAMILIES: tuple[Family, ...] = (*_SUBSCRIPTIONS, *_DEAD_LETTERS, *_DEAD_LETTERS_MUTED, *_KAFKA, *_RABBITMQ, *_AWS, *_COLLECTORS)
 """All families, in the order of the page."""
 
 BY_NAME: Mapping[str, Family] = {family.name: family for family in FAMILIES}

@@ -51,6 +51,7 @@ def _subscription_tables(subscriptions: Sequence[Subscription], verdicts: Sequen
     columns = {family: np.where(whole, values, np.nan) for family, values in sums.items()} | {
         "subscription_consumers": as_floats(s.consumers for s in subscriptions),
         "subscription_objective_age_seconds": as_floats(v.objective_age_seconds for v in verdicts),
+        "subscription_objective_target_ratio": as_floats(v.objective_target for v in verdicts),
     }
     ages = (s.oldest_age.method if s.complete else AgeMethod.UNKNOWN for s in subscriptions)
     info = (*labels, Labels.of("owner", (v.owner for v in verdicts)), Labels.of("age_method", ages))

@@ -147,10 +147,14 @@ class CloudWatch:
     @property
     def pace(self) -> float:
         """Seconds between passes: the configured interval, or longer where the budget asks for it."""
-        budget = self._config.monthly_budget_dollars
-        if budget is None:
+        if self.budget_dollars is None:
             return self._config.interval
-        return max(self._config.interval, metrics_a_month(self._metrics_in_pass, pace=1.0) / budget)
+        return max(self._config.interval, metrics_a_month(self._metrics_in_pass, pace=1.0) / self.budget_dollars)
+
+    @property
+    def budget_dollars(self) -> float | None:
+        """What 30 days may cost; None without a budget."""
+        return self._config.monthly_budget_dollars
 
     @property
     def monthly_dollars(self) -> float:

@@ -245,6 +245,7 @@ def build_api_tables(
             {
                 "cloudwatch_billable_metrics_total": as_floats([watch.billable_total]),
                 "cloudwatch_newest_datapoint_timestamp_seconds": as_floats([watch.newest]),
+                "cloudwatch_monthly_budget_dollars": as_floats([watch.budget_dollars]),
             },
         ),
     }

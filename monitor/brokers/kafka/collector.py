@@ -31,6 +31,7 @@ from monitor.brokers.kafka.rows import Rows, arrange
 from monitor.brokers.kafka.snapshots import (
     Reading,
     Tables,
+    make_cluster_tables,
     make_parts,
     make_subscriptions,
     sum_up,
@@ -96,7 +97,8 @@ class KafkaCollector:
                 polled_at,
                 self._sounder(replication, deadline, problems),
             ),
-            tables=self._tables.make(reading, pairs, self._cluster.granularity == "partition"),
+            tables=self._tables.make(reading, pairs, self._cluster.granularity == "partition")
+            | make_cluster_tables(listing, reading.partitions.topics, self._facts),
             parts=make_parts(reading),
             expected=len(logs.end),
             measured=int(np.isfinite(logs.end).sum()),

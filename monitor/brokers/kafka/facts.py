@@ -1,8 +1,9 @@
-"""What changes rarely about topics: how long they keep records, and their ids. Asked for a few topics a cycle."""
+"""What changes rarely about topics: retention, safety, ids. Asked for a few topics a cycle."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 from monitor.brokers.kafka.client import KafkaClient
 from monitor.brokers.kafka.problems import Problems
@@ -13,10 +14,14 @@ _NEW_A_CYCLE, _KNOWN_A_CYCLE = 200, 10
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """What is known of one topic; `retention_seconds` is None where age deletes nothing."""
+    """What is known of one topic; `retention_seconds` is None where age deletes nothing.
+
+    `min_in_sync` is how many replicas must be in sync for it to be written with acks=all.
+    """
 
     retention_seconds: float | None = None
     topic_id: str | None = None
+    min_in_sync: float | None = None
 
 
 UNKNOWN = Fact()
@@ -44,7 +49,13 @@ class TopicFacts:
         changed = []
         for topic in due:
             old = self._facts.pop(topic, UNKNOWN)
-            new = Fact(_retention(configs[topic], old, problems), _topic_id(described[topic], old))
+            topic_id = _topic_id(described[topic], old)
+            config = configs[topic]
+            if isinstance(config, BrokerError):
+                problems.add(config, "topic configurations (retention)")
+                new = Fact(old.retention_seconds, topic_id, old.min_in_sync)
+            else:
+                new = Fact(_retention(config), topic_id, float(config["min.insync.replicas"].value))
             if old.topic_id is not None and new.topic_id != old.topic_id:
                 changed.append(topic)
             self._facts[topic] = new
@@ -57,11 +68,7 @@ def _topic_id(description: object, old: Fact) -> str | None:
     return str(getattr(description, "topic_id", None) or old.topic_id or "") or None
 
 
-def _retention(config: object, old: Fact, problems: Problems) -> float | None:
-    if isinstance(config, BrokerError):
-        problems.add(config, "topic configurations (retention)")
-        return old.retention_seconds
-    assert isinstance(config, dict)  # noqa: S101  the library's two kinds of answer
+def _retention(config: Mapping[str, Any]) -> float | None:
     milliseconds = float(config["retention.ms"].value)
     if milliseconds < 0 or "delete" not in config["cleanup.policy"].value.split(","):
         return None

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from monitor.brokers.kafka.ages import METHODS, NOTHING_WAITS, RowAges, oldest
+from monitor.brokers.kafka.facts import TopicFacts
 from monitor.brokers.kafka.groups import STATES, Group
 from monitor.brokers.kafka.lag import Lag, Mask
 from monitor.brokers.kafka.memory import Memory
-from monitor.brokers.kafka.metadata import NO_LEADER, Partitions, Replication
+from monitor.brokers.kafka.metadata import NO_LEADER, Listing, Partitions, Replication
 from monitor.brokers.kafka.offsets import Logs
 from monitor.brokers.kafka.rows import Rows
 from monitor.brokers.naming import is_retry_by_name
@@ -26,6 +27,7 @@ from monitor.model import (
     Subscription,
     System,
     Table,
+    as_floats,
 )
 
 
@@ -251,6 +253,15 @@ def _group_partitions(reading: Reading) -> Table:
             "kafka_consumer_group_committed_offset": reading.committed,
         },
     )
+
+
+def make_cluster_tables(listing: Listing, topics: Sequence[str], facts: TopicFacts) -> dict[str, Table]:
+    """Return what is told of the cluster as a whole, and of topics."""
+    least = as_floats(facts.of(topic).min_in_sync for topic in topics)
+    return {
+        "cluster": Table((), {"kafka_brokers": as_floats([len(listing.brokers)])}),
+        "topics": Table((Labels.of("topic", topics),), {"kafka_topic_min_in_sync_replicas": least}),
+    }
 
 
 def _group_topics(reading: Reading, pairs: Pairs) -> Table:

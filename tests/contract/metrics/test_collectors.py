@@ -24,8 +24,12 @@ PATIENCE_SECONDS = 30.0
 
 # A group that has only ever committed assigns its partitions itself: nobody can say who owns them.
 KAFKA_LATER = {"kafka_consumer_group_unowned_lagging_partitions"}
-# Absent until CloudWatch has settled datapoints.
-AWS_LATER = {"cloudwatch_newest_datapoint_timestamp_seconds", "sqs_queue_oldest_message_age_seconds"} | {
+# Absent until CloudWatch has settled datapoints, and without a budget.
+AWS_LATER = {
+    "cloudwatch_monthly_budget_dollars",
+    "cloudwatch_newest_datapoint_timestamp_seconds",
+    "sqs_queue_oldest_message_age_seconds",
+} | {
     family.name
     for family in FAMILIES
     if family.name.startswith(("sqs_queue_", "sns_topic_")) and family.kind == "counter"

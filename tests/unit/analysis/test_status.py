@@ -156,10 +156,11 @@ class TestSlowIsNotStopped:
 
 class TestLagging:
     def test_older_than_the_objective_is_lagging(self) -> None:
-        story = Story(objectives=[Objective(subscription="orders/*", max_age=30.0)])
+        story = Story(objectives=[Objective(subscription="orders/*", max_age=30.0, target=0.999)])
         story.look((500, 500))
         verdict = story.look((600, 550), age=31)
         assert verdict.status is Status.LAGGING
+        assert verdict.objective_target == 0.999
         assert verdict.reason == "the oldest message has waited 31 s, allowed is 30 s; 50 messages wait"
         assert verdict.objective_age_seconds == 30.0
 

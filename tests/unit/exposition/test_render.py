@@ -219,9 +219,10 @@ class TestSubscriptions:
     def test_the_objective_is_shown_where_there_is_one(self) -> None:
         subs = [subscription("with"), subscription("without")]
 
-        text = text_of(subs, [verdict(objective_age_seconds=30.0), verdict()])
+        text = text_of(subs, [verdict(objective_age_seconds=30.0, objective_target=0.999), verdict()])
 
         assert values_by(text, "subscription_objective_age_seconds", "destination") == {"with": 30.0}
+        assert values_by(text, "subscription_objective_target_ratio", "destination") == {"with": 0.999}
 
     def test_time_is_counted_by_outcome_where_there_is_an_objective(self) -> None:
         subs = [subscription("without"), subscription("with")]
