@@ -22,6 +22,7 @@ from monitor.errors import (
     AuthenticationFailed,
     BadAnswer,
     BrokerError,
+    ConfigurationError,
     Forbidden,
     Throttled,
     TimedOut,
@@ -55,7 +56,7 @@ class HttpClient:
         self._client = httpx.Client(
             base_url=address.base_url,
             auth=(address.username, address.password or "") if address.username is not None else None,
-            verify=ssl.create_default_context(cafile=ca_file) if address.secure else False,
+            verify=trusting(ca_file) if address.secure else False,
             trust_env=False,  # a proxy of the environment, or a .netrc, is not meant for brokers
             headers={"Accept-Encoding": "identity"},  # compressing costs the broker more than all the rest
         )
@@ -162,6 +163,17 @@ class HttpClient:
         if status == httpx.codes.NOT_FOUND or reason.error == "page_out_of_range":
             return NotThere(f"has no {answer.url.path}", target=self.target)
         return BadAnswer(f"{answer.url.path} answers with status {status}", target=self.target)
+
+
+def trusting(ca_file: str | None) -> ssl.SSLContext:
+    """Return what certificates are verified by: the authorities in a file, else those of the system.
+
+    Raises ConfigurationError when the file holds none.
+    """
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except OSError as error:  # ssl.SSLError is one
+        raise ConfigurationError(f"ca_file {ca_file} holds no certificates", remedy="name a PEM file") from error
 
 
 @dataclass(frozen=True, slots=True)

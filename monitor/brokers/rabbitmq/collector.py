@@ -16,7 +16,7 @@ from monitor.brokers.rabbitmq.notes import Sources, build_notes
 from monitor.brokers.rabbitmq.prometheus_source import NodeTotals, PrometheusSource
 from monitor.brokers.rabbitmq.readings import READY, STREAM_LAG, QueueKey, Readings
 from monitor.brokers.rabbitmq.rows import Rows
-from monitor.brokers.rabbitmq.snapshots import STREAM, Sight, Tables, build_dead_letters, build_subscriptions
+from monitor.brokers.rabbitmq.snapshots import STREAM, Names, Sight, Tables, build_dead_letters, build_subscriptions
 from monitor.brokers.rabbitmq.survey import Survey, Surveyor
 from monitor.brokers.rabbitmq.totals import Counts, Totals
 from monitor.clock import Clock
@@ -41,6 +41,7 @@ class RabbitCollector:
         self._depths = DepthChoice(self._readers(), clock)
         self._rows, self._ledger = Rows(), Ledger()
         self._lookup, self._tables = Lookup(config.name, dead_letters), Tables()
+        self._names = Names(config.name, ())
         self._dead_lettered, self._unroutable = Totals(), Totals()
         self._closed = False
 
@@ -58,7 +59,9 @@ class RabbitCollector:
         )
         facts, topology = self._lookup.see(readings, survey, self._prometheus.types if self._prometheus else {})
         accounts = self._ledger.enter(readings, taken_at)
-        sight = Sight(self._config.name, taken_at, readings, accounts, facts, topology)
+        if self._names.keys is not readings.keys:
+            self._names = Names(self._config.name, readings.keys)
+        sight = Sight(self._config.name, taken_at, self._names, readings, accounts, facts, topology)
         subscriptions, parts = build_subscriptions(sight)
         return Snapshot(
             self._config.name,

@@ -1,6 +1,6 @@
 """The management API: the only one that tells arguments, policies and bindings; numbers too, at a higher price."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -102,20 +102,24 @@ class ManagementSource:
         return Overview(answer["rabbitmq_version"], answer.get("node", ""), stats, counts, unroutable)
 
     def read_queues(self, deadline: float, overview: Overview) -> Listing:
-        """Return all queues, page by page. Raises BrokerError.
+        """Return all queues. Raises BrokerError.
 
-        Without statistics the API still counts messages where it is asked to, but not consumers.
+        Without statistics the API still counts messages where it is asked to, but not consumers. Then it counts all of
+        them for every page anew (5,000 queues: 2.2 s by pages, 0.4 s at once), and is asked for all at once.
         """
-        query: dict[str, str | int] = {"columns": f"{_FACTS},{_NUMBERS}", "page_size": _PAGE_SIZE}
-        if not overview.stats:
+        query: dict[str, str | int] = {"columns": f"{_FACTS},{_NUMBERS}"}
+        if overview.stats:
+            found: Iterable[Definition] = self._pages("/api/queues", deadline, query | {"page_size": _PAGE_SIZE})
+        else:
             query |= {"disable_stats": "true", "enable_queue_totals": "true"}
-        rows = {(row["vhost"], row["name"]): row for row in self._pages("/api/queues", deadline, query)}
+            found = self._client.get_json("/api/queues", deadline, query)
+        rows = {(row["vhost"], row["name"]): row for row in found}
         keys = tuple(sorted(filter(self._wanted, rows)))
         if keys == self._keys:
             keys = self._keys
         self._keys = keys
-        found = [rows[key] for key in keys]
-        return Listing(tuple(map(queue_facts, found)), _readings(keys, found, overview))
+        wanted = [rows[key] for key in keys]
+        return Listing(tuple(map(queue_facts, wanted)), _readings(keys, wanted, overview))
 
     def read_routes(self, deadline: float) -> Routes:
         """Return all exchanges and bindings. Raises BrokerError.

@@ -7,10 +7,8 @@ import numpy as np
 
 from monitor.brokers.rabbitmq.client import HttpClient
 from monitor.brokers.rabbitmq.prometheus_text import (
+    Page,
     escapes_labels,
-    has_family,
-    last_labels,
-    pairs_of,
     queue_key,
     read_labels,
     samples_of,
@@ -33,7 +31,7 @@ from monitor.brokers.rabbitmq.readings import (
 )
 from monitor.brokers.rabbitmq.totals import Counts
 from monitor.errors import BadAnswer
-from monitor.model import Floats
+from monitor.model import Floats, Ids
 
 _DETAILED = "/metrics/detailed"
 _AGGREGATED = "/metrics"
@@ -62,6 +60,7 @@ _COLUMNS: Mapping[str, tuple[str, ...]] = {
     AUTO_ACKED: ("rabbitmq_detailed_queue_get_total", "rabbitmq_detailed_queue_messages_delivered_total"),
     REDELIVERED: ("rabbitmq_detailed_queue_messages_redelivered_total",),
 }
+_ALL_FAMILIES = {family for families in _COLUMNS.values() for family in families}
 _QUEUE_INFO = "rabbitmq_detailed_queue_info"  # since 4.2
 _DEAD_LETTERED = "rabbitmq_global_messages_dead_lettered_"
 _REASONS = ("expired", "rejected", "maxlen", "delivery_limit")
@@ -74,6 +73,9 @@ _ALARMS = {
     "rabbitmq_alarms_free_disk_space_watermark": "disk",
     "rabbitmq_alarms_file_descriptor_limit": "file_descriptors",
 }
+
+
+Samples = tuple[tuple[bytes, ...], tuple[bytes, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,7 @@ class PrometheusSource:
         self._known: dict[bytes, QueueKey | None] = {}
         self._rows: dict[QueueKey, int] = {}
         self._keys: tuple[QueueKey, ...] = ()
+        self._placed: dict[str, tuple[tuple[bytes, ...], Ids]] = {}
         self._escaped = True
         self.node, self.version, self.counts = "", "", False
         self.types: Mapping[QueueKey, str] = {}
@@ -119,40 +122,40 @@ class PrometheusSource:
         query: dict[str, Sequence[str]] = {"family": _FAMILIES}
         if self._vhosts:
             query["vhost"] = self._vhosts
-        text = self._client.get(_DETAILED, deadline, query)
-        self._identify(text)
-        if not has_family(text, _COLUMNS[READY][0]):
+        page = Page(self._client.get(_DETAILED, deadline, query))
+        self._identify(page)
+        if not page.has(_COLUMNS[READY][0]):
             raise BadAnswer("does not tell details of queues", target=self.target)
-        return self._readings(text)
+        return self._readings(page)
 
     def read_totals(self, deadline: float) -> NodeTotals:
         """Return the counters and alarms of the node. Raises BrokerError."""
         return parse_totals(self._client.get(_AGGREGATED, deadline), self.node)
 
-    def _identify(self, text: bytes) -> None:
-        self.node = last_labels(text, "rabbitmq_identity_info").get("rabbitmq_node", self.node)
-        version = last_labels(text, "rabbitmq_build_info").get("rabbitmq_version", self.version)
+    def _identify(self, page: Page) -> None:
+        self.node = page.labels("rabbitmq_identity_info").get("rabbitmq_node", self.node)
+        version = page.labels("rabbitmq_build_info").get("rabbitmq_version", self.version)
         if version != self.version:
             self.version, self._escaped = version, escapes_labels(version)
             self._known.clear()
-        self.counts = has_family(text, _COLUMNS[ACKED][0])
+            self._placed.clear()
+        self.counts = page.has(_COLUMNS[ACKED][0])
 
-    def _readings(self, text: bytes) -> Readings:
-        ready = pairs_of(text, _COLUMNS[READY][0])
-        self._settle_rows([labels for labels, _ in ready])
+    def _readings(self, page: Page) -> Readings:
+        samples = {family: page.samples(family) for family in _ALL_FAMILIES if page.has(family)}
+        self._settle_rows(samples[_COLUMNS[READY][0]][0])
         columns = {}
         for column, families in _COLUMNS.items():
-            if not has_family(text, families[0]):
-                continue
-            start = 0.0 if column in COUNTERS else np.nan  # a queue that nothing happened to has no counters yet
-            columns[column] = self._column([pairs_of(text, family) for family in families], start)
-        self._note_types(text)
+            if families[0] in samples:
+                start = 0.0 if column in COUNTERS else np.nan  # a queue that nothing happened to has no counters yet
+                columns[column] = self._column({name: samples[name] for name in families if name in samples}, start)
+        self._note_types(page)
         return Readings(self._keys, columns)
 
-    def _note_types(self, text: bytes) -> None:
+    def _note_types(self, page: Page) -> None:
         types = {}
-        for pair in pairs_of(text, _QUEUE_INFO):
-            labels = read_labels(pair[0])
+        for raw in page.samples(_QUEUE_INFO)[0]:
+            labels = read_labels(raw)
             types[labels["vhost"], labels["queue"]] = short_type(labels["queue_type"])
         if types != self.types:
             self.types = types
@@ -164,6 +167,7 @@ class PrometheusSource:
             self._keys = tuple(sorted(keys))
             self._rows = {key: i for i, key in enumerate(self._keys)}
             self._known = {label: self._known[label] for label in labels}
+            self._placed.clear()
 
     def _key(self, labels: bytes) -> QueueKey | None:
         if labels not in self._known:
@@ -171,16 +175,25 @@ class PrometheusSource:
             self._known[labels] = key if key is not None and self._wanted(key) else None
         return self._known[labels]
 
-    def _column(self, families: Sequence[Sequence[tuple[bytes, bytes]]], start: float) -> Floats:
+    def _column(self, families: Mapping[str, Samples], start: float) -> Floats:
         """Add up families, and within a family the samples of one queue. Absent stays `start`."""
-        values = [start] * len(self._keys)
-        for pairs in families:
-            for labels, value in pairs:
-                row = self._rows.get(self._key(labels))  # type: ignore[arg-type]
-                if row is not None:
-                    before = values[row]
-                    values[row] = float(value) if before != before else before + float(value)
-        return np.array(values)
+        count = len(self._keys)
+        sums, seen = np.zeros(count + 1), np.zeros(count + 1, dtype=bool)
+        for family, (labels, values) in families.items():
+            rows = self._rows_of(family, labels)
+            np.add.at(sums, rows, np.array([float(value) for value in values]))
+            seen[rows] = True
+        return np.where(seen, sums, start)[:count]
+
+    def _rows_of(self, family: str, labels: tuple[bytes, ...]) -> Ids:
+        """Return the row of each sample; those of queues that are not wanted go into one behind the last."""
+        placed = self._placed.get(family)
+        if placed is None or placed[0] != labels:
+            outside = len(self._keys)
+            keys = (self._key(label) for label in labels)
+            rows = [outside if key is None else self._rows.get(key, outside) for key in keys]
+            placed = self._placed[family] = (labels, np.array(rows, dtype=np.int64))
+        return placed[1]
 
 
 def parse_totals(text: bytes, node: str) -> NodeTotals:

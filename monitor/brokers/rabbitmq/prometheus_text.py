@@ -17,20 +17,38 @@ _VERSION = re.compile(r"(\d+)\.(\d+)")
 _FIRST_THAT_ESCAPES = (3, 13)
 
 
-def has_family(text: bytes, family: str) -> bool:
-    """Say whether the page has this family, be it without samples."""
-    return _start(text, family) >= 0
+class Page:
+    """A page of the plugin, its families found once."""
+
+    def __init__(self, text: bytes) -> None:
+        self._text = text
+        self._spans = dict(_spans(text))
+
+    def has(self, family: str) -> bool:
+        """Say whether the page has this family, be it without samples."""
+        return family.encode() in self._spans
+
+    def samples(self, family: str) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
+        """Return labels and values of a family's samples as raw bytes: what stands within the braces, and behind."""
+        name = family.encode()
+        # The name is matched as a whole, so that nothing inside a label is taken for a sample.
+        line = re.compile(rb"^" + re.escape(name) + rb"\{(.*)\} (\S+)$", re.MULTILINE)
+        pairs = line.findall(self._text, *self._spans.get(name, (0, 0)))
+        return (tuple(labels for labels, _ in pairs), tuple(value for _, value in pairs)) if pairs else ((), ())
+
+    def labels(self, family: str) -> dict[str, str]:
+        """Return the labels of a family's first sample; empty when there is none."""
+        found = self.samples(family)[0]
+        return read_labels(found[0]) if found else {}
 
 
-def pairs_of(text: bytes, family: str) -> list[tuple[bytes, bytes]]:
-    """Return `(labels, value)` of each sample of a family as raw bytes: what stands within the braces, and behind."""
-    start = _start(text, family)
-    if start < 0:
-        return []
-    end = text.find(_NEXT, start + 1)
-    # The name is matched as a whole, so that nothing inside a label is taken for a sample.
-    line = re.compile(rb"^" + re.escape(family.encode()) + rb"\{(.*)\} (\S+)$", re.MULTILINE)
-    return line.findall(text, start, len(text) if end < 0 else end)
+def _spans(text: bytes) -> Iterator[tuple[bytes, tuple[int, int]]]:
+    start = 0 if text.startswith(_TYPE) else text.find(_NEXT) + 1
+    while text.startswith(_TYPE, start):
+        following = text.find(_NEXT, start)
+        end = len(text) if following < 0 else following + 1
+        yield text[start + len(_TYPE) : text.index(b" ", start + len(_TYPE))], (start, end)
+        start = end
 
 
 def samples_of(text: bytes, prefix: str) -> Iterator[tuple[str, dict[str, str], float]]:
@@ -39,15 +57,6 @@ def samples_of(text: bytes, prefix: str) -> Iterator[tuple[str, dict[str, str], 
         name = found[1].decode()
         if name.startswith(prefix):
             yield name, read_labels(found[2] or b""), float(found[3])
-
-
-def last_labels(text: bytes, family: str) -> dict[str, str]:
-    """Return the labels of the last sample of a family; empty when there is none."""
-    start = text.rfind(b"\n" + family.encode() + b"{")
-    if start < 0:
-        return {}
-    opening = text.index(b"{", start)
-    return read_labels(text[opening + 1 : text.index(b"\n", opening)])
 
 
 def read_labels(labels: bytes) -> dict[str, str]:
@@ -77,8 +86,3 @@ def escapes_labels(version: str) -> bool:
     """Say whether this version of the broker escapes label values. An unknown one is taken for a newer one."""
     found = _VERSION.match(version)
     return found is None or (int(found[1]), int(found[2])) >= _FIRST_THAT_ESCAPES
-
-
-def _start(text: bytes, family: str) -> int:
-    heading = _TYPE + family.encode() + b" "
-    return 0 if text.startswith(heading) else text.find(b"\n" + heading)

@@ -1,6 +1,6 @@
 """The one shape that every source of numbers fills: a row a queue, a column a number, NaN where it is not known."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,13 +40,13 @@ def label_of(key: QueueKey) -> str:
     return name if vhost == "/" else f"{vhost}/{name}"
 
 
-def align(readings: Readings, keys: Sequence[QueueKey]) -> Readings:
+def align(readings: Readings, keys: tuple[QueueKey, ...]) -> Readings:
     """Return the readings with the rows of `keys`: NaN where a queue was not read."""
-    if readings.keys is keys:
-        return readings
+    if readings.keys is keys or readings.keys == keys:
+        return Readings(keys, readings.columns)
     place = {key: i for i, key in enumerate(readings.keys)}
     rows = np.fromiter((place.get(key, -1) for key in keys), dtype=np.int64, count=len(keys))
-    return Readings(tuple(keys), {name: take(values, rows) for name, values in readings.columns.items()})
+    return Readings(keys, {name: take(values, rows) for name, values in readings.columns.items()})
 
 
 def take(values: Floats, rows: np.ndarray) -> Floats:

@@ -55,14 +55,25 @@ UNKNOWN_TYPE = "unknown"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sight:
-    """All that one cycle knows of the queues. Rows are those of `readings`; `facts` has each of them."""
+    """All that one cycle knows of the queues. Rows are those of `readings`; `names` and `facts` have each of them."""
 
     cluster: str
     now: float
+    names: "Names"
     readings: Readings
     accounts: Accounts
     facts: Mapping[QueueKey, QueueFacts]
     topology: Topology
+
+
+class Names:
+    """Ids, labels and scopes of queues, made once for each set of rows."""
+
+    def __init__(self, cluster: str, keys: Sequence[QueueKey]) -> None:
+        self.keys = keys
+        self.ids = [queue_id(cluster, key) for key in keys]
+        self.labels = [label_of(key) for key in keys]
+        self.scopes = [{"vhost": vhost, "queue": name} for vhost, name in keys]
 
 
 def queue_id(cluster: str, key: QueueKey) -> str:
@@ -167,7 +178,7 @@ class _Columns:
 
     def __init__(self, sight: Sight, messages: Floats) -> None:
         accounts, readings = sight.accounts, sight.readings
-        self._sight, self._keys = sight, readings.keys
+        self._sight, self._keys, self._names = sight, readings.keys, sight.names
         self._messages = _optional(messages)
         self._measured = (~np.isnan(readings.column(READY))).tolist()
         self._unacked, self._consumers = _optional(readings.column(UNACKED)), _optional(readings.column(CONSUMERS))
@@ -177,10 +188,10 @@ class _Columns:
 
     def subscription(self, row: int) -> Subscription:
         sight, key = self._sight, self._keys[row]
-        name, facts = label_of(key), sight.facts[key]
+        name, facts = self._names.labels[row], sight.facts[key]
         consumers = self._consumers[row]
         return Subscription(
-            queue_id(sight.cluster, key),
+            self._names.ids[row],
             System.RABBITMQ,
             sight.cluster,
             name,
@@ -194,14 +205,14 @@ class _Columns:
             retention_seconds=None if sight.topology.targets.get(key) else message_ttl(facts),
             measured=1 if self._measured[row] else 0,
             role=sight.topology.roles.get(key, Role.WORK),
-            scope={"vhost": key[0], "queue": key[1]},
+            scope=self._names.scopes[row],
         )
 
     def dead_letter_queue(self, key: QueueKey, row: int) -> DeadLetterQueue:
         sight = self._sight
         said = sight.topology.dead_letters[key]
-        common = (queue_id(sight.cluster, key), System.RABBITMQ, sight.cluster, label_of(key), said.found_by)
-        scope = {"vhost": key[0], "queue": key[1]}
+        names, scope = self._names, self._names.scopes[row]
+        common = (names.ids[row], System.RABBITMQ, sight.cluster, names.labels[row], said.found_by)
         if sight.topology.roles.get(key) is not Role.DEAD_LETTER:
             return DeadLetterQueue(*common, origins=said.origins, problems=said.problems, scope=scope)
         retention = message_ttl(sight.facts[key])

@@ -78,7 +78,8 @@ class Surveyor:
             self._bring(now + (deadline - now) / 2, begun_after=now)
             self._missed = self._unknown(keys)
         elif self._task is not None or changed or self._due(now, eager):
-            self._bring(min(now + _PATIENCE, deadline), begun_after=None)
+            patience = _PATIENCE if self._cost <= _PATIENCE else 0.0  # else it would be waited for in vain each time
+            self._bring(min(now + patience, deadline), begun_after=None)
         return self.survey
 
     def fresh(self, deadline: float) -> Survey:

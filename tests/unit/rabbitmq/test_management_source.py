@@ -113,7 +113,8 @@ def test_numbers_and_facts_are_read(mock_broker: MockBroker) -> None:
 
 
 def test_a_broker_without_statistics_is_asked_for_totals_and_known_for_it(mock_broker: MockBroker) -> None:
-    source = source_of(mock_broker, row("work", messages_ready=3, messages_unacknowledged=1), disable_stats=True)
+    source = source_of(mock_broker, disable_stats=True)
+    mock_broker.answers["/api/queues"] = ok([row("work", messages_ready=3, messages_unacknowledged=1)])
     overview = source.read_overview(soon())
     numbers = source.read_queues(soon(), overview).readings
     assert mock_broker.asked[-1][1]["enable_queue_totals"] == ["true"]

@@ -4,10 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.brokers.rabbitmq.prometheus_text import (
+    Page,
     escapes_labels,
-    has_family,
-    last_labels,
-    pairs_of,
     queue_key,
     samples_of,
 )
@@ -29,16 +27,16 @@ def page(labels: str) -> bytes:
 
 @given(vhost=NAMES, name=NAMES)
 def test_a_name_is_read_back_from_a_version_that_escapes(vhost: str, name: str) -> None:
-    [(labels, value)] = pairs_of(page(f'vhost="{escaped(vhost)}",queue="{escaped(name)}"'), FAMILY)
+    [labels], values = Page(page(f'vhost="{escaped(vhost)}",queue="{escaped(name)}"')).samples(FAMILY)
     assert queue_key(labels, escaped=True) == (vhost, name)
-    assert value == b"7"
+    assert values == (b"7",)
 
 
 @given(vhost=PLAIN_NAMES, name=NAMES)
 def test_a_name_is_read_back_from_a_version_that_does_not_escape(vhost: str, name: str) -> None:
-    [(labels, value)] = pairs_of(page(f'vhost="{vhost}",queue="{name}"'), FAMILY)
+    [labels], values = Page(page(f'vhost="{vhost}",queue="{name}"')).samples(FAMILY)
     assert queue_key(labels, escaped=False) == (vhost, name)
-    assert value == b"7"
+    assert values == (b"7",)
 
 
 def test_the_same_text_is_read_by_the_version_that_wrote_it() -> None:
@@ -61,21 +59,24 @@ def test_escaping_began_with_3_13() -> None:
 def test_a_family_ends_where_the_next_one_begins() -> None:
     other = "rabbitmq_detailed_queue_messages"
     text = page('vhost="/",queue="a"') + page('vhost="/",queue="b"').replace(FAMILY.encode(), other.encode())
-    assert [labels for labels, _ in pairs_of(text, FAMILY)] == [b'vhost="/",queue="a"']
-    assert [labels for labels, _ in pairs_of(text, other)] == [b'vhost="/",queue="b"']
+    assert Page(text).samples(FAMILY)[0] == (b'vhost="/",queue="a"',)
+    assert Page(text).samples(other)[0] == (b'vhost="/",queue="b"',)
+    assert Page(b"# a remark\n" + text).samples(other)[0] == (b'vhost="/",queue="b"',)
 
 
 def test_a_family_without_samples_is_there_all_the_same() -> None:
     text = f"# TYPE {FAMILY} gauge\n# HELP {FAMILY} Messages\n".encode()
-    assert has_family(text, FAMILY)
-    assert pairs_of(text, FAMILY) == []
-    assert not has_family(text, "rabbitmq_detailed_queue")
+    assert Page(text).has(FAMILY)
+    assert Page(text).samples(FAMILY) == ((), ())
+    assert Page(text).labels(FAMILY) == {}
+    assert not Page(text).has("rabbitmq_detailed_queue")
+    assert not Page(b"<html>").has(FAMILY)
 
 
 def test_a_name_that_looks_like_a_sample_is_none() -> None:
     name = f'{FAMILY}{{vhost="/",queue="x"}} 9'
-    pairs = pairs_of(page(f'vhost="/",queue="{escaped(name)}"'), FAMILY)
-    assert [queue_key(labels, escaped=True) for labels, _ in pairs] == [("/", name)]
+    found = Page(page(f'vhost="/",queue="{escaped(name)}"')).samples(FAMILY)[0]
+    assert [queue_key(labels, escaped=True) for labels in found] == [("/", name)]
 
 
 def test_labels_that_are_of_no_queue_have_no_key() -> None:
@@ -93,9 +94,3 @@ def test_a_virtual_host_that_stands_twice_is_read_once() -> None:
 def test_small_pages_are_read_with_their_labels() -> None:
     text = b'# TYPE a untyped\na{x="1",y="q\\"uote"} 2\na_total 3.5\nb 4\n'
     assert list(samples_of(text, "a")) == [("a", {"x": "1", "y": 'q"uote'}, 2.0), ("a_total", {}, 3.5)]
-
-
-def test_the_last_sample_of_a_family_is_found_from_the_end() -> None:
-    text = b'# TYPE info untyped\ninfo{v="1"} 1\ninfo{v="2"} 1\nother 3\n'
-    assert last_labels(text, "info") == {"v": "2"}
-    assert last_labels(text, "absent") == {}
