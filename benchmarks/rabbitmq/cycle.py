@@ -128,7 +128,7 @@ def dead_letter_names() -> Sequence[str]:
 
 def _serve(connection: pika.BlockingConnection, done: threading.Event) -> None:
     while not done.is_set():
-        connection.process_data_events(time_limit=0.2)
+        connection.process_data_events(time_limit=1)
 
 
 def wait_until_told(broker: Broker, vhost: str, count: int) -> None:
@@ -147,15 +147,13 @@ def wait_until_told(broker: Broker, vhost: str, count: int) -> None:
 def configurations(broker: Broker, vhost: str, names: Sequence[str]) -> dict[str, RabbitCluster]:
     """Return a configuration for each choice of sources."""
     plugin, management = SecretStr(broker.prometheus), SecretStr(broker.management)
-    amqp, only = SecretStr(broker.amqp), Filter(include=[vhost])
-    name, kind = "bench", "rabbitmq"
+    base = RabbitCluster(name="bench", kind="rabbitmq", prometheus_url=plugin, vhosts=Filter(include=[vhost]))
+    named = Filter(include=list(names))
     return {
-        "plugin and API": RabbitCluster(
-            name=name, kind=kind, prometheus_url=plugin, management_url=management, vhosts=only
-        ),
-        "plugin": RabbitCluster(name=name, kind=kind, prometheus_url=plugin, vhosts=only),
-        "API": RabbitCluster(name=name, kind=kind, management_url=management, vhosts=only),
-        "AMQP": RabbitCluster(name=name, kind=kind, amqp_url=amqp, vhosts=only, queues=Filter(include=list(names))),
+        "plugin and API": base.model_copy(update={"management_url": management}),
+        "plugin": base,
+        "API": base.model_copy(update={"prometheus_url": None, "management_url": management}),
+        "AMQP": base.model_copy(update={"prometheus_url": None, "amqp_url": SecretStr(broker.amqp), "queues": named}),
     }
 
 
