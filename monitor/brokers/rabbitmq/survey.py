@@ -2,8 +2,8 @@
 
 A full list of queues with their statistics costs the broker a second and more, the depths a twentieth of that. So it is
 read by a thread that cycles look in on: in a small cluster it is done within the cycle, in a large one its result is
-taken by the next. It takes no more than a fifth of the time, but is taken at least once in `_SLOWEST` seconds, and at
-once when a queue appears that it does not know.
+taken by the next. The costlier it is, the rarer it is taken, but at least once in `_SLOWEST` seconds, and at once when
+a queue appears that it does not know.
 """
 
 import threading
@@ -18,7 +18,7 @@ from monitor.clock import Clock
 from monitor.errors import BadAnswer, BrokerError, Forbidden, TimedOut
 
 _PATIENCE = 0.25  # seconds of a cycle that may be spent on waiting for a result that is not needed at once
-_SHARE = 0.2
+_EAGER_SHARE, _SHARE = 0.2, 0.02  # of the time that the API may be kept busy: for numbers, and without need of any
 _SLOWEST = 30.0
 _LONGEST = 60.0
 _MARGIN = 0.9  # what does not come is told before the deadline
@@ -100,8 +100,7 @@ class Surveyor:
         return frozenset(keys).difference(self.survey.readings.keys if self.survey else ())
 
     def _due(self, now: float, eager: bool) -> bool:
-        pause = min(self._cost * (1 / _SHARE - 1), _SLOWEST) if eager else _SLOWEST
-        return now >= self._ended + pause
+        return now >= self._ended + pause_after(self._cost, eager=eager)
 
     def _bring(self, until: float, *, begun_after: float | None) -> None:
         """Wait for a survey, which must have begun after a point in time if one is given."""
@@ -139,6 +138,12 @@ class _Task:
         finally:
             self.cost = self._clock.monotonic() - self.began
             self.done.set()
+
+
+def pause_after(cost: float, *, eager: bool) -> float:
+    """Return how many seconds the API is left alone after a survey that took `cost` seconds."""
+    share = _EAGER_SHARE if eager else _SHARE
+    return min(cost * (1 / share - 1), _SLOWEST)
 
 
 def take_survey(source: ManagementSource, began: float, deadline: float, previous: Survey | None) -> Survey:

@@ -142,6 +142,16 @@ def collect(collector: RabbitCollector, seconds: float = 10.0) -> Snapshot:
     return collector.collect(time.monotonic() + seconds)
 
 
+def collect_surveyed(collector: RabbitCollector) -> Snapshot:
+    """Run cycles until the set-up of the queues is known; return the last."""
+
+    def surveyed() -> Snapshot | None:
+        snapshot = collect(collector)
+        return None if any("has not answered yet" in note for note in snapshot.notes) else snapshot
+
+    return until(surveyed)
+
+
 def column(snapshot: Snapshot, family: str) -> dict[str, float]:
     """Return a column of the table of queues by queue name."""
     table = snapshot.tables["queues"]

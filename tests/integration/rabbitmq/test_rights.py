@@ -14,6 +14,7 @@ from tests.integration.rabbitmq.conftest import (
     OpenCollector,
     as_user,
     collect,
+    collect_surveyed,
     column,
     quoted,
     roles,
@@ -63,7 +64,7 @@ def test_a_user_of_one_virtual_host_sees_the_queues_there(
     admin: Admin, users: dict[str, str], ours: str, theirs: str, open_collector: OpenCollector
 ) -> None:
     url = as_user(admin.endpoints.management, users["management"], PASSWORD)
-    snapshot = collect(open_collector(["*"], [], management_url=url))
+    snapshot = collect_surveyed(open_collector(["*"], [], management_url=url))
     assert set(column(snapshot, "messages_ready")) == {"work", "graveyard"}
     assert roles(snapshot) == {"work": "work", "graveyard": "dead_letter"}
     assert any("alarms of other nodes are hidden" in note for note in snapshot.notes)
@@ -74,7 +75,7 @@ def test_queues_of_other_virtual_hosts_are_seen_by_the_plugin_and_their_set_up_i
     admin: Admin, users: dict[str, str], ours: str, theirs: str, open_collector: OpenCollector
 ) -> None:
     url = as_user(admin.endpoints.management, users["monitoring"], PASSWORD)
-    snapshot = collect(open_collector([ours, theirs], ["prometheus"], management_url=url))
+    snapshot = collect_surveyed(open_collector([ours, theirs], ["prometheus"], management_url=url))
     assert roles(snapshot) == {"work": "work", "graveyard": "dead_letter", "theirs": "work"}
     assert any(f"in {theirs} is hidden" in note for note in snapshot.notes)
     assert "theirs" not in {dead.scope["queue"] for dead in snapshot.dead_letters}

@@ -1,5 +1,6 @@
 """Dead-letter queues, retry queues and their problems, from arguments, policies and bindings of a real broker."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from pika.exchange_type import ExchangeType
 
 from monitor.config import DeadLetterMapping
 from monitor.model import DeadLetterQueue, FoundBy, Origin, Problem, Snapshot
-from tests.integration.rabbitmq.conftest import Admin, OpenCollector, collect, quoted, roles, until
+from tests.integration.rabbitmq.conftest import Admin, OpenCollector, collect, collect_surveyed, quoted, roles, until
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +63,7 @@ def dead(snapshot: Snapshot) -> dict[str, DeadLetterQueue]:
 
 def test_each_queue_is_known_for_what_it_is_for(topology: str, open_collector: OpenCollector) -> None:
     mapping = DeadLetterMapping(queue=f"mail/{topology}/told-graveyard", origins=["somewhere"])
-    snapshot = collect(open_collector([topology], mappings=[mapping]))
+    snapshot = collect_surveyed(open_collector([topology], mappings=[mapping]))
     found = roles(snapshot)
     assert {name for name, role in found.items() if role == "dead_letter"} == {
         "argued-graveyard",
@@ -80,7 +81,7 @@ def test_each_queue_is_known_for_what_it_is_for(topology: str, open_collector: O
 def test_a_dead_letter_queue_is_no_subscription_and_a_retry_queue_is_one(
     topology: str, open_collector: OpenCollector
 ) -> None:
-    snapshot = collect(open_collector([topology]))
+    snapshot = collect_surveyed(open_collector([topology]))
     subscriptions = {subscription.scope["queue"]: subscription.role.value for subscription in snapshot.subscriptions}
     assert not {"argued-graveyard", "created-graveyard", "hand.dlq"} & subscriptions.keys()
     assert subscriptions["pause"] == "retry"
@@ -90,7 +91,7 @@ def test_a_dead_letter_queue_is_no_subscription_and_a_retry_queue_is_one(
 
 def test_origins_and_how_they_are_known(topology: str, open_collector: OpenCollector) -> None:
     mapping = DeadLetterMapping(queue=f"{topology}/told-graveyard", origins=["somewhere"])
-    found = dead(collect(open_collector([topology], mappings=[mapping])))
+    found = dead(collect_surveyed(open_collector([topology], mappings=[mapping])))
     assert found["argued-graveyard"].found_by is FoundBy.TOPOLOGY
     assert found["argued-graveyard"].origins == (
         Origin(f"{topology}/by-argument", FoundBy.TOPOLOGY),
@@ -102,7 +103,7 @@ def test_origins_and_how_they_are_known(topology: str, open_collector: OpenColle
 
 
 def test_mistakes_are_told_under_the_name_of_the_source(topology: str, open_collector: OpenCollector) -> None:
-    snapshot = collect(open_collector([topology]))
+    snapshot = collect_surveyed(open_collector([topology]))
     problems = {name: queue.problems for name, queue in dead(snapshot).items()}
     assert problems["without"] == (Problem.NONE_CONFIGURED,)
     assert problems["to-nowhere"] == (Problem.TARGET_MISSING,)
@@ -112,12 +113,19 @@ def test_mistakes_are_told_under_the_name_of_the_source(topology: str, open_coll
     assert "by-argument" not in problems
 
 
-@pytest.mark.parametrize("sources", [["prometheus", "management"], ["management"]])
+@pytest.fixture
+def policy_path(admin: Admin, vhost: str) -> Iterator[str]:
+    """Where a policy is put; it is removed after the test."""
+    path = f"policies/{quoted(vhost)}/dead letters"
+    yield path
+    admin.delete(path)
+
+
+@pytest.mark.parametrize("sources", [["prometheus", "management"], ["management"]], ids="+".join)
 def test_a_policy_that_comes_changes_and_goes_is_followed(
-    admin: Admin, topology: str, open_collector: OpenCollector, sources: list[str]
+    admin: Admin, topology: str, policy_path: str, open_collector: OpenCollector, sources: list[str]
 ) -> None:
     collector = open_collector([topology], sources)
-    path = f"policies/{quoted(topology)}/dead letters"
     definition = {"dead-letter-exchange": "", "dead-letter-routing-key": "policy-graveyard"}
     policy: dict[str, Any] = {"pattern": "^by-policy$", "definition": definition, "apply-to": "queues"}
 
@@ -128,16 +136,16 @@ def test_a_policy_that_comes_changes_and_goes_is_followed(
         found = dead(collect(collector)).get("by-policy")
         return found.problems if found else ()
 
-    assert graveyard_is("work")
-    admin.put(path, policy)
+    assert until(lambda: graveyard_is("work"))
+    admin.put(policy_path, policy)
     assert until(lambda: graveyard_is("dead_letter"))
     snapshot = collect(collector)
     assert dead(snapshot)["policy-graveyard"].origins == (Origin(f"{topology}/by-policy", FoundBy.TOPOLOGY),)
     table = {label.name: label.decode() for label in snapshot.tables["queue_info"].labels}
     assert dict(zip(table["queue"], table["policy"], strict=True))["by-policy"] == "dead letters"
-    admin.put(path, policy | {"definition": definition | {"dead-letter-routing-key": "gone"}})
+    admin.put(policy_path, policy | {"definition": definition | {"dead-letter-routing-key": "gone"}})
     assert until(lambda: problems() == (Problem.TARGET_MISSING,))
-    admin.delete(path)
+    admin.delete(policy_path)
     assert until(lambda: problems() == (Problem.NONE_CONFIGURED,))
     assert graveyard_is("work")
 

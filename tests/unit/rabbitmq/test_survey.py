@@ -9,7 +9,7 @@ import pytest
 from monitor.brokers.rabbitmq.facts import NodeFacts, QueueFacts, Routes
 from monitor.brokers.rabbitmq.management_source import Listing, ManagementSource, Overview
 from monitor.brokers.rabbitmq.readings import QueueKey
-from monitor.brokers.rabbitmq.survey import Surveyor, take_survey
+from monitor.brokers.rabbitmq.survey import Surveyor, pause_after, take_survey
 from monitor.clock import Clock
 from monitor.errors import BrokerError, Forbidden, TimedOut, Unreachable
 from tests.unit.rabbitmq.builders import key, queue, readings
@@ -97,17 +97,15 @@ def test_a_slow_survey_does_not_hold_up_the_cycles(source: ScriptedSource) -> No
     assert surveyor.latest(keys, moved.now + 5, eager=True) is not first
 
 
-def test_without_need_it_is_read_at_a_slow_pace(source: ScriptedSource) -> None:
-    moved = Time()
-    surveyor = Surveyor(source, moved.clock())
-    keys = keys_of("a")
-    for _ in range(12):
-        surveyor.latest(keys, moved.now + 5, eager=False)
-        moved.now += 10
-    assert source.read_times == 4
+@pytest.mark.parametrize(
+    ("cost", "eager", "pause"),
+    [(0.02, True, 0.08), (0.02, False, 0.98), (1.5, True, 6.0), (1.5, False, 30.0), (20.0, True, 30.0)],
+)
+def test_the_costlier_it_is_the_rarer_it_is_read(cost: float, eager: bool, pause: float) -> None:
+    assert pause_after(cost, eager=eager) == pytest.approx(pause)
 
 
-def test_counters_are_read_each_cycle_while_that_costs_little(source: ScriptedSource) -> None:
+def test_it_is_read_in_each_cycle_while_that_costs_nothing(source: ScriptedSource) -> None:
     moved = Time()
     surveyor = Surveyor(source, moved.clock())
     keys = keys_of("a")
@@ -127,14 +125,14 @@ def test_a_queue_that_it_does_not_know_makes_it_read_again_at_once(source: Scrip
     assert survey.readings.keys == keys_of("a", "b")
 
 
-def test_a_queue_that_it_cannot_see_is_looked_for_once(source: ScriptedSource) -> None:
-    moved = Time()
-    surveyor = Surveyor(source, moved.clock())
+def test_a_queue_that_it_cannot_see_is_waited_for_once(source: ScriptedSource) -> None:
+    surveyor = Surveyor(source, Clock())
     keys = keys_of("a", "hidden")
-    for _ in range(5):
-        surveyor.latest(keys, moved.now + 5, eager=False)
-        moved.now += 1
-    assert source.read_times == 1
+    surveyor.latest(keys, time.monotonic() + 5, eager=False)
+    source.may_answer.clear()
+    began = time.monotonic()
+    surveyor.latest(keys, time.monotonic() + 5, eager=False)
+    assert time.monotonic() - began < 1
 
 
 def test_a_queue_that_vanished_makes_it_read_again(source: ScriptedSource) -> None:
