@@ -104,16 +104,19 @@ def _fetch_environment(workshop: Workshop) -> Path:
 
 
 def _installing(folder: Path) -> Sequence[Sequence[str]]:
-    """The commands that fill an environment: by uv where it is at hand, which takes seconds, else by pip."""
+    """The commands that fill an environment: by uv where it is at hand, which takes seconds, else by pip.
+
+    Nothing is compiled ahead: LocalStack imports a small part of what it brings.
+    """
     python = str(folder / "bin" / "python")
     uv = shutil.which("uv", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
     locked = ("--require-hashes", "--no-deps", "-r", str(LOCK))
     if uv:
         return [
             (uv, "venv", "--allow-existing", "--python", sys.executable, str(folder)),
-            (uv, "pip", "install", "--compile-bytecode", "--python", python, *locked),
+            (uv, "pip", "install", "--python", python, *locked),
         ]
     return [
         (sys.executable, "-m", "venv", str(folder)),
-        (python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *locked),
+        (python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile", *locked),
     ]
