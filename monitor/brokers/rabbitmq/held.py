@@ -1,0 +1,190 @@
+"""The messages of a dead-letter queue in the hand of a job: taken, sent with confirm, then acknowledged."""
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from monitor.brokers.rabbitmq.looking import delivery_count, save
+from monitor.brokers.rabbitmq.messages import Reader, write_properties
+from monitor.brokers.rabbitmq.properties import Properties, decode_properties
+from monitor.brokers.rabbitmq.readings import label_of
+from monitor.brokers.rabbitmq.sending import Letter, Sender
+from monitor.brokers.rabbitmq.session import Session
+from monitor.brokers.rabbitmq.standing import Standing
+from monitor.brokers.rabbitmq.taking import Delivery, Taker
+from monitor.clock import Clock
+from monitor.errors import BrokerError, TimedOut
+from monitor.letters import DeadMessage, Job, Outgoing, SendResult
+
+EACH_ORIGIN = "@origins"
+"""The target of a plan whose messages go back each to the queue that it came from."""
+
+_MARGIN_SECONDS = 0.5
+_CLOSING_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where messages go. Without `routing_key` each keeps its own; without `exchange` it is a queue's name.
+
+    `vhost` is the virtual host, `label` the name for people.
+    """
+
+    vhost: str
+    exchange: str = ""
+    routing_key: str | None = None
+    label: str = ""
+
+    @property
+    def each_origin(self) -> bool:
+        """Say whether each message goes to where it came from."""
+        return self.label == EACH_ORIGIN
+
+    def as_bounds(self) -> dict[str, Any]:
+        """Return it as a plan keeps it."""
+        return {"vhost": self.vhost, "exchange": self.exchange, "routing_key": self.routing_key, "label": self.label}
+
+    @classmethod
+    def from_bounds(cls, kept: Mapping[str, Any]) -> "Target":
+        """Return what a plan has kept."""
+        return cls(kept["vhost"], kept["exchange"], kept["routing_key"], kept["label"])
+
+
+@dataclass(frozen=True, slots=True)
+class Connections:
+    """What a job holds open."""
+
+    session: Session
+    taker: Taker
+    sender: Sender
+    user: str
+
+
+class RabbitHeld:
+    """The hand of one job. One thread uses it.
+
+    What is released stays unacknowledged until `close`, so that `take` gives others; then all of it goes back to its
+    place at once.
+    """
+
+    positions_are_unique = False
+    """Messages that are equal in every byte share a position; which of them is meant makes no difference."""
+
+    def __init__(
+        self, connections: Connections, job: Job, standing: Standing, target: Target, reader: Reader, clock: Clock
+    ) -> None:
+        self._with, self._job, self._standing, self._target = connections, job, standing, target
+        self._reader, self._clock = reader, clock
+        self._hand: dict[str, deque[Delivery]] = {}
+        self._bound = int(job.bounds["count"])
+        self._taken = 0
+
+    def take(self, limit: int, deadline: float) -> Sequence[DeadMessage]:
+        """Take up to `limit` messages, never more than the plan counted; none when none is ready."""
+        number = min(limit, self._standing.window, self._bound - self._taken)
+        if number <= 0:
+            return ()
+        seconds = max(0.0, deadline - self._clock.monotonic() - _MARGIN_SECONDS)
+        taker = self._with.taker
+        taken = self._ask(lambda done: taker.take(number, seconds, done), deadline)
+        self._taken += len(taken)
+        return [self._read(delivery) for delivery in taken]
+
+    def send(self, messages: Sequence[Outgoing], deadline: float) -> Sequence[SendResult]:
+        """Send all at once and wait for the confirms. Raises BrokerError when nothing at all became known.
+
+        Sending a message again whose confirm is still under way waits for that one.
+        """
+        written = [self._write(outgoing) for outgoing in messages]
+        letters = [letter for letter in written if isinstance(letter, Letter)]
+        seconds = deadline - self._clock.monotonic() - _MARGIN_SECONDS
+        if letters and seconds <= 0:
+            raise TimedOut("no time was left to send", target=self._target.label)
+        sender = self._with.sender
+        sent = iter(self._ask(lambda done: sender.send(letters, seconds, done), deadline) if letters else ())
+        return [next(sent) if isinstance(it, Letter) else it for it in written]
+
+    def remove(self, messages: Sequence[DeadMessage], deadline: float) -> Sequence[bool]:
+        """Acknowledge messages. False for what is not in the hand any more. Raises BrokerError."""
+        tags = [self._let_go(message.position) for message in messages]
+        held = [tag for tag in tags if tag is not None]
+        taker = self._with.taker
+        acked = self._ask(lambda done: taker.ack(held, done), deadline) if held else set()
+        return [tag in acked for tag in tags]
+
+    def release(self, messages: Sequence[DeadMessage]) -> None:
+        """Leave messages where they are: they go back at `close`."""
+        for message in messages:
+            equal = self._hand.get(message.position)
+            if equal and not self._is_endangered(equal[0]):
+                self._let_go(message.position)  # its bytes are not needed any more
+
+    def close(self) -> None:
+        """Give everything back in its order and close the connections. Raises nothing: the broker gives back too."""
+        deadline = self._clock.monotonic() + _CLOSING_SECONDS
+        try:
+            endangered = [it for equal in self._hand.values() for it in equal if self._is_endangered(it)]
+            if endangered:
+                session, sender, taker = self._with.session, self._with.sender, self._with.taker
+                save(session, sender, taker, self._standing, endangered, deadline)
+            self._ask(self._with.taker.give_back, deadline)
+        except BrokerError:
+            pass  # the connection has gone, and with it everything went back
+        finally:
+            self._hand.clear()
+            self._with.session.close()
+
+    def _let_go(self, position: str) -> int | None:
+        """Return the tag of one message of a position, which is the next one's no more."""
+        equal = self._hand.get(position)
+        if not equal:
+            return None
+        tag = equal.popleft().tag
+        if not equal:
+            del self._hand[position]
+        return tag
+
+    def _is_endangered(self, delivery: Delivery) -> bool:
+        limit = self._standing.delivery_limit
+        return limit is not None and delivery_count(delivery) + 1 > limit
+
+    def _ask(self, begin: Any, deadline: float) -> Any:
+        return self._with.session.ask(begin, deadline, self._standing.label)
+
+    def _read(self, delivery: Delivery) -> DeadMessage:
+        message = self._reader.read(delivery)
+        self._hand.setdefault(message.position, deque()).append(delivery)
+        return message
+
+    def _write(self, outgoing: Outgoing) -> Letter | SendResult:
+        """Return the message as it goes out, or why it cannot."""
+        equal = self._hand.get(outgoing.message.position)
+        if not equal:
+            return SendResult(False, reason="it is not in the hand any more")
+        original = decode_properties(equal[0].raw)
+        destination = self._destination(outgoing.message, equal[0])
+        if destination is None:
+            return SendResult(False, reason="the queue that it came from is not known")
+        try:
+            raw = self._properties(original, outgoing)
+        except ValueError as error:
+            return SendResult(False, reason=str(error))
+        exchange, key, place = destination
+        return Letter(outgoing.redrive_id, exchange, key, raw, outgoing.message.value or b"", place)
+
+    def _properties(self, original: Properties, outgoing: Outgoing) -> bytes:
+        strip = self._job.request.strip_failure_headers
+        return write_properties(original, outgoing, self._job.id, user=self._with.user, strip_failure_headers=strip)
+
+    def _destination(self, message: DeadMessage, delivery: Delivery) -> tuple[str, str, str] | None:
+        target = self._target
+        if target.each_origin:
+            if message.origin is None:
+                return None
+            prefix = label_of((target.vhost, ""))
+            return "", message.origin.name.removeprefix(prefix), message.origin.name
+        if target.routing_key is not None:
+            return target.exchange, target.routing_key, target.label
+        key = message.origin_detail.get("routing_key")
+        return target.exchange, key if isinstance(key, str) else delivery.routing_key, target.label

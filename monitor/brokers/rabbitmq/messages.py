@@ -1,0 +1,209 @@
+"""Dead letters read from what the broker delivers, and written anew for their way back. Pure."""
+
+import hashlib
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from monitor.brokers.rabbitmq.properties import (
+    KINDS,
+    STRING,
+    Field,
+    Properties,
+    decode_properties,
+    encode_properties,
+    number_field,
+    shown,
+    string_field,
+)
+from monitor.brokers.rabbitmq.readings import QueueKey, label_of
+from monitor.brokers.rabbitmq.taking import Delivery
+from monitor.conventions import Trace, failure_headers, read_trace
+from monitor.letters import HEADER_COUNT, HEADER_ID, HEADER_JOB, DeadMessage, Header, Outgoing
+from monitor.model import FoundBy, Origin
+
+DELIVERY_COUNT = "x-delivery-count"
+_COUNTS = frozenset({DELIVERY_COUNT.encode(), b"x-acquired-count"})
+_COPIES = ("CC", "BCC")
+_DEATH = ("x-death", "x-first-death-", "x-last-death-", "x-opt-deaths")
+_OURS = frozenset({HEADER_ID, HEADER_JOB, HEADER_COUNT})
+_TEXTS = (
+    "content_type",
+    "content_encoding",
+    "correlation_id",
+    "reply_to",
+    "expiration",
+    "message_id",
+    "type",
+    "user_id",
+    "app_id",
+    "cluster_id",
+)
+_NUMBERS = ("delivery_mode", "priority", "timestamp")
+_MILLISECONDS = 1000.0
+
+FindQueue = Callable[[str, str], str | None]
+"""Returns the label of the one queue behind an exchange and a routing key, None where there are none or several."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Reads the messages of one dead-letter queue. `time_to_live` is the queue's, in seconds."""
+
+    queue: QueueKey
+    time_to_live: float | None = None
+    find_queue: FindQueue = lambda _exchange, _key: None
+
+    def read(self, delivery: Delivery) -> DeadMessage:
+        """Return a delivered message; its position is its fingerprint, which messages share that are equal throughout.
+
+        Raises ValueError when its properties cannot be read.
+        """
+        properties = decode_properties(delivery.raw)
+        print_ = fingerprint(properties, delivery.body)
+        message_id = properties.text("message_id")
+        headers = shown_headers(properties)
+        death = self._death(properties)
+        trace = read_trace((header.name, header.value) for header in headers)
+        time = death.get("time")
+        enqueued_at = float(time) if isinstance(time, int) else trace.failed_at
+        count = properties.header(DELIVERY_COUNT)
+        return DeadMessage(
+            print_,
+            {"fingerprint": print_, **({"message_id": message_id} if message_id else {})},
+            None,
+            delivery.body,
+            headers,
+            _shown_properties(properties, delivery),
+            enqueued_at,
+            self._expires_at(properties, enqueued_at),
+            count if isinstance(count, int) else None,
+            self._origin(trace, death),
+            _origin_detail(trace, death),
+            trace.exception or str(death.get("reason") or ""),
+            trace.message,
+            trace.attempts if trace.attempts is not None else _count_of(death),
+        )
+
+    def _death(self, properties: Properties) -> Mapping[str, Any]:
+        """Return the newest death outside of this very queue: the broker puts the newest first."""
+        deaths = properties.header("x-death")
+        if not isinstance(deaths, list):
+            return {}
+        entries = (death for death in deaths if isinstance(death, dict))
+        return next((death for death in entries if death.get("queue") != self.queue[1]), {})
+
+    def _origin(self, trace: Trace, death: Mapping[str, Any]) -> Origin | None:
+        if trace.origin:
+            return Origin(label_of((self.queue[0], trace.origin)), FoundBy.HEADERS)
+        if isinstance(death.get("queue"), str):
+            return Origin(label_of((self.queue[0], death["queue"])), FoundBy.HEADERS)
+        exchange, key = trace.detail.get("exchange"), trace.detail.get("routing_key")
+        if exchange is None and key is None:
+            return None
+        found = self.find_queue(str(exchange or ""), str(key or ""))
+        return None if found is None else Origin(found, FoundBy.HEADERS)
+
+    def _expires_at(self, properties: Properties, enqueued_at: float | None) -> float | None:
+        own = properties.text("expiration")
+        limits = [self.time_to_live, float(own) / _MILLISECONDS if own and own.isdigit() else None]
+        least = min((limit for limit in limits if limit is not None), default=None)
+        return None if least is None or enqueued_at is None else enqueued_at + least
+
+
+def fingerprint(properties: Properties, body: bytes) -> str:
+    """Return what tells a message from any other that is not the same in every byte.
+
+    A delivery count, which changes, is left out; the order of headers as well, since the broker sorts them when it adds
+    one (`rabbit_misc:set_table_value`), and the two ways to write a 64-bit integer are one.
+    """
+    digest = hashlib.blake2b(digest_size=12)
+    parts = [name.encode() + b"=" + value for name, value in sorted(properties.values.items())]
+    kept = (entry for entry in properties.headers or () if entry.name not in _COUNTS)
+    parts += sorted(entry.name + b":" + entry.kind.replace(b"L", b"l") + entry.raw for entry in kept)
+    for part in (*parts, body):
+        digest.update(len(part).to_bytes(8, "big") + part)
+    return digest.hexdigest()
+
+
+def shown_headers(properties: Properties) -> tuple[Header, ...]:
+    """Return the headers as people and expressions see them, in their order."""
+    return tuple(_shown_header(entry) for entry in properties.headers or ())
+
+
+def _shown_header(entry: Field) -> Header:
+    return Header(entry.name.decode("utf-8", "surrogateescape"), shown(entry), KINDS[entry.kind])
+
+
+def _shown_properties(properties: Properties, delivery: Delivery) -> dict[str, Any]:
+    found: dict[str, Any] = {name: properties.text(name) for name in _TEXTS if name in properties.values}
+    found |= {name: properties.number(name) for name in _NUMBERS if name in properties.values}
+    return found | {
+        "exchange": delivery.exchange,
+        "routing_key": delivery.routing_key,
+        "redelivered": delivery.redelivered,
+    }
+
+
+def _origin_detail(trace: Trace, death: Mapping[str, Any]) -> dict[str, Any]:
+    keys = death.get("routing-keys")
+    found = {
+        "exchange": death.get("exchange"),
+        "routing_key": keys[0] if isinstance(keys, list) and keys else None,
+        "reason": death.get("reason"),
+        "count": death.get("count"),
+        "framework": trace.framework or None,
+    }
+    return {name: value for name, value in found.items() if value is not None} | dict(trace.detail)
+
+
+def _count_of(death: Mapping[str, Any]) -> int | None:
+    count = death.get("count")
+    return count if isinstance(count, int) else None
+
+
+def write_properties(
+    original: Properties, outgoing: Outgoing, job: str, *, user: str, strip_failure_headers: bool
+) -> bytes:
+    """Return the properties to send, as wire bytes. Raises ValueError for a header name that is too long.
+
+    Of the headers those that are as they were go on byte for byte. What the broker itself notes of deaths goes: up to
+    3.13 it believes what a client sends of them. So do CC and BCC, which would send copies to other queues; and the
+    user id, which the broker refuses unless it is the user who sends.
+    """
+    names = [header.name for header in outgoing.message.headers]
+    dropped = failure_headers(names) if strip_failure_headers else frozenset()
+    headers = [entry for entry in _kept_fields(original, outgoing.message.headers) if _stays(entry, dropped)]
+    headers += [
+        string_field(HEADER_ID, outgoing.redrive_id.encode()),
+        string_field(HEADER_JOB, job.encode()),
+        number_field(HEADER_COUNT, outgoing.count),
+    ]
+    values = dict(original.values)
+    if original.text("user_id") not in (None, user):
+        del values["user_id"]
+    return encode_properties(replace(original, values=values, headers=tuple(headers)))
+
+
+def dropped_headers(names: Collection[str]) -> list[str]:
+    """Return which headers a redrive takes away in any case, but for its own."""
+    return sorted(name for name in set(names) - _OURS if not _stays(Field(name.encode(), STRING, b""), frozenset()))
+
+
+def _stays(entry: Field, dropped: frozenset[str]) -> bool:
+    name = entry.name.decode("utf-8", "surrogateescape")
+    if entry.name in _COUNTS or name in _OURS or name in dropped or name in _COPIES:
+        return False
+    return not name.startswith(_DEATH)
+
+
+def _kept_fields(original: Properties, headers: Sequence[Header]) -> list[Field]:
+    """Return the fields for headers: those that are among the original ones as they were, others as texts."""
+    unused: dict[Header, list[Field]] = {}
+    for entry in original.headers or ():
+        unused.setdefault(_shown_header(entry), []).append(entry)
+    fields = []
+    for header in headers:
+        same = unused.get(header)
+        fields.append(same.pop(0) if same else string_field(header.name, header.value or b""))
+    return fields

@@ -1,0 +1,225 @@
+"""RabbitMQ's dead letters: seen, planned for, and taken into the hand of a job."""
+
+import threading
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from urllib.parse import quote
+
+from monitor.brokers.rabbitmq.addresses import Address, parse_address
+from monitor.brokers.rabbitmq.client import HttpClient, NotThere
+from monitor.brokers.rabbitmq.dead_letters import message_ttl, resolve
+from monitor.brokers.rabbitmq.facts import by_key
+from monitor.brokers.rabbitmq.held import Connections, RabbitHeld, Target
+from monitor.brokers.rabbitmq.looking import DEEPEST, Dangers, Look, what_looking_changes
+from monitor.brokers.rabbitmq.lookup import configured_queues
+from monitor.brokers.rabbitmq.management_source import ManagementSource
+from monitor.brokers.rabbitmq.messages import Reader
+from monitor.brokers.rabbitmq.planning import Findings, build_survey
+from monitor.brokers.rabbitmq.readings import CONSUMERS, QueueKey, label_of
+from monitor.brokers.rabbitmq.routing import Router, RoutingKey
+from monitor.brokers.rabbitmq.sending import Sender
+from monitor.brokers.rabbitmq.session import Line, Session
+from monitor.brokers.rabbitmq.standing import STREAM, Standing, find_standing, read_standing
+from monitor.brokers.rabbitmq.survey import Survey as Reading
+from monitor.brokers.rabbitmq.survey import take_survey
+from monitor.brokers.rabbitmq.taking import Taker
+from monitor.clock import Clock
+from monitor.config import DeadLetterMapping, RabbitCluster
+from monitor.errors import BrokerError, Forbidden, Unreachable
+from monitor.letters import Choose, DeadMessage, Job, Page, PlanRequest, Survey
+
+_OPEN_SECONDS = 20.0
+_SAMPLES = 20
+_NAME = "eventflow redrive"
+
+
+class RabbitRedriveBus:
+    """The dead letters of one RabbitMQ cluster. Thread-safe.
+
+    It needs AMQP, and the management API, which alone tells a queue's type and whether looking does harm.
+    """
+
+    def __init__(self, config: RabbitCluster, dead_letters: Sequence[DeadLetterMapping], clock: Clock) -> None:
+        self._config, self._mappings, self._clock = config, dead_letters, clock
+        url = (config.redrive.amqp_url if config.redrive else None) or config.amqp_url
+        self._address = parse_address(url) if url is not None else None
+        self._client = self._open_client()
+        self._dangers = Dangers()
+        self._guard = threading.Lock()
+        # Two looks at once would each see what the other leaves.
+        self._looking: dict[QueueKey, threading.Lock] = defaultdict(threading.Lock)
+        self._closed = False
+
+    def browse(self, queue: str, limit: int, cursor: str | None, deadline: float) -> Page:
+        """Return messages from the head on, without harming them; with limit 0 only what looking would change.
+
+        Raises BrokerError; Forbidden where the next delivery could remove a message.
+        """
+        standing = self._standing(queue, deadline)
+        warning = what_looking_changes(standing)
+        skip = int(cursor or 0)
+        number = min(limit, DEEPEST - skip)
+        if number <= 0:
+            return Page((), None, warning)
+        messages, more = self._look(standing, self._reader(standing), skip, number, deadline)
+        following = skip + number if more and skip + number < DEEPEST else None
+        return Page(tuple(messages), None if following is None else str(following), warning)
+
+    def survey(self, queue: str, request: PlanRequest, deadline: float) -> Survey:
+        """Find out what a plan has to say. Raises BrokerError."""
+        standing = self._standing(queue, deadline)
+        reading = self._read_cluster(deadline)
+        queues = by_key(reading.queues)
+        router = Router(queues, reading.routes)
+        topology = resolve(
+            reading.queues,
+            reading.routes,
+            configured_queues(self._config.name, self._mappings, tuple(queues)),
+            _consumed(reading),
+        )
+        samples: Sequence[DeadMessage] = ()
+        looks = standing.facts.type != STREAM and standing.limits_known and standing.delivery_limit is None
+        if looks:
+            samples, _ = self._look(standing, self._reader(standing, router), 0, _SAMPLES, deadline)
+        found = Findings(
+            standing,
+            self._count_ready(standing, deadline),
+            queues,
+            router,
+            topology.dead_letters.get(standing.key),
+            samples,
+            looks,
+            self._amqp.username or "guest",
+            self._permissions(standing.key[0], deadline),
+            _alarms(reading),
+        )
+        return build_survey(found, request, self._config.name)
+
+    def open(self, job: Job, choose: Choose) -> RabbitHeld:
+        """Connect for a job. Raises BrokerError."""
+        deadline = self._clock.monotonic() + _OPEN_SECONDS
+        key = (str(job.bounds["vhost"]), str(job.bounds["queue"]))
+        target = Target.from_bounds(job.bounds["target"])
+        standing = read_standing(self._management, key, deadline)
+        router = None
+        if target.each_origin:
+            reading = self._read_cluster(deadline)
+            router = Router(by_key(reading.queues), reading.routes)
+        session = Session(self._clock)
+        try:
+            taker = Taker(self._connect(session, key[0], deadline), key[1])
+            sender = Sender(self._connect(session, target.vhost, deadline), standing.window)
+            session.ask(taker.open, deadline, standing.label)
+            session.ask(sender.open, deadline, target.label)
+        except BrokerError:
+            session.close()
+            raise
+        connections = Connections(session, taker, sender, self._amqp.username or "guest")
+        return RabbitHeld(connections, job, standing, target, self._reader(standing, router), self._clock)
+
+    def close(self) -> None:
+        """Let go of the connections to the management API; those of a job are closed with it."""
+        self._closed = True
+        if self._client is not None:
+            self._client.close()
+
+    # looking
+
+    def _look(
+        self, standing: Standing, reader: Reader, skip: int, number: int, deadline: float
+    ) -> tuple[Sequence[DeadMessage], bool]:
+        self._dangers.refuse(standing)
+        with self._guard:
+            lock = self._looking[standing.key]
+        with lock, self._session() as session:
+            line = self._connect(session, standing.key[0], deadline)
+            taker = Taker(line, standing.key[1])
+            session.ask(taker.open, deadline, standing.label)
+            look = Look(session, taker, line, self._clock, standing, self._dangers)
+            return look.read(reader, skip, number, deadline)
+
+    def _count_ready(self, standing: Standing, deadline: float) -> int:
+        with self._session() as session:
+            taker = Taker(self._connect(session, standing.key[0], deadline), standing.key[1])
+            session.ask(taker.open, deadline, standing.label)
+            return int(session.ask(taker.count, deadline, standing.label))
+
+    # asking
+
+    def _standing(self, queue: str, deadline: float) -> Standing:
+        return find_standing(self._management, self._config.name, queue, deadline)
+
+    def _read_cluster(self, deadline: float) -> Reading:
+        source = ManagementSource(self._management, lambda _key: True)
+        return take_survey(source, self._clock.monotonic(), deadline, None)
+
+    def _permissions(self, vhost: str, deadline: float) -> Mapping[str, str] | None:
+        """Return the permissions of the user who redrives; None where the management API does not tell them."""
+        user = quote(self._amqp.username or "guest", safe="")
+        try:
+            rows = self._management.get_json(f"/api/users/{user}/permissions", deadline)
+        except (Forbidden, NotThere):
+            return None
+        return next((row for row in rows if row.get("vhost") == vhost), None)
+
+    def _reader(self, standing: Standing, router: Router | None = None) -> Reader:
+        ttl, vhost = message_ttl(standing.facts), standing.key[0]
+        if router is None:
+            return Reader(standing.key, ttl)
+
+        def find_queue(exchange: str, key: str) -> str | None:
+            found = router.queues_behind(vhost, exchange, frozenset({RoutingKey(key)}))
+            return label_of(next(iter(found))) if len(found) == 1 else None
+
+        return Reader(standing.key, ttl, find_queue)
+
+    # connecting
+
+    @property
+    def _management(self) -> HttpClient:
+        if self._client is None:
+            raise Forbidden(
+                "the management API is not configured, and nothing else tells whether looking does harm",
+                target=self._config.name,
+                remedy="enable rabbitmq_management and set management_url",
+            )
+        return self._client
+
+    @property
+    def _amqp(self) -> Address:
+        if self._address is None:
+            raise Forbidden(
+                "no AMQP address is configured, and messages travel by no other way",
+                target=self._config.name,
+                remedy="set redrive.amqp_url, or amqp_url",
+            )
+        return self._address
+
+    @contextmanager
+    def _session(self) -> Iterator[Session]:
+        session = Session(self._clock)
+        try:
+            yield session
+        finally:
+            session.close()
+
+    def _connect(self, session: Session, vhost: str, deadline: float) -> Line:
+        if self._closed:
+            raise Unreachable("the connection was closed by the monitor", target=self._config.name)
+        return session.connect(self._amqp, vhost, _NAME, deadline, self._config.ca_file)
+
+    def _open_client(self) -> HttpClient | None:
+        if self._config.management_url is None:
+            return None
+        address = parse_address(self._config.management_url)
+        return HttpClient(address, self._clock, target="management API", ca_file=self._config.ca_file)
+
+
+def _consumed(reading: Reading) -> frozenset[QueueKey]:
+    consumers = reading.readings.column(CONSUMERS)
+    return frozenset(key for key, number in zip(reading.readings.keys, consumers.tolist(), strict=True) if number > 0)
+
+
+def _alarms(reading: Reading) -> Sequence[str]:
+    return [f"{alarm} alarm of {node.name}" for node in reading.nodes or () for alarm, on in node.alarms.items() if on]
