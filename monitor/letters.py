@@ -222,12 +222,16 @@ class Mover(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SendResult:
-    """Whether a send was confirmed (with the place at the target), refused for good, or not known."""
+    """Whether a send was confirmed (with the place at the target), refused for good, or not known.
+
+    `outcome` is what a refusal counts as.
+    """
 
     confirmed: bool
     at_target: str = ""
     reason: str = ""
     known: bool = True
+    outcome: Outcome = Outcome.FAILED
 
 
 class Held(Protocol):

@@ -234,14 +234,27 @@ def open_clients(config: AwsCluster, calls: Calls) -> Clients:
     return clients
 
 
-def _settings(config: AwsCluster, wait: float) -> Config:
+def open_sender(config: AwsCluster, calls: Calls) -> "SQSClient":
+    """Make a client of SQS that tries each call once, so that nothing is sent twice without anybody knowing.
+
+    Raises as `open_clients`.
+    """
+    with translating("credentials"):
+        session, _ = _open_session(config, calls)
+        settings = _settings(config, _LONGEST_WAIT_SECONDS, attempts=1)
+        sender = session.client("sqs", region_name=config.region, endpoint_url=config.endpoint_url, config=settings)
+    calls.attach(sender)
+    return sender
+
+
+def _settings(config: AwsCluster, wait: float, attempts: int = _ATTEMPTS) -> Config:
     """Bound each attempt, whatever the cycle's deadline: a thread that hangs is lost for that long."""
     wait = min(_LONGEST_WAIT_SECONDS, max(_SHORTEST_WAIT_SECONDS, wait))
     return Config(
         connect_timeout=wait,
         read_timeout=wait,
         # "adaptive" retries as "standard" does, and after a throttled answer sends at a rate that the service takes
-        retries={"mode": "adaptive", "total_max_attempts": _ATTEMPTS},
+        retries={"mode": "adaptive", "total_max_attempts": attempts},
         max_pool_connections=CONNECTIONS,
         proxies={} if _on_loopback(config) else None,
         parameter_validation=False,
