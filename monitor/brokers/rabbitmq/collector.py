@@ -51,9 +51,9 @@ class RabbitCollector:
             raise Unreachable("the collector is closed", target=self._config.name)
         taken_at, began = self._clock.now(), self._clock.monotonic()
         depths, failures = self._depths.read(deadline)
-        survey = depths.survey or self._look_in(depths, deadline, failures)
         totals = self._read_totals(depths, deadline, failures)
-        plugin_counts = self._speaks_for_all(depths, survey)
+        survey = depths.survey or self._look_in(depths, totals, deadline, failures)
+        plugin_counts = self._speaks_for_all(depths, survey, totals)
         readings = self._rows.join(
             depths.readings, survey, began, own_counts=plugin_counts, fresh=self._is_fresh(survey)
         )
@@ -74,8 +74,8 @@ class RabbitCollector:
             parts,
             expected=len(readings.keys),
             measured=int(np.count_nonzero(~np.isnan(readings.column(READY)))),
-            errors=(*depths.errors, *map(_error, failures)),
-            notes=build_notes(self._sources(depths, survey, plugin_counts, sight)),
+            errors=(*depths.errors, *map(_error, failures), *_stopped_nodes(survey)),
+            notes=build_notes(self._sources(depths, survey, totals, sight, plugin_counts=plugin_counts)),
         )
 
     def check(self, deadline: float) -> Sequence[Finding]:
@@ -129,11 +129,13 @@ class RabbitCollector:
             readers.append(lambda deadline: Depths(amqp.read(deadline), amqp.target, errors=amqp.errors))
         return readers
 
-    def _look_in(self, depths: Depths, deadline: float, failures: list[BrokerError]) -> Survey | None:
+    def _look_in(
+        self, depths: Depths, totals: NodeTotals | None, deadline: float, failures: list[BrokerError]
+    ) -> Survey | None:
         """Return what the management API knows, beside depths that came from elsewhere."""
         if self._surveyor is None:
             return None
-        complete = self._speaks_for_all(depths, self._surveyor.survey)
+        complete = self._speaks_for_all(depths, self._surveyor.survey, totals)
         survey = self._surveyor.latest(depths.readings.keys, deadline, eager=not complete)
         if self._surveyor.failure is not None:
             failures.append(self._surveyor.failure)
@@ -142,7 +144,7 @@ class RabbitCollector:
     def _uses_plugin(self, depths: Depths) -> bool:
         return self._prometheus is not None and depths.target == self._prometheus.target
 
-    def _speaks_for_all(self, depths: Depths, survey: Survey | None) -> bool:
+    def _speaks_for_all(self, depths: Depths, survey: Survey | None, totals: NodeTotals | None) -> bool:
         """Say whether the plugin's counters of queues hold for the cluster.
 
         Counters stand on the node that the publisher or consumer is connected to: where there are several, one node's
@@ -151,7 +153,8 @@ class RabbitCollector:
         plugin = self._prometheus
         if plugin is None or not self._uses_plugin(depths) or not plugin.counts:
             return False
-        return survey is None or survey.node_names <= {plugin.node}
+        others = (survey.node_names - {plugin.node}) if survey is not None else frozenset()
+        return not others and (totals is None or not totals.peers)
 
     def _is_fresh(self, survey: Survey | None) -> bool:
         longest = max(_STALE_CYCLES * self._config.interval, _STALE_SECONDS)
@@ -189,15 +192,19 @@ class RabbitCollector:
             )
         return tables
 
-    def _sources(self, depths: Depths, survey: Survey | None, plugin_counts: bool, sight: Sight) -> Sources:
+    def _sources(
+        self, depths: Depths, survey: Survey | None, totals: NodeTotals | None, sight: Sight, *, plugin_counts: bool
+    ) -> Sources:
         uses_plugin = self._uses_plugin(depths)
         streams = [row for row, key in enumerate(sight.readings.keys) if sight.facts[key].type == STREAM]
         return Sources(
             depth=depths.target,
             management=self._management.target if self._management else "",
+            plugin=self._prometheus is not None,
             plugin_node=self._prometheus.node if self._prometheus and uses_plugin else "",
             plugin_counts=plugin_counts,
             survey=survey,
+            peers=totals.peers if totals is not None else frozenset(),
             hidden_vhosts=hidden_vhosts(sight.readings, survey),
             unread_streams=bool(np.isnan(sight.readings.column(STREAM_LAG)[streams]).any()),
             only_named=self._amqp is not None and depths.target == self._amqp.target,
@@ -217,6 +224,15 @@ def hidden_vhosts(readings: Readings, survey: Survey | None) -> tuple[str, ...]:
 
 def _error(error: BrokerError) -> CollectionError:
     return CollectionError(error.reason, error.target, str(error))
+
+
+def _stopped_nodes(survey: Survey | None) -> tuple[CollectionError, ...]:
+    nodes = survey.nodes if survey is not None and survey.nodes is not None else ()
+    return tuple(
+        CollectionError(Unreachable.reason, node.name, "the node does not run, what lives on it is not measured")
+        for node in nodes
+        if not node.running
+    )
 
 
 def _unroutable(totals: NodeTotals | None, survey: Survey | None) -> tuple[str, Counts]:

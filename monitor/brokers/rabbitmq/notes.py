@@ -15,15 +15,18 @@ NO_STATISTICS = (
 class Sources:
     """What a cycle used. `depth` and `management` are targets for people; empty is not configured.
 
-    `plugin_node` is the node whose plugin was read, `plugin_counts` says whether its counters of queues were used.
-    `hidden_vhosts` hold queues whose set-up this user of the management API does not see.
+    `plugin` says whether the plugin is configured; `plugin_node` is the node whose plugin was read, `peers` are others
+    that it is linked to, and `plugin_counts` says whether its counters of queues were used. `hidden_vhosts` hold queues
+    whose set-up this user of the management API does not see.
     """
 
     depth: str
     management: str
+    plugin: bool = True
     plugin_node: str = ""
     plugin_counts: bool = False
     survey: Survey | None = None
+    peers: Collection[str] = ()
     hidden_vhosts: Collection[str] = ()
     unread_streams: bool = False
     only_named: bool = False
@@ -42,14 +45,17 @@ def _depth(sources: Sources) -> Iterator[str]:
             "unacknowledged messages, sizes, counters, ages or queues that are not named."
         )
     if not sources.plugin_node:
-        yield (
-            "Without the Prometheus plugin there are no counters of dead-lettered messages; "
-            "enable rabbitmq_prometheus and set prometheus_url."
-        )
+        remedy = "" if sources.plugin else "; enable rabbitmq_prometheus and set prometheus_url"
+        yield f"Without the Prometheus plugin there are no counters of dead-lettered messages{remedy}."
 
 
 def _survey(sources: Sources) -> Iterator[str]:
     survey = sources.survey
+    if survey is None and sources.peers:
+        yield (
+            f"The plugin tells of the node {sources.plugin_node} alone; what is on {', '.join(sorted(sources.peers))} "
+            "is not seen, and counters, of which each node has a part, are left out; set management_url."
+        )
     if not sources.management:
         yield (
             "Without the management API there is no dead-letter topology: queues are told apart by their names alone; "
@@ -79,8 +85,8 @@ def _survey(sources: Sources) -> Iterator[str]:
 def _counters(sources: Sources) -> Iterator[str]:
     survey = sources.survey
     if survey is not None and not survey.overview.stats:
-        told = "counters of queues come from the Prometheus plugin" if sources.plugin_counts else "there are none"
-        yield f"{NO_STATISTICS}: {told}."
+        told = "come from the Prometheus plugin" if sources.plugin_counts else "are not to be had"
+        yield f"{NO_STATISTICS}: counters of queues {told}."
     elif survey is not None and not survey.overview.counts and not sources.plugin_counts:
         yield "The management API keeps no rates (rates_mode is none), and so no counters of queues."
     elif survey is not None and not sources.plugin_counts:

@@ -68,6 +68,7 @@ _UNROUTABLE = {
     "rabbitmq_global_messages_unroutable_dropped_total": "dropped",
     "rabbitmq_global_messages_unroutable_returned_total": "returned",
 }
+_LINKS, _COMMAND_LINE = "erlang_vm_dist_node_state", "rabbitmqcli"
 _ALARMS = {
     "rabbitmq_alarms_memory_used_watermark": "memory",
     "rabbitmq_alarms_free_disk_space_watermark": "disk",
@@ -83,12 +84,14 @@ class NodeTotals:
     """What the plugin counts for its node as a whole.
 
     `dead_lettered` by (reason, strategy, queue type), `unroutable` by (outcome,), `alarms` by name (0 or 1).
+    `peers` are the other nodes of its cluster that it is linked to.
     """
 
     node: str
     dead_lettered: Counts = field(default_factory=dict)
     unroutable: Counts = field(default_factory=dict)
     alarms: Mapping[str, float] = field(default_factory=dict)
+    peers: frozenset[str] = frozenset()
 
 
 class PrometheusSource:
@@ -201,7 +204,8 @@ def parse_totals(text: bytes, node: str) -> NodeTotals:
     dead_lettered: dict[tuple[str, ...], float] = {}
     unroutable: dict[tuple[str, ...], float] = {}
     alarms: dict[str, float] = {}
-    for family, labels, value in samples_of(text, "rabbitmq_"):
+    peers = set()
+    for family, labels, value in samples_of(text, ("rabbitmq_global_", "rabbitmq_alarms_", _LINKS)):
         if family.startswith(_DEAD_LETTERED):
             reason = family.removeprefix(_DEAD_LETTERED).removesuffix("_total")
             if reason in _REASONS:  # `confirmed` counts some of these again, as they reach their target
@@ -212,7 +216,9 @@ def parse_totals(text: bytes, node: str) -> NodeTotals:
             unroutable[outcome] = unroutable.get(outcome, 0.0) + value  # one sample a protocol
         elif family in _ALARMS:
             alarms[_ALARMS[family]] = value
-    return NodeTotals(node, dead_lettered, unroutable, alarms)
+        elif family == _LINKS and not labels["peer"].startswith(_COMMAND_LINE):
+            peers.add(labels["peer"])
+    return NodeTotals(node, dead_lettered, unroutable, alarms, frozenset(peers))
 
 
 def short_type(queue_type: str) -> str:

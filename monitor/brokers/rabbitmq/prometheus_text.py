@@ -51,11 +51,14 @@ def _spans(text: bytes) -> Iterator[tuple[bytes, tuple[int, int]]]:
         start = end
 
 
-def samples_of(text: bytes, prefix: str) -> Iterator[tuple[str, dict[str, str], float]]:
-    """Yield `(family, labels, value)` of each sample whose family begins so. For small pages that escape properly."""
+def samples_of(text: bytes, prefixes: tuple[str, ...]) -> Iterator[tuple[str, dict[str, str], float]]:
+    """Yield `(family, labels, value)` of each sample whose family begins with one of these.
+
+    For pages that are small, and whose labels hold no names of queues.
+    """
     for found in _SAMPLE.finditer(text):
         name = found[1].decode()
-        if name.startswith(prefix):
+        if name.startswith(prefixes):
             yield name, read_labels(found[2] or b""), float(found[3])
 
 

@@ -1,5 +1,7 @@
 """Joins what two sources say of the same queues into one set of rows, and keeps these while the queues are the same."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from monitor.brokers.rabbitmq.readings import COUNTERS, QueueKey, Readings, align
@@ -20,12 +22,14 @@ class Rows:
         """Return the numbers of all queues that are known of.
 
         `now` is in seconds of the survey's clock. With `own_counts` the counters are those of `readings`, else the
-        survey's. What the survey has is used only while it is `fresh`.
+        survey's, if there is one. What the survey has is used only while it is `fresh`.
         """
         self._note_vanished(readings.keys, now)
         keys = self._all_keys(readings.keys, survey)
         own = align(readings, keys)
-        if survey is None or survey.readings is readings:
+        if survey is None:
+            return own if own_counts else Readings(keys, _without_counters(own.columns))
+        if survey.readings is readings:
             return own
         other = align(survey.readings, keys) if fresh else Readings(keys, {})
         columns = dict(own.columns)
@@ -54,6 +58,10 @@ class Rows:
         if keys != self._keys:
             self._keys = keys
         return self._keys
+
+
+def _without_counters(columns: Mapping[str, Floats]) -> dict[str, Floats]:
+    return {name: values for name, values in columns.items() if name not in COUNTERS}
 
 
 def _filled(values: Floats, others: Floats) -> Floats:

@@ -62,6 +62,12 @@ def test_own_counters_are_kept_where_they_hold() -> None:
     assert nan_equal(joined.column("acked"), [5.0])
 
 
+def test_counters_that_are_a_part_are_none() -> None:
+    joined = Rows().join(readings((A,), ready=[1.0], acked=[0.0]), None, 110.0, own_counts=False, fresh=False)
+    assert nan_equal(joined.column("acked"), [None])
+    assert nan_equal(joined.column("ready"), [1.0])
+
+
 def test_an_old_survey_tells_no_numbers() -> None:
     joined = Rows().join(
         readings((A,), ready=[1.0]),
@@ -205,10 +211,15 @@ def test_what_other_nodes_do_not_tell_is_said() -> None:
     assert any("n1 alone; queues on n2 come from the management API" in note for note in notes)
 
 
+def test_a_plugin_of_one_node_among_several_says_so() -> None:
+    notes = build_notes(Sources("plugin", "", plugin_node="n1", peers=("n3", "n2")))
+    assert any("n1 alone; what is on n2, n3 is not seen" in note for note in notes)
+
+
 def test_disabled_statistics_are_said() -> None:
     survey = survey_of(readings((A,), ready=[1.0]), stats=False, counts=False)
     notes = build_notes(Sources("plugin", "management", plugin_node="n1", survey=survey))
-    assert any("disable_metrics_collector" in note and "there are none" in note for note in notes)
+    assert any("disable_metrics_collector" in note and "counters of queues are not to be had" in note for note in notes)
 
 
 def test_amqp_alone_says_what_it_cannot_see() -> None:

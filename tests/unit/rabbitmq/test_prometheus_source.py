@@ -149,6 +149,9 @@ TOTALS = f"""# TYPE rabbitmq_alarms_memory_used_watermark untyped
 rabbitmq_alarms_memory_used_watermark 1
 # TYPE rabbitmq_alarms_free_disk_space_watermark untyped
 rabbitmq_alarms_free_disk_space_watermark 0
+# TYPE erlang_vm_dist_node_state gauge
+erlang_vm_dist_node_state{{peer="rabbit@two"}} 3
+erlang_vm_dist_node_state{{peer="rabbitmqcli-77-rabbit@one"}} 3
 # TYPE rabbitmq_global_messages_dead_lettered_rejected_total counter
 rabbitmq_global_messages_dead_lettered_rejected_total{{{CLASSIC}}} 3
 # TYPE rabbitmq_global_messages_dead_lettered_confirmed_total counter
@@ -166,6 +169,7 @@ def test_the_node_tells_its_counters_and_alarms() -> None:
     assert found.dead_lettered == {("rejected", "disabled", "classic"): 3.0}
     assert found.unroutable == {("dropped",): 7.0, ("returned",): 0.0}
     assert found.alarms == {"memory": 1.0, "disk": 0.0}
+    assert found.peers == {"rabbit@two"}
 
 
 def test_what_a_version_does_not_count_is_not_zero() -> None:

@@ -93,4 +93,4 @@ def test_a_virtual_host_that_stands_twice_is_read_once() -> None:
 
 def test_small_pages_are_read_with_their_labels() -> None:
     text = b'# TYPE a untyped\na{x="1",y="q\\"uote"} 2\na_total 3.5\nb 4\n'
-    assert list(samples_of(text, "a")) == [("a", {"x": "1", "y": 'q"uote'}, 2.0), ("a_total", {}, 3.5)]
+    assert list(samples_of(text, ("a",))) == [("a", {"x": "1", "y": 'q"uote'}, 2.0), ("a_total", {}, 3.5)]
