@@ -13,6 +13,7 @@ from monitor.api.items import (
     CollectorItem,
     DeadLetterDetail,
     DeadLetterItem,
+    MuteItem,
     Page,
     SubscriptionDetail,
     SubscriptionItem,
@@ -98,10 +99,27 @@ class ApiClient:
         """Return the health of all collectors."""
         return list(_Pages[CollectorItem](self, "collectors", query))
 
+    def mutes(self) -> list[MuteItem]:
+        """Return the mutes that hold now, the longest-lasting first."""
+        return cast(Page[MuteItem], self._get("mutes", {}))["items"]
+
+    def mute(
+        self, subject: str, reason: str, *, until: float | None = None, for_seconds: float | None = None
+    ) -> MuteItem:
+        """Mute an id, or a pattern over ids, until a moment (Unix seconds) or for some seconds."""
+        asked = {"subject": subject, "reason": reason, "until": until, "for_seconds": for_seconds}
+        return cast(MuteItem, self._ask("POST", "mutes", body=asked))
+
+    def unmute(self, number: int) -> MuteItem:
+        """End a mute before its time, by its number."""
+        return cast(MuteItem, self._ask("DELETE", f"mutes/{number}"))
+
     def _get(self, path: str, query: dict[str, Any]) -> Any:
-        given = {name: value for name, value in query.items() if value is not None}
+        return self._ask("GET", path, {name: value for name, value in query.items() if value is not None})
+
+    def _ask(self, method: str, path: str, query: dict[str, Any] | None = None, body: Any = None) -> Any:
         try:
-            answer = self._http.get(path, params=given)
+            answer = self._http.request(method, path, params=query, json=body)
         except httpx.TimeoutException as error:
             raise MonitorUnreachable(f"the monitor at {self.url} does not answer in time") from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:

@@ -13,22 +13,30 @@ from fastapi import FastAPI
 
 from monitor.analysis.assessment import Rules
 from monitor.api.application import make_api
+from monitor.api.guard import Principal
+from monitor.api.mutes import make_mute_router
 from monitor.api.sources import Sources
 from monitor.brokers.registry import Collector, open_collector
 from monitor.clock import Clock
+from monitor.collecting.routine import Routine
 from monitor.collecting.schedule import Schedule
 from monitor.collecting.store import Occasion, Store
 from monitor.config import Cluster, Configuration, DeadLetterMapping, split_address
 from monitor.errors import EventflowError, StorageError
+from monitor.exposition.muted import muted_tables
 from monitor.exposition.page import MetricsPage
 from monitor.model import ClusterView
+from monitor.redrive.audit import Actor, Audit
 from monitor.storage.database import Database
+from monitor.storage.mutes import Mutes
 
 Opener = Callable[[Cluster, Sequence[DeadLetterMapping], Clock], Collector]
 
 _LOG = logging.getLogger(__name__)
 _ANSWERS_FINISHED_WITHIN_SECONDS = 1
 _CLUSTERS_CLOSED_WITHIN_SECONDS = 2.0
+_WRITTEN_WITHIN_SECONDS = 1.0
+_MINUTE = 60.0
 _KEPT_ALIVE_SECONDS = 75  # longer than a scrape interval, so that Prometheus keeps its connection
 _BACKLOG = 128
 
@@ -40,7 +48,9 @@ class Monitor:
         self, configuration: Configuration, database: Database, clock: Clock, opener: Opener = open_collector
     ) -> None:
         self._configuration, self._database, self._clock = configuration, database, clock
-        self._page = MetricsPage()
+        self._mutes = Mutes(database, clock)
+        self.audit = Audit(database, clock)
+        self._page = MetricsPage(further=lambda view: muted_tables(view, self._mutes.find))
         self.store = Store(configuration.clusters, clock)
         self.store.subscribe(self._render)
         self._schedule = Schedule(
@@ -50,21 +60,30 @@ class Monitor:
             self._rules_of,
             clock,
         )
+        # Others that share the database may have muted something.
+        self._minutely = Routine(_MINUTE, {"mutes": self._mutes.load}, clock)
 
     def make_app(self) -> FastAPI:
         """Return the ASGI app that answers from this monitor."""
-        sources = Sources(self.store.views, self._page.page, self._page.series, self._clock)
-        return make_api(sources, self._configuration.server)
+        sources = Sources(self.store.views, self._page.page, self._page.series, self._clock, self._mutes.find)
+        mutes = make_mute_router(self._mutes, self.store.views, self._record, self._clock)
+        return make_api(sources, self._configuration.server, [mutes])
 
     def start(self) -> None:
-        """Begin to read all clusters, and return."""
+        """Begin to read all clusters, and return. Raises StorageError when the database cannot be read."""
+        self._mutes.load()
+        self._minutely.start()
         for view in self.store.views():
             self._page.update(view, cycle_ended=False)
         self._schedule.start()
 
     def stop(self) -> None:
-        """End all reading, also what hangs; takes two seconds at most."""
+        """End all reading and writing, also what hangs; takes three seconds at most."""
         self._schedule.stop(_CLUSTERS_CLOSED_WITHIN_SECONDS)
+        self._minutely.stop(_WRITTEN_WITHIN_SECONDS)
+
+    def _record(self, principal: Principal, address: str, operation: str, **told: object) -> None:
+        self.audit.write(Actor(principal.name, principal.role, address), operation, "allowed", **told)
 
     def _rules_of(self, cluster: Cluster) -> Rules:
         owners, objectives = self._configuration.owners, self._configuration.objectives

@@ -23,7 +23,7 @@ STATUS_WORDS = {
 def subscription_row(item: SubscriptionItem) -> Row:
     """Return one subscription as the columns of the table, exact numbers beside words."""
     return {
-        "Status": STATUS_WORDS.get(item["status"], item["status"]),
+        "Status": STATUS_WORDS.get(item["status"], item["status"]) + (" (muted)" if item["muted_until"] else ""),
         "Subscriber": item["subscriber"],
         "Destination": item["destination"],
         "Cluster": f"{item['cluster']} ({item['system']})",
@@ -35,7 +35,7 @@ def subscription_row(item: SubscriptionItem) -> Row:
         "Drains in": say_drain(item),
         "Consumers": item["consumers"],
         "Owner": item["owner"] or "",
-        "Why": item["status_reason"],
+        "Why": (f"muted: {item['muted_reason']}; " if item["muted_until"] else "") + item["status_reason"],
     }
 
 
@@ -58,6 +58,7 @@ def dead_letter_row(item: DeadLetterItem, now: float) -> Row:
         "Arrived": item["arrivals_total"],
         "Comes from": ", ".join(item["origins"]),
         "Set-up": ", ".join(problem.replace("_", " ") for problem in item["problems"]) or "✔",
+        "Muted": item["muted_reason"] or "",
     }
 
 

@@ -1,8 +1,9 @@
 """The whole HTTP side as one ASGI app."""
 
+from collections.abc import Iterable
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
@@ -20,14 +21,18 @@ from monitor.config import Server
 _UNCACHED = {"Cache-Control": "no-store"}
 
 
-def make_api(sources: Sources, server: Server) -> FastAPI:
-    """Return the app that answers from `sources` to those whom `server` lets in."""
+def make_api(sources: Sources, server: Server, further: Iterable[APIRouter] = ()) -> FastAPI:
+    """Return the app that answers from `sources` to those whom `server` lets in.
+
+    `further` are the endpoints of the parts that act or remember.
+    """
     app = FastAPI(
         title="Eventflow Monitor", version=monitor.__version__, docs_url=None, redoc_url=None, redirect_slashes=False
     )
     install_problem_handlers(app)
     app.add_middleware(Guard, server=server)
-    app.include_router(make_router(sources))
+    for router in (make_router(sources), *further):
+        app.include_router(router)
     app.router.routes += [
         Route("/metrics", MetricsEndpoint(sources.page)),
         Route("/healthz", _tell_alive),

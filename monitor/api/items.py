@@ -17,6 +17,7 @@ from monitor.model import (
     CollectionError,
     DeadLetterQueue,
     FoundBy,
+    Mute,
     Problem,
     Role,
     Snapshot,
@@ -32,6 +33,7 @@ T = TypeVar("T")
 
 AsOf = Annotated[float, Field(description="when this was read, in Unix seconds")]
 DataAge = Annotated[float, Field(description="how many seconds ago this was read")]
+MutedUntil = Annotated[float | None, Field(description="when its mute ends, in Unix seconds; null when not muted")]
 Id = Annotated[str, Field(description="parts joined by /, each percent-encoded")]
 
 # The stems of the metric families, longest first where one begins another.
@@ -82,6 +84,8 @@ class SubscriptionItem(TypedDict):
     lost_messages_total: Number | None
     rewinds_total: Number | None
     objective_age_seconds: Number | None
+    muted_until: MutedUntil
+    muted_reason: str | None
     expected: Annotated[int, Field(description="parts (partitions) that there are")]
     measured: Annotated[int, Field(description="parts that could be read; below expected, sums are null")]
     as_of: AsOf
@@ -118,6 +122,8 @@ class DeadLetterItem(TypedDict):
     origins: list[str]
     origin_evidence: list[OriginEvidence]
     problems: list[Problem]
+    muted_until: MutedUntil
+    muted_reason: str | None
     as_of: AsOf
     data_age_seconds: DataAge
 
@@ -156,7 +162,22 @@ class CollectorItem(TypedDict):
     data_age_seconds: float | None
 
 
-def subscription_item(snapshot: Snapshot, place: int, verdict: Verdict, now: float) -> SubscriptionItem:
+class MuteItem(TypedDict):
+    """A mute: what matches its subject is to wake nobody until it ends."""
+
+    id: Annotated[int, Field(description="its number, by which it is ended")]
+    subject: Annotated[str, Field(description="an id, or a pattern over ids")]
+    until: Annotated[float, Field(description="when it ends by itself, in Unix seconds")]
+    reason: str
+    actor: Annotated[str, Field(description="who set it")]
+    created_at: float
+    subscriptions: Annotated[int, Field(description="subscriptions that it matches now")]
+    dead_letters: Annotated[int, Field(description="dead-letter queues that it matches now")]
+
+
+def subscription_item(
+    snapshot: Snapshot, place: int, verdict: Verdict, now: float, mute: Mute | None = None
+) -> SubscriptionItem:
     """Return the subscription at `place` of a snapshot as the API tells it."""
     it = snapshot.subscriptions[place]
     drain = verdict.drain_seconds
@@ -186,6 +207,8 @@ def subscription_item(snapshot: Snapshot, place: int, verdict: Verdict, now: flo
         "lost_messages_total": as_number(it.lost_messages_total),
         "rewinds_total": as_number(it.rewinds_total),
         "objective_age_seconds": as_number(verdict.objective_age_seconds),
+        "muted_until": mute.until if mute else None,
+        "muted_reason": mute.reason if mute else None,
         "expected": it.expected,
         "measured": it.measured,
         "as_of": snapshot.taken_at,
@@ -193,7 +216,7 @@ def subscription_item(snapshot: Snapshot, place: int, verdict: Verdict, now: flo
     }
 
 
-def dead_letter_item(snapshot: Snapshot, place: int, now: float) -> DeadLetterItem:
+def dead_letter_item(snapshot: Snapshot, place: int, now: float, mute: Mute | None = None) -> DeadLetterItem:
     """Return the dead-letter queue at `place` of a snapshot as the API tells it."""
     it = snapshot.dead_letters[place]
     return {
@@ -211,6 +234,8 @@ def dead_letter_item(snapshot: Snapshot, place: int, now: float) -> DeadLetterIt
         "origins": [origin.name for origin in it.origins],
         "origin_evidence": [{"origin": origin.name, "found_by": origin.found_by} for origin in it.origins],
         "problems": list(it.problems),
+        "muted_until": mute.until if mute else None,
+        "muted_reason": mute.reason if mute else None,
         "as_of": snapshot.taken_at,
         "data_age_seconds": max(0.0, now - snapshot.taken_at),
     }

@@ -14,7 +14,7 @@ from monitor.api.items import (
     subscription_item,
 )
 from monitor.api.listing import Kind, Row
-from monitor.model import ClusterView, DeadLetterQueue, Snapshot, Status, Subscription, Verdict
+from monitor.model import ClusterView, DeadLetterQueue, Mute, Snapshot, Status, Subscription, Verdict
 
 _BADNESS = {status: rank for rank, status in enumerate(Status)}
 
@@ -151,35 +151,40 @@ def _dead_letter_texts(row: Row) -> Iterable[str]:
     return (it.cluster, it.queue, it.id, *(origin.name for origin in it.origins), *it.problems)
 
 
-SUBSCRIPTIONS: Kind[SubscriptionItem] = Kind(
-    noun="subscription",
-    rows=_subscription_rows,
-    item=lambda row, now: subscription_item(snapshot_of(row), row.place, _verdict_of(row), now),
-    worst_first=_worst_subscriptions_first,
-    sort_keys=_SUBSCRIPTION_SORT_KEYS,
-    filters={
-        "cluster": _of_subscription(lambda it: (it.cluster,)),
-        "system": _of_subscription(lambda it: (it.system,)),
-        "role": _of_subscription(lambda it: (it.role,)),
-        "status": _of_verdict(lambda it: (it.status,)),
-        "owner": _of_verdict(lambda it: (it.owner,)),
-    },
-    search_texts=_subscription_texts,
-)
+def subscriptions(mute_of: Callable[[str], Mute | None]) -> Kind[SubscriptionItem]:
+    """Return the kind of subscriptions; `mute_of` tells the mute that holds for an id."""
+    return Kind(
+        noun="subscription",
+        rows=_subscription_rows,
+        item=lambda row, now: subscription_item(snapshot_of(row), row.place, _verdict_of(row), now, mute_of(row.id)),
+        worst_first=_worst_subscriptions_first,
+        sort_keys=_SUBSCRIPTION_SORT_KEYS,
+        filters={
+            "cluster": _of_subscription(lambda it: (it.cluster,)),
+            "system": _of_subscription(lambda it: (it.system,)),
+            "role": _of_subscription(lambda it: (it.role,)),
+            "status": _of_verdict(lambda it: (it.status,)),
+            "owner": _of_verdict(lambda it: (it.owner,)),
+        },
+        search_texts=_subscription_texts,
+    )
 
-DEAD_LETTERS: Kind[DeadLetterItem] = Kind(
-    noun="dead-letter queue",
-    rows=_dead_letter_rows,
-    item=lambda row, now: dead_letter_item(snapshot_of(row), row.place, now),
-    worst_first=_worst_dead_letters_first,
-    sort_keys=_DEAD_LETTER_SORT_KEYS,
-    filters={
-        "cluster": _of_dead_letter(lambda it: (it.cluster,)),
-        "system": _of_dead_letter(lambda it: (it.system,)),
-        "problem": _of_dead_letter(lambda it: it.problems),
-    },
-    search_texts=_dead_letter_texts,
-)
+
+def dead_letters(mute_of: Callable[[str], Mute | None]) -> Kind[DeadLetterItem]:
+    """Return the kind of dead-letter queues; `mute_of` tells the mute that holds for an id."""
+    return Kind(
+        noun="dead-letter queue",
+        rows=_dead_letter_rows,
+        item=lambda row, now: dead_letter_item(snapshot_of(row), row.place, now, mute_of(row.id)),
+        worst_first=_worst_dead_letters_first,
+        sort_keys=_DEAD_LETTER_SORT_KEYS,
+        filters={
+            "cluster": _of_dead_letter(lambda it: (it.cluster,)),
+            "system": _of_dead_letter(lambda it: (it.system,)),
+            "problem": _of_dead_letter(lambda it: it.problems),
+        },
+        search_texts=_dead_letter_texts,
+    )
 
 
 def collectors(series: Callable[[str], int | None]) -> Kind[CollectorItem]:

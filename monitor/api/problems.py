@@ -18,6 +18,7 @@ from monitor.errors import (
     NotFound,
     ReadOnly,
     RequestError,
+    StorageError,
     Unauthenticated,
 )
 
@@ -41,7 +42,9 @@ class ProblemType:
 _RAISED = (BadRequest, Unauthenticated, NotAllowed, ForeignRequest, ReadOnly, NotFound, Conflict, BrokerFailed)
 METHOD_NOT_ALLOWED = ProblemType(405, "method-not-allowed", "This path does not know this method")
 INTERNAL = ProblemType(500, "internal-error", "The monitor failed to answer")
-PROBLEM_TYPES = (*(ProblemType(kind.status, kind.slug, kind.title) for kind in _RAISED), METHOD_NOT_ALLOWED, INTERNAL)
+STORAGE = ProblemType(503, "storage-failed", "What is kept cannot be read or written now")
+_OTHERS = (METHOD_NOT_ALLOWED, INTERNAL, STORAGE)
+PROBLEM_TYPES = (*(ProblemType(kind.status, kind.slug, kind.title) for kind in _RAISED), *_OTHERS)
 """All types that an answer can have."""
 
 
@@ -62,6 +65,7 @@ def answer_error(error: RequestError) -> Response:
 def install_problem_handlers(app: FastAPI) -> None:
     """Make every error of the app, the framework's own too, a problem+json answer."""
     app.exception_handler(RequestError)(_on_request_error)
+    app.exception_handler(StorageError)(_on_storage_error)
     app.exception_handler(RequestValidationError)(_on_invalid_parameters)
     app.exception_handler(HTTPException)(_on_http_exception)
     # The framework logs what is not caught elsewhere, after this has answered.
@@ -70,6 +74,10 @@ def install_problem_handlers(app: FastAPI) -> None:
 
 async def _on_request_error(request: Request, error: RequestError) -> Response:
     return answer_error(error)
+
+
+async def _on_storage_error(request: Request, error: StorageError) -> Response:
+    return answer_problem(STORAGE, str(error))
 
 
 async def _on_invalid_parameters(request: Request, error: RequestValidationError) -> Response:

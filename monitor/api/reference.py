@@ -44,6 +44,7 @@ def _sections(schema: Mapping[str, Any]) -> Iterator[str]:
         for method, operation in methods.items():
             yield f"<h2><code>{method.upper()} {escape(path)}</code></h2><p>{escape(operation.get('summary', ''))}.</p>"
             yield _table("Parameters", [_parameter(it, schema) for it in operation.get("parameters", ())])
+            yield _table("Body", list(_body(operation, schema)))
             answer = operation["responses"]["200"]["content"]["application/json"]["schema"]
             yield _table("Answer", list(_fields(answer, schema)))
     yield "<h2>Beside the API</h2>" + _table("Paths", [(_code(path), escape(told)) for path, told in _PLAIN_PATHS])
@@ -54,6 +55,11 @@ def _sections(schema: Mapping[str, Any]) -> Iterator[str]:
 def _parameter(it: Mapping[str, Any], whole: Mapping[str, Any]) -> tuple[str, ...]:
     told = it.get("description") or it["schema"].get("description", "")
     return (_code(it["name"]), _code(_type(it["schema"], whole)), escape(told))
+
+
+def _body(operation: Mapping[str, Any], whole: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+    content = operation.get("requestBody", {}).get("content", {})
+    return _fields(content.get("application/json", {}).get("schema", {}), whole)
 
 
 def _fields(schema: Mapping[str, Any], whole: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, ...]]:

@@ -18,10 +18,9 @@ from monitor.api.items import (
     detail_rows,
 )
 from monitor.api.listing import DEFAULT_LIMIT, LARGEST_LIMIT, Listing, ListRequest
-from monitor.api.sources import Sources
+from monitor.api.sources import PREFIX, Sources
 from monitor.model import Problem, Role, Status, System
 
-PREFIX = "/api/v1"
 T = TypeVar("T")
 
 
@@ -79,7 +78,8 @@ def make_router(sources: Sources) -> APIRouter:
 
 
 def _add_subscriptions(router: APIRouter, sources: Sources) -> None:
-    listing = Listing(kinds.SUBSCRIPTIONS, sources.views)
+    kind = kinds.subscriptions(sources.mute_of)
+    listing = Listing(kind, sources.views)
 
     @router.get("/subscriptions", response_model=Page[SubscriptionItem], summary="Subscriptions on all buses")
     def list_subscriptions(query: Annotated[SubscriptionQuery, Query()]) -> JSONResponse:
@@ -88,12 +88,13 @@ def _add_subscriptions(router: APIRouter, sources: Sources) -> None:
     @router.get("/subscriptions/{id:path}", response_model=SubscriptionDetail, summary="One subscription")
     def get_subscription(request: Request) -> JSONResponse:
         row = listing.find(_raw_id(request, "/subscriptions/"))
-        item = kinds.SUBSCRIPTIONS.item(row, sources.clock.now())
+        item = kind.item(row, sources.clock.now())
         return _answer({**item, "details": detail_rows(kinds.snapshot_of(row), kinds.subscription_of(row))})
 
 
 def _add_dead_letters(router: APIRouter, sources: Sources) -> None:
-    listing = Listing(kinds.DEAD_LETTERS, sources.views)
+    kind = kinds.dead_letters(sources.mute_of)
+    listing = Listing(kind, sources.views)
 
     @router.get("/dead-letters", response_model=Page[DeadLetterItem], summary="Dead-letter queues on all buses")
     def list_dead_letters(query: Annotated[DeadLetterQuery, Query()]) -> JSONResponse:
@@ -102,7 +103,7 @@ def _add_dead_letters(router: APIRouter, sources: Sources) -> None:
     @router.get("/dead-letters/{id:path}", response_model=DeadLetterDetail, summary="One dead-letter queue")
     def get_dead_letter(request: Request) -> JSONResponse:
         row = listing.find(_raw_id(request, "/dead-letters/"))
-        item = kinds.DEAD_LETTERS.item(row, sources.clock.now())
+        item = kind.item(row, sources.clock.now())
         return _answer({**item, "details": detail_rows(kinds.snapshot_of(row), kinds.dead_letter_of(row))})
 
 

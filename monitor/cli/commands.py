@@ -6,15 +6,16 @@ import secrets
 import socket
 import sys
 from dataclasses import asdict
+from datetime import datetime
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 import typer
 
 from monitor.apiclient import DEFAULT_URL, ApiClient
 from monitor.cli.output import make_console, print_json, print_line
-from monitor.cli.tables import check_tables, dead_letters_table, overview
+from monitor.cli.tables import check_tables, dead_letters_table, mutes_table, overview, say_moment
 from monitor.clock import Clock
 from monitor.config import Token, hash_token, load_configuration, parse_duration, with_listen
 from monitor.errors import EventflowError
@@ -97,6 +98,68 @@ def status(url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
         return
     console = make_console()
     console.print(overview(subscriptions, dead_letters, collectors, Clock().now(), console.width))
+
+
+@app.command("mute")
+def mute_subject(
+    subject: Annotated[str, typer.Argument(metavar="ID", help="A subscription or dead-letter queue, or a pattern.")],
+    until: Annotated[str, typer.Option(metavar="T", help="2h, or a time as 2030-01-31T18:00 (local) or with zone.")],
+    reason: Annotated[str, typer.Option(help="Why, for those who find it muted.")],
+    url: Url = DEFAULT_URL,
+    as_json: AsJson = False,
+) -> None:
+    """Let a planned stop wake nobody until a moment; what is measured goes on."""
+    with _connect(url) as monitor:
+        item = monitor.mute(subject, reason, **read_end(until))
+    if as_json:
+        print_json(item)
+        return
+    matched = f"{item['subscriptions']} subscriptions and {item['dead_letters']} dead-letter queues"
+    print_line(f"muted until {say_moment(item['until'])} (number {item['id']}), matching {matched} now")
+
+
+@app.command("unmute")
+def unmute_subject(
+    subject: Annotated[str, typer.Argument(metavar="ID", help="As it was muted, or the number of the mute.")],
+    url: Url = DEFAULT_URL,
+    as_json: AsJson = False,
+) -> None:
+    """End the mutes of an id or pattern before their time."""
+    with _connect(url) as monitor:
+        active = monitor.mutes()
+        found = [item for item in active if subject in (item["subject"], str(item["id"]))]
+        if not found:
+            others = ", ".join(item["subject"] for item in active) or "nothing is"
+            raise EventflowError(f"{subject} is not muted under this name; muted now: {others}")
+        ended = [monitor.unmute(item["id"]) for item in found]
+    if as_json:
+        print_json({"items": ended, "next": None})
+    else:
+        print_line(f"no longer muted: {subject}")
+
+
+@app.command("mutes")
+def list_mutes(url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
+    """List what is muted now, by whom, why and until when."""
+    with _connect(url) as monitor:
+        items = monitor.mutes()
+    if as_json:
+        print_json({"items": items, "next": None})
+        return
+    make_console().print(mutes_table(items) if items else "nothing is muted")
+
+
+def read_end(text: str) -> dict[str, float]:
+    """Read when a mute is to end: a duration, or a time, which without a zone is that of this machine."""
+    try:
+        return {"for_seconds": cast(float, parse_duration(text))}
+    except ValueError:
+        pass
+    try:
+        return {"until": datetime.fromisoformat(text).astimezone().timestamp()}
+    except (ValueError, OverflowError) as error:
+        told = "must be a duration as 90m or 2h, or a time as 2030-01-31T18:00"
+        raise typer.BadParameter(told, param_hint="--until") from error
 
 
 @dead_letter_commands.command("ls")

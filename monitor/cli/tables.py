@@ -1,12 +1,13 @@
 """Items of the API as tables for a terminal. Status words are written out, so that colour is never alone."""
 
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from monitor.api.items import CollectorItem, DeadLetterItem, SubscriptionItem
+from monitor.api.items import CollectorItem, DeadLetterItem, MuteItem, SubscriptionItem
 from monitor.checks import Report
 from monitor.cli.output import plain
 from monitor.model import Finding
@@ -73,13 +74,38 @@ def subscriptions_table(items: Sequence[SubscriptionItem], width: int) -> Table:
         if wide:
             rates = (item["published_per_second"], item["consumed_per_second"])
             cells += [*(plain(say_rate(rate)) for rate in rates), plain(_drain(item))]
-            cells += [plain(item["owner"] or _NOTHING), plain(item["status_reason"])]
+            cells += [plain(item["owner"] or _NOTHING), plain(_why(item))]
         table.add_row(*cells)
     return table
 
 
 def _status_word(item: SubscriptionItem) -> str:
-    return f"{item['status']} (retry)" if item["role"] == "retry" else str(item["status"])
+    marks = [word for word, holds in (("retry", item["role"] == "retry"), ("muted", item["muted_until"])) if holds]
+    return f"{item['status']} ({', '.join(marks)})" if marks else str(item["status"])
+
+
+def _why(item: SubscriptionItem) -> str:
+    until = item["muted_until"]
+    return (
+        f"muted until {say_moment(until)}: {item['muted_reason']}; {item['status_reason']}"
+        if until
+        else (item["status_reason"])
+    )
+
+
+def say_moment(unix_seconds: float) -> str:
+    """Say a moment in the time of this machine."""
+    return datetime.fromtimestamp(unix_seconds, UTC).astimezone().strftime("%Y-%m-%d %H:%M %Z")
+
+
+def mutes_table(items: Sequence[MuteItem]) -> Table:
+    """Return one row a mute."""
+    table = _table("SUBJECT", "UNTIL", "BY", "WHY", right=("MATCHES", "NUMBER"))
+    for item in items:
+        matches = say_count(item["subscriptions"] + item["dead_letters"])
+        texts = (item["subject"], say_moment(item["until"]), item["actor"], item["reason"], matches, str(item["id"]))
+        table.add_row(*(plain(text) for text in texts))
+    return table
 
 
 def _drain(item: SubscriptionItem) -> str:
@@ -104,7 +130,8 @@ def dead_letters_table(items: Sequence[DeadLetterItem], now: float, width: int) 
         if wide:
             cells += [plain(_next_loss(item, now)), plain(say_count(item["arrivals_total"]))]
             cells += [plain(", ".join(item["origins"]) or _NOTHING)]
-        table.add_row(*cells, plain(_set_up(item), "yellow" if item["problems"] else ""))
+        mark = f"muted until {say_moment(item['muted_until'])}; " if item["muted_until"] else ""
+        table.add_row(*cells, plain(mark + _set_up(item), "yellow" if item["problems"] else ""))
     return table
 
 

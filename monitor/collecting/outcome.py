@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from monitor.clock import Clock
-from monitor.errors import BrokerError
+from monitor.errors import BrokerError, StorageError
 from monitor.model import CollectionError
 
 Value = TypeVar("Value")
@@ -66,7 +66,7 @@ class OutcomeLog:
             return
         self._last, self._told_at = kind, now
         _LOG.log(
-            logging.WARNING if isinstance(error, BrokerError) else logging.ERROR,
+            logging.WARNING if isinstance(error, BrokerError | StorageError) else logging.ERROR,
             "%s: failed, %d in a row: %s",
             self._subject,
             self._failures,
@@ -83,12 +83,14 @@ def _kind(error: Exception) -> tuple[str, ...]:
     """Tell errors apart by what they are about: their texts may carry a number that differs every time."""
     if isinstance(error, BrokerError):
         return (type(error).__name__, error.target)
+    if isinstance(error, StorageError):
+        return (type(error).__name__,)
     frames = traceback.extract_tb(error.__traceback__)
     return (type(error).__name__, *(f"{frame.filename}:{frame.lineno}" for frame in frames[-1:]))
 
 
 def _describe(error: Exception) -> str:
-    if isinstance(error, BrokerError):
+    if isinstance(error, BrokerError | StorageError):
         return str(error)
     # A library's text may quote the address that it was given, with the password in it.
     return _CREDENTIALS.sub("***@", "".join(traceback.format_exception(error)))

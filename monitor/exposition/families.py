@@ -269,11 +269,6 @@ _DEAD_LETTERS = (
         "dead-letter queue. Others: target_missing, retention_too_short (shorter than what the source keeps), "
         "not_allowed, other_region, drops_everything.",
     ),
-)
-
-_LAG_ABSENT = "Absent where the group never committed or the partition could not be read: missing is not 0."
-
-_DEAD_LETTERS_MUTED = (
     Family(
         "dead_letter_muted",
         _GAUGE,
@@ -284,6 +279,8 @@ _DEAD_LETTERS_MUTED = (
         "There only while the mute holds: `unless on (system, cluster, queue) eventflow_dead_letter_muted`.",
     ),
 )
+
+_LAG_ABSENT = "Absent where the group never committed or the partition could not be read: missing is not 0."
 
 _KAFKA = (
     Family(
@@ -890,7 +887,14 @@ _COLLECTORS = (
     ),
 )
 
-FAMILIES: tuple[Family, ...] = (*_SUBSCRIPTIONS, *_DEAD_LETTERS, *_DEAD_LETTERS_MUTED, *_KAFKA, *_RABBITMQ, *_AWS, *_COLLECTORS)
+FAMILIES: tuple[Family, ...] = (
+    *_SUBSCRIPTIONS,
+    *_DEAD_LETTERS,
+    *_KAFKA,
+    *_RABBITMQ,
+    *_AWS,
+    *_COLLECTORS,
+)
 """All families, in the order of the page."""
 
 BY_NAME: Mapping[str, Family] = {family.name: family for family in FAMILIES}

@@ -3,7 +3,7 @@
 import logging
 import threading
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 
@@ -11,9 +11,9 @@ import monitor
 from monitor.exposition.families import FAMILIES, Family
 from monitor.exposition.gzipping import Piece, as_gzip, concatenate, deflate
 from monitor.exposition.own import OwnMetrics
-from monitor.exposition.render import ClusterText, render_cluster
+from monitor.exposition.render import NOTHING_FURTHER, ClusterText, render_cluster
 from monitor.exposition.text import encode, header
-from monitor.model import ClusterView
+from monitor.model import ClusterView, Table
 
 _LOG = logging.getLogger(__name__)
 _GZIP = zlib.MAX_WBITS | 16
@@ -52,10 +52,17 @@ class Page:
 
 
 class MetricsPage:
-    """Keeps the page up to date. `update` comes from the threads of the collectors, `page` from those of the server."""
+    """Keeps the page up to date. `update` comes from the threads of the collectors, `page` from those of the server.
 
-    def __init__(self, version: str = monitor.__version__) -> None:
-        self._own = OwnMetrics(version)
+    `further` gives the tables of what is known of a cluster beside its view.
+    """
+
+    def __init__(
+        self,
+        version: str = monitor.__version__,
+        further: Callable[[ClusterView], Mapping[str, Table]] = lambda _: NOTHING_FURTHER,
+    ) -> None:
+        self._own, self._further = OwnMetrics(version), further
         self._lock = threading.Lock()
         self._texts: Mapping[str, ClusterText] = {}
         self._page = self._assemble()
@@ -68,7 +75,7 @@ class MetricsPage:
         clusters may overlap, and only putting the page together waits.
         """
         before = self._texts.get(view.health.cluster)
-        text = render_cluster(view, before)
+        text = render_cluster(view, before, self._further(view))
         for mistake in text.mistakes - (before.mistakes if before else frozenset()):
             _LOG.error("cluster %s: %s", text.cluster, mistake)
         with self._lock:

@@ -25,6 +25,9 @@ _ROWS_A_PIECE = 2048
 _SECONDS_ROUNDED = 1e12  # beyond, a float64 has no thousandths
 
 
+NOTHING_FURTHER: Mapping[str, Table] = {}
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Rows:
     """The labels of a table, ready to be joined: `texts[k]` holds `,name="value"` for each value of label k."""
@@ -68,10 +71,16 @@ class ClusterText:
     mistakes: frozenset[str]
 
 
-def render_cluster(view: ClusterView, previous: ClusterText | None = None) -> ClusterText:
-    """Render everything that is known of a cluster, taking from the `previous` text of it what did not change."""
+def render_cluster(
+    view: ClusterView, previous: ClusterText | None = None, further: Mapping[str, Table] = NOTHING_FURTHER
+) -> ClusterText:
+    """Render everything that is known of a cluster, taking from the `previous` text of it what did not change.
+
+    `further` are tables of what the monitor itself knows of the cluster, beside what its collector saw.
+    """
     cluster = view.health.cluster
     tables = {f"unified {name}": table for name, table in unified_tables(view).items()}
+    tables |= {f"further {name}": table for name, table in further.items()}
     if view.snapshot is not None:
         tables |= view.snapshot.tables
     # The number of samples counts the sample that tells it.

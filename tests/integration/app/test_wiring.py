@@ -97,10 +97,14 @@ def running(tmp_path: Path) -> Running:
 
 
 def get(monitor: Monitor, path: str) -> httpx.Response:
+    return call(monitor, "GET", path)
+
+
+def call(monitor: Monitor, method: str, path: str, **more: Any) -> httpx.Response:
     async def ask() -> httpx.Response:
         transport = httpx.ASGITransport(app=monitor.make_app())
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:9610") as client:
-            return await client.get(path)
+            return await client.request(method, path, **more)
 
     return asyncio.run(ask())
 
@@ -159,3 +163,27 @@ def test_every_cycle_is_one_observation_of_its_duration(running: Running) -> Non
         begun, cycles = time.monotonic(), count()
         wait_until("five more cycles are counted", lambda: count() >= cycles + 5)
         assert count() - cycles <= (time.monotonic() - begun) / 0.1 + 2
+
+
+def test_a_mute_is_audited_shown_in_the_metrics_while_it_holds_and_survives_a_restart(running: Running) -> None:
+    labels = {"system": "kafka", "cluster": "orders", "destination": "payments", "subscriber": "group"}
+
+    def muted(monitor: Monitor, family: str) -> bool:
+        return f"eventflow_{family}_muted{{" in get(monitor, "/metrics").text
+
+    with running(Told()) as monitor:
+        wait_until("it is seen", lambda: items(monitor, "subscriptions"))
+        assert not muted(monitor, "subscription")
+        asked = {"subject": "orders/*", "for_seconds": 3600, "reason": "upgrade"}
+        number = call(monitor, "POST", "/api/v1/mutes", json=asked).json()["id"]
+        wait_until("the metrics tell it", lambda: muted(monitor, "subscription") and muted(monitor, "dead_letter"))
+        assert sample(monitor, "eventflow_subscription_muted", labels) == 1
+
+    with running(Told()) as monitor:
+        (it,) = wait_until("it is seen", lambda: items(monitor, "subscriptions"))
+        assert it["muted_reason"] == "upgrade"
+        assert call(monitor, "DELETE", f"/api/v1/mutes/{number}").status_code == 200
+        wait_until("the metrics forget it", lambda: not muted(monitor, "subscription"))
+        records = monitor.audit.read(10)
+        assert [(it["operation"], it["actor"]) for it in records] == [("unmute", "local"), ("mute", "local")]
+        assert records[1]["reason"] == "upgrade"

@@ -106,7 +106,7 @@ class AppTransport(httpx.BaseTransport):
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         self.asked.append(request)
-        answer = self._api.ask(request.method, str(request.url), headers=dict(request.headers))
+        answer = self._api.ask(request.method, str(request.url), headers=dict(request.headers), content=request.read())
         return httpx.Response(answer.status_code, headers={"content-type": answer.headers["content-type"]},
                               content=answer.content)  # fmt: skip
 

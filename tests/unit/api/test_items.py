@@ -80,6 +80,8 @@ def test_a_subscription_tells_what_was_measured_and_what_is_thought_of_it() -> N
         "lost_messages_total": 0,
         "rewinds_total": 1,
         "objective_age_seconds": 30,
+        "muted_until": None,
+        "muted_reason": None,
         "expected": 6,
         "measured": 6,
         "as_of": NOW - 10,
@@ -106,6 +108,8 @@ def test_what_is_not_known_is_null_and_never_zero() -> None:
         "lost_messages_total",
         "rewinds_total",
         "objective_age_seconds",
+        "muted_until",
+        "muted_reason",
     }
     assert item["age_method"] == "unknown"
 
@@ -148,6 +152,8 @@ def test_a_dead_letter_queue_tells_whose_it_is_and_what_is_wrong_with_it() -> No
         "origins": ["orders", "payments"],
         "origin_evidence": [{"origin": "orders", "found_by": "headers"}, {"origin": "payments", "found_by": "name"}],
         "problems": ["retention_too_short"],
+        "muted_until": None,
+        "muted_reason": None,
         "as_of": NOW - 10,
         "data_age_seconds": 10,
     }
