@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, TypeVar
 
-from confluent_kafka import ConsumerGroupTopicPartitions, Producer, TopicPartition
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
 T = TypeVar("T")
@@ -80,10 +80,15 @@ def _produce(bootstrap: str, size: Size) -> None:
     for _ in range(size.records):
         for topic in size.topic_names:
             for partition in range(size.partitions):
-                producer.produce(topic, b"x" * 64, partition=partition)
+                producer.produce(topic, b"x" * 64, partition=partition, on_delivery=_must_be_taken)
             producer.poll(0)
     if producer.flush(300):
         raise RuntimeError("the broker did not take all records of the fixture")
+
+
+def _must_be_taken(error: KafkaError | None, message: Message) -> None:
+    if error is not None:
+        raise RuntimeError(f"a record for {message.topic()} was refused: {error}")
 
 
 def _commit(admin: AdminClient, size: Size) -> None:

@@ -225,6 +225,9 @@ class KafkaCollector:
 
 
 def _tell_ahead(rows: Rows, ahead: Mask, problems: Problems) -> None:
-    for pair in np.unique(rows.pair[ahead]).tolist():
-        group, topic = (label.values[label.codes[pair]] for label in rows.pair_labels)
-        problems.add_ahead(group, topic, int((rows.pair[ahead] == pair).sum()))
+    """Note the topics on which groups have committed beyond the end, each with one of these groups."""
+    pairs = rows.pair[ahead]
+    topics, first, times = np.unique(rows.pair_topic[pairs], return_index=True, return_counts=True)
+    for topic, example, partitions in zip(topics.tolist(), first.tolist(), times.tolist(), strict=True):
+        group = rows.groups[rows.pair_group[pairs[example]]]
+        problems.add_ahead(group, rows.pair_labels[1].values[topic], partitions)

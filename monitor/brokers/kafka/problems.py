@@ -7,6 +7,8 @@ from monitor.brokers.kafka.translation import translate
 from monitor.errors import BadAnswer, BrokerError
 from monitor.model import CollectionError
 
+_MOST = 100
+
 
 class Problems:
     """Errors of one cycle, counted by reason, what was asked, and what was said."""
@@ -19,12 +21,17 @@ class Problems:
         """Note an error of the product or of the library."""
         told = error if isinstance(error, BrokerError) else translate(error)
         self._first = self._first or told
-        self._counts[told.reason, target, told.problem] += times
+        problem = (told.reason, target, told.problem)
+        if problem not in self._counts and len(self._counts) >= _MOST:
+            problem = (told.reason, "others", "there are more such problems than are told")
+        self._counts[problem] += times
 
     def add_ahead(self, group: str, topic: str, partitions: int) -> None:
-        """Note that a group has committed beyond the end of logs."""
-        text = "the committed offset is beyond the end of the log: it was cut, or the topic was made again"
-        self.add(BadAnswer(text), f"group {group}, topic {topic}", partitions)
+        """Note that groups, for example this one, have committed beyond the end of logs of a topic."""
+        text = (
+            f"committed offsets are beyond the end of the log, for example of group {group}: it was cut or made again"
+        )
+        self.add(BadAnswer(text), f"topic {topic}", partitions)
 
     def worst(self) -> BrokerError | None:
         """Return the first problem, as an error to raise; None if there is none."""
