@@ -1,5 +1,6 @@
 """How long each objective was met and missed: counters of seconds, and unknown time is neither."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,3 +50,16 @@ def add_seconds(
         missed=seconds.missed + np.where(missed, spoken_for, 0.0),
         unknown=seconds.unknown + np.where(met | missed, elapsed - spoken_for, elapsed),
     )
+
+
+def budget_left(seconds: Mapping[str, float] | None, target: float | None) -> float | None:
+    """Return the share of the error budget that is left, over all time that was judged.
+
+    The budget is the share of the time that may miss the objective, 1 - target; what was used of it is the missed share
+    of met and missed time. 1 is untouched, 0 used up, below 0 overdrawn. None without an objective, and while nothing
+    could be judged yet.
+    """
+    if seconds is None or target is None or target >= 1:
+        return None
+    judged = seconds["met"] + seconds["missed"]
+    return 1 - seconds["missed"] / judged / (1 - target) if judged > 0 else None

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Generic, TypeVar
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from monitor.analysis.objectives import budget_left
 from monitor.model import (
     AgeMethod,
     ClusterView,
@@ -84,6 +85,9 @@ class SubscriptionItem(TypedDict):
     lost_messages_total: Number | None
     rewinds_total: Number | None
     objective_age_seconds: Number | None
+    objective_budget_left_ratio: Annotated[
+        Number | None, Field(description="share of the error budget that is left; below 0 it is overdrawn")
+    ]
     muted_until: MutedUntil
     muted_reason: str | None
     expected: Annotated[int, Field(description="parts (partitions) that there are")]
@@ -207,6 +211,7 @@ def subscription_item(
         "lost_messages_total": as_number(it.lost_messages_total),
         "rewinds_total": as_number(it.rewinds_total),
         "objective_age_seconds": as_number(verdict.objective_age_seconds),
+        "objective_budget_left_ratio": as_number(budget_left(verdict.objective_seconds, verdict.objective_target)),
         "muted_until": mute.until if mute else None,
         "muted_reason": mute.reason if mute else None,
         "expected": it.expected,

@@ -189,6 +189,16 @@ _SUBSCRIPTIONS = (
         "unknown time is neither, so watch its own share. Absent where no objective is configured.",
     ),
     Family(
+        "subscription_objective_budget_left_ratio",
+        _GAUGE,
+        _SUBSCRIPTION,
+        "ratio",
+        Bus.EVERY,
+        "Share of the objective's error budget that is left, over all time that was judged",
+        "1 - missed / (met + missed) / (1 - target): 1 is untouched, 0 used up, below 0 overdrawn. For a window of your "
+        "own take `increase()` of `subscription_objective_seconds_total`. Absent while nothing could be judged yet.",
+    ),
+    Family(
         "subscription_muted",
         _GAUGE,
         _SUBSCRIPTION,

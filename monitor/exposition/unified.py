@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from monitor.analysis.objectives import budget_left
 from monitor.errors import REASONS
 from monitor.model import (
     AgeMethod,
@@ -52,6 +53,9 @@ def _subscription_tables(subscriptions: Sequence[Subscription], verdicts: Sequen
         "subscription_consumers": as_floats(s.consumers for s in subscriptions),
         "subscription_objective_age_seconds": as_floats(v.objective_age_seconds for v in verdicts),
         "subscription_objective_target_ratio": as_floats(v.objective_target for v in verdicts),
+        "subscription_objective_budget_left_ratio": as_floats(
+            budget_left(v.objective_seconds, v.objective_target) for v in verdicts
+        ),
     }
     ages = (s.oldest_age.method if s.complete else AgeMethod.UNKNOWN for s in subscriptions)
     info = (*labels, Labels.of("owner", (v.owner for v in verdicts)), Labels.of("age_method", ages))

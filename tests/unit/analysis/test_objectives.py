@@ -3,6 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.analysis.assessment import Rules, assess
+from monitor.analysis.objectives import budget_left
 from monitor.analysis.patterns import FirstMatch
 from monitor.config import Objective, Owner
 from monitor.model import Age, AgeMethod, Role, Snapshot, Subscription, System
@@ -110,3 +111,24 @@ class TestRules:
     def test_counters_that_come_seldom_are_measured_over_longer(self) -> None:
         assert Rules.of(30.0).rate_span == 150.0
         assert Rules.of(30.0, counters_every=60.0).rate_span == 300.0
+
+
+@pytest.mark.parametrize(
+    ("met", "missed", "target", "left"),
+    [
+        (1000.0, 0.0, 0.99, 1.0),
+        (995.0, 5.0, 0.99, 0.5),
+        (990.0, 10.0, 0.99, 0.0),
+        (980.0, 20.0, 0.99, -1.0),
+        (0.0, 60.0, 0.9, -9.0),
+    ],
+)
+def test_the_budget_left_is_what_the_missed_share_has_not_used(
+    met: float, missed: float, target: float, left: float
+) -> None:
+    assert budget_left({"met": met, "missed": missed, "unknown": 1e6}, target) == pytest.approx(left)
+
+
+def test_the_budget_is_unknown_without_an_objective_and_before_anything_was_judged() -> None:
+    assert budget_left(None, None) is None
+    assert budget_left({"met": 0.0, "missed": 0.0, "unknown": 60.0}, 0.99) is None

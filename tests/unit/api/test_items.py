@@ -52,6 +52,8 @@ def test_a_subscription_tells_what_was_measured_and_what_is_thought_of_it() -> N
         drain_seconds=400.0,
         owner="checkout",
         objective_age_seconds=30.0,
+        objective_target=0.9,
+        objective_seconds={"met": 1950.0, "missed": 50.0, "unknown": 700.0},
     )
     (item,) = Api([view([(it, judged)])]).get("subscriptions").json()["items"]
     assert item == {
@@ -80,6 +82,7 @@ def test_a_subscription_tells_what_was_measured_and_what_is_thought_of_it() -> N
         "lost_messages_total": 0,
         "rewinds_total": 1,
         "objective_age_seconds": 30,
+        "objective_budget_left_ratio": 0.75,
         "muted_until": None,
         "muted_reason": None,
         "expected": 6,
@@ -108,6 +111,7 @@ def test_what_is_not_known_is_null_and_never_zero() -> None:
         "lost_messages_total",
         "rewinds_total",
         "objective_age_seconds",
+        "objective_budget_left_ratio",
         "muted_until",
         "muted_reason",
     }
