@@ -1,0 +1,392 @@
+"""What plans, jobs and items there are: the tables of redrive, one short transaction a call.
+
+Counts of a job change together with the items or ranges that they count, so that they add up after any crash.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import sqlalchemy as sa
+
+from monitor.errors import Conflict, NotFound
+from monitor.letters import Fate, Outcome
+from monitor.redrive.model import FINAL_STATES, Counts, JobState
+from monitor.storage.database import Database
+from monitor.storage.tables import REDRIVE_ITEMS, REDRIVE_JOBS, REDRIVE_PLANS, REDRIVE_RANGES
+
+_COUNTS = tuple(asdict(Counts()))
+_KEEP_LOOKING_UP = 500  # parameters of one query, well below the limits of both databases
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPlan:
+    """A plan as it was made. `body` is what the API answered."""
+
+    id: str
+    hash: str
+    dead_letters: str
+    created_at: float
+    expires_at: float
+    body: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredJob:
+    """A job as the journal has it. `wanted` is what people asked for last: run, pause or cancel."""
+
+    id: str
+    sequence: int
+    plan: str
+    dead_letters: str
+    idempotency_key: str | None
+    actor: str
+    state: JobState
+    reason: str | None
+    wanted: str
+    rate_per_second: float | None
+    counts: Counts
+    interruptions: int
+    resent: int
+    reached: Mapping[str, Any]
+    created_at: float
+    started_at: float | None
+    ended_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One message of a job: how far it got (`intent`, `sent`, `removed`, `settled`), and its outcome, if any."""
+
+    position: str
+    redrive_id: str
+    stage: str
+    outcome: Outcome | None
+    at_target: str = ""
+    reason: str = ""
+    coordinates: Mapping[str, Any] | None = None
+
+
+class Journal:
+    """The tables of redrive in one database. Thread-safe; every call raises StorageError."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    # -- plans --------------------------------------------------------------------------------------------------------
+
+    def add_plan(self, plan: StoredPlan) -> None:
+        """Keep a plan."""
+        values = {**_fields(plan), "body": _dump(plan.body)}
+        with self._database.writing() as connection:
+            connection.execute(sa.insert(REDRIVE_PLANS).values(values))
+
+    def plan(self, id_: str) -> StoredPlan:
+        """Return a plan. Raises NotFound."""
+        with self._database.reading() as connection:
+            row = connection.execute(sa.select(REDRIVE_PLANS).where(REDRIVE_PLANS.c.id == id_)).mappings().first()
+        if row is None:
+            raise NotFound(f"there is no plan {id_!r}")
+        return StoredPlan(**{**row, "body": json.loads(row["body"])})
+
+    # -- jobs ---------------------------------------------------------------------------------------------------------
+
+    def add_job(self, job: StoredJob) -> tuple[StoredJob, bool]:
+        """Keep a new job and return it with True, or the one of the same plan or idempotency key with False.
+
+        Raises Conflict, which names the job, when another one of the same dead-letter queue has not ended.
+        """
+        with self._database.writing() as connection:
+            _lock_table(connection, REDRIVE_JOBS)
+            same = _jobs(
+                connection,
+                sa.or_(REDRIVE_JOBS.c.idempotency_key == job.idempotency_key, REDRIVE_JOBS.c.plan == job.plan),
+            )
+            if same:
+                return same[0], False
+            other = _jobs(connection, REDRIVE_JOBS.c.active_queue == job.dead_letters)
+            if other:
+                told = (
+                    f"job {other[0].id} redrives {job.dead_letters} already ({other[0].state}); cancel it or let it end"
+                )
+                raise Conflict(told, job=other[0].id)
+            newest = connection.execute(sa.select(sa.func.max(REDRIVE_JOBS.c.sequence))).scalar()
+            job = replace(job, sequence=(newest or 0) + 1)
+            values = {**_fields(job), **asdict(job.counts), "reached": _dump(job.reached)}
+            del values["counts"]
+            connection.execute(sa.insert(REDRIVE_JOBS).values(**values, active_queue=job.dead_letters))
+        return job, True
+
+    def job(self, id_: str) -> StoredJob:
+        """Return a job. Raises NotFound."""
+        with self._database.reading() as connection:
+            found = _jobs(connection, REDRIVE_JOBS.c.id == id_)
+        if not found:
+            raise NotFound(f"there is no job {id_!r}")
+        return found[0]
+
+    def jobs(self, limit: int, before: int | None = None) -> list[StoredJob]:
+        """Return jobs, the newest first; `before` is a sequence number to go on from."""
+        where = REDRIVE_JOBS.c.sequence < before if before is not None else sa.true()
+        with self._database.reading() as connection:
+            return _jobs(connection, where, limit)
+
+    def unfinished(self) -> list[StoredJob]:
+        """Return the jobs that have not ended."""
+        with self._database.reading() as connection:
+            return _jobs(connection, REDRIVE_JOBS.c.active_queue.is_not(None))
+
+    def update_job(self, id_: str, **values: Any) -> None:
+        """Change fields of a job; a final state lets its queue go."""
+        if values.get("state") in FINAL_STATES:
+            values["active_queue"] = None
+        with self._database.writing() as connection:
+            connection.execute(sa.update(REDRIVE_JOBS).where(REDRIVE_JOBS.c.id == id_).values(**values))
+
+    def want(self, id_: str, wanted: str, now: float) -> StoredJob:
+        """Say what is wanted of a job. Raises NotFound, and Conflict when it has ended or is being cancelled."""
+        with self._database.writing() as connection:
+            found = _jobs(connection, REDRIVE_JOBS.c.id == id_)
+            if not found:
+                raise NotFound(f"there is no job {id_!r}")
+            if found[0].state in FINAL_STATES or found[0].wanted == "cancel":
+                raise Conflict(f"job {id_} is {found[0].state}; nothing can be asked of it any more")
+            update = sa.update(REDRIVE_JOBS).where(REDRIVE_JOBS.c.id == id_).values(wanted=wanted)
+            connection.execute(update)
+            return _jobs(connection, REDRIVE_JOBS.c.id == id_)[0]
+
+    # -- progress -----------------------------------------------------------------------------------------------------
+
+    def record(
+        self,
+        id_: str,
+        now: float,
+        *,
+        fates: Sequence[Fate] = (),
+        moved: int = 0,
+        expired: int = 0,
+        reached: Mapping[str, Any] | None = None,
+        ranges: Sequence[Mapping[str, Any]] = (),
+    ) -> Counts:
+        """Keep what a job did, with its counts, in one transaction; return the counts.
+
+        An item that has an outcome already changes it, and is not counted twice.
+        """
+        with self._database.writing() as connection:
+            job = _jobs(connection, REDRIVE_JOBS.c.id == id_)[0]
+            counts = job.counts
+            if fates:
+                counts = _settle_items(connection, id_, counts, fates, now)
+            counts = counts.plus(Outcome.SENT, moved).plus(Outcome.EXPIRED, expired)
+            if counts.left < 0:  # where the broker's count is approximate, there can be more than was planned
+                counts = replace(counts, planned=counts.planned - counts.left, left=0)
+            if ranges:
+                _add_ranges(connection, id_, ranges, now)
+            values: dict[str, Any] = asdict(counts)
+            if reached:
+                values["reached"] = _dump(reached)
+            connection.execute(sa.update(REDRIVE_JOBS).where(REDRIVE_JOBS.c.id == id_).values(**values))
+        return counts
+
+    def count_bounced(self, id_: str, redrive_ids: Sequence[str], now: float) -> Counts:
+        """Give the sent messages with these redrive ids the outcome bounced, each once; return the counts."""
+        with self._database.writing() as connection:
+            job = _jobs(connection, REDRIVE_JOBS.c.id == id_)[0]
+            known = {
+                row.redrive_id: row
+                for chunk in _chunks(list(dict.fromkeys(redrive_ids)))
+                for row in connection.execute(
+                    sa.select(REDRIVE_ITEMS).where(REDRIVE_ITEMS.c.job == id_, REDRIVE_ITEMS.c.redrive_id.in_(chunk))
+                )
+            }
+            counts = job.counts
+            for redrive_id in dict.fromkeys(redrive_ids):
+                row = known.get(redrive_id)
+                if row is not None and row.outcome == Outcome.BOUNCED:
+                    continue
+                if row is None:
+                    position = redrive_id.removeprefix(f"{id_}:")
+                    connection.execute(sa.insert(REDRIVE_ITEMS).values(_item_row(id_, position, redrive_id, now)))
+                else:
+                    where = (REDRIVE_ITEMS.c.job == id_, REDRIVE_ITEMS.c.position == row.position)
+                    connection.execute(sa.update(REDRIVE_ITEMS).where(*where).values(outcome=Outcome.BOUNCED, at=now))
+                counts = replace(counts, sent=counts.sent - 1, bounced=counts.bounced + 1)
+            connection.execute(sa.update(REDRIVE_JOBS).where(REDRIVE_JOBS.c.id == id_).values(**asdict(counts)))
+        return counts
+
+    def close_counts(self, id_: str, *, exhausted: bool) -> Counts:
+        """Make the counts add up at the end: with nothing left in the bounds, the plan had counted too many."""
+        with self._database.writing() as connection:
+            counts = _jobs(connection, REDRIVE_JOBS.c.id == id_)[0].counts
+            if exhausted:
+                counts = replace(counts, planned=counts.planned - counts.left, left=0)
+            connection.execute(sa.update(REDRIVE_JOBS).where(REDRIVE_JOBS.c.id == id_).values(**asdict(counts)))
+        return counts
+
+    # -- items --------------------------------------------------------------------------------------------------------
+
+    def put_items(self, id_: str, items: Sequence[Item], now: float, resent: int = 0) -> None:
+        """Keep items as they are now, new ones and known ones; for stages that change no count.
+
+        `resent` of them were under way before and go once more.
+        """
+        with self._database.writing() as connection:
+            _upsert(connection, [_row_of(id_, item, now) for item in items])
+            if resent:
+                update = sa.update(REDRIVE_JOBS).where(REDRIVE_JOBS.c.id == id_)
+                connection.execute(update.values(resent=REDRIVE_JOBS.c.resent + resent))
+
+    def mark_removed(self, id_: str, positions: Sequence[str], now: float) -> None:
+        """Note that sent messages are gone from their queue."""
+        with self._database.writing() as connection:
+            for chunk in _chunks(positions):
+                where = (REDRIVE_ITEMS.c.job == id_, REDRIVE_ITEMS.c.position.in_(chunk))
+                connection.execute(sa.update(REDRIVE_ITEMS).where(*where).values(stage="removed", at=now))
+
+    def items_by_position(self, id_: str, positions: Sequence[str]) -> dict[str, Item]:
+        """Return those of the items that are known."""
+        found: dict[str, Item] = {}
+        with self._database.reading() as connection:
+            for chunk in _chunks(positions):
+                query = sa.select(REDRIVE_ITEMS).where(REDRIVE_ITEMS.c.job == id_, REDRIVE_ITEMS.c.position.in_(chunk))
+                found.update((row["position"], _item(row)) for row in connection.execute(query).mappings())
+        return found
+
+    def items_in_stage(self, id_: str, stage: str) -> list[Item]:
+        """Return the items that got as far as this stage and no further."""
+        query = sa.select(REDRIVE_ITEMS).where(REDRIVE_ITEMS.c.job == id_, REDRIVE_ITEMS.c.stage == stage)
+        with self._database.reading() as connection:
+            return [_item(row) for row in connection.execute(query).mappings()]
+
+    def count_stage(self, id_: str, stage: str) -> int:
+        """Return how many items got as far as this stage and no further."""
+        query = sa.select(sa.func.count()).select_from(REDRIVE_ITEMS)
+        with self._database.reading() as connection:
+            where = query.where(REDRIVE_ITEMS.c.job == id_, REDRIVE_ITEMS.c.stage == stage)
+            return int(connection.execute(where).scalar_one())
+
+    def items(self, id_: str, limit: int, after: str | None, outcome: str | None) -> list[Item]:
+        """Return items in the order of their positions' texts."""
+        query = sa.select(REDRIVE_ITEMS).where(REDRIVE_ITEMS.c.job == id_)
+        if after is not None:
+            query = query.where(REDRIVE_ITEMS.c.position > after)
+        if outcome is not None:
+            query = query.where(REDRIVE_ITEMS.c.outcome == outcome)
+        with self._database.reading() as connection:
+            rows = connection.execute(query.order_by(REDRIVE_ITEMS.c.position).limit(limit)).mappings()
+            return [_item(row) for row in rows]
+
+    def ranges(self, id_: str, limit: int = 10_000) -> list[Mapping[str, Any]]:
+        """Return what was sent by transactions of the broker, in order."""
+        query = sa.select(REDRIVE_RANGES).where(REDRIVE_RANGES.c.job == id_).order_by(REDRIVE_RANGES.c.sequence)
+        with self._database.reading() as connection:
+            return [json.loads(row["body"]) for row in connection.execute(query.limit(limit)).mappings()]
+
+
+def _fields(stored: StoredPlan | StoredJob) -> dict[str, Any]:
+    return {name: getattr(stored, name) for name in stored.__slots__}
+
+
+def _jobs(connection: sa.Connection, where: Any, limit: int | None = None) -> list[StoredJob]:
+    query = sa.select(REDRIVE_JOBS).where(where).order_by(REDRIVE_JOBS.c.sequence.desc())
+    return [_job(row) for row in connection.execute(query.limit(limit) if limit else query).mappings()]
+
+
+def _job(row: Mapping[Any, Any]) -> StoredJob:
+    values = {name: row[name] for name in StoredJob.__slots__ if name != "counts"}
+    counts = Counts(**{name: row[name] for name in _COUNTS})
+    return StoredJob(
+        **{**values, "state": JobState(row["state"]), "reached": json.loads(row["reached"]), "counts": counts}
+    )
+
+
+def _item(row: Mapping[Any, Any]) -> Item:
+    outcome = None if row["outcome"] is None else Outcome(row["outcome"])
+    told = json.loads(row["coordinates"])
+    return Item(row["position"], row["redrive_id"], row["stage"], outcome, row["at_target"], row["reason"], told)
+
+
+def _row_of(job: str, item: Item, now: float) -> dict[str, Any]:
+    return {
+        "job": job,
+        "position": item.position,
+        "redrive_id": item.redrive_id,
+        "stage": item.stage,
+        "outcome": item.outcome,
+        "at_target": item.at_target,
+        "reason": item.reason,
+        "coordinates": _dump(item.coordinates or {}),
+        "at": now,
+    }
+
+
+def _item_row(job: str, position: str, redrive_id: str, now: float) -> dict[str, Any]:
+    return _row_of(job, Item(position, redrive_id, "settled", Outcome.BOUNCED), now)
+
+
+def _settle_items(connection: sa.Connection, job: str, counts: Counts, fates: Sequence[Fate], now: float) -> Counts:
+    positions = [fate.message.position for fate in fates]
+    before: dict[str, Item] = {}
+    for chunk in _chunks(positions):
+        query = sa.select(REDRIVE_ITEMS).where(REDRIVE_ITEMS.c.job == job, REDRIVE_ITEMS.c.position.in_(chunk))
+        before.update((row["position"], _item(row)) for row in connection.execute(query).mappings())
+    rows = []
+    for fate in fates:
+        known = before.get(fate.message.position)
+        if known is None or known.outcome is None:
+            counts = counts.plus(fate.outcome)
+        elif known.outcome != fate.outcome:
+            counts = counts.plus(fate.outcome).plus(known.outcome, -1)
+        stage = "sent" if fate.outcome == Outcome.SENT else "settled"
+        redrive_id = known.redrive_id if known else ""
+        item = Item(
+            fate.message.position,
+            redrive_id,
+            stage,
+            fate.outcome,
+            fate.at_target,
+            fate.reason,
+            fate.message.coordinates,
+        )
+        rows.append(_row_of(job, item, now))
+    _upsert(connection, rows)
+    return counts
+
+
+def _upsert(connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    if not rows:
+        return
+    if connection.dialect.name == "postgresql":
+        from sqlalchemy.dialects.postgresql import insert
+    else:
+        from sqlalchemy.dialects.sqlite import insert  # type: ignore[assignment]
+    statement = insert(REDRIVE_ITEMS)
+    changed = {name: statement.excluded[name] for name in rows[0] if name not in ("job", "position")}
+    connection.execute(statement.on_conflict_do_update(index_elements=["job", "position"], set_=changed), list(rows))
+
+
+def _add_ranges(connection: sa.Connection, job: str, ranges: Sequence[Mapping[str, Any]], now: float) -> None:
+    newest = connection.execute(
+        sa.select(sa.func.max(REDRIVE_RANGES.c.sequence)).where(REDRIVE_RANGES.c.job == job)
+    ).scalar()
+    first = (newest or 0) + 1
+    rows = [
+        {"job": job, "sequence": first + place, "at": now, "sent": it["sent"], "body": _dump(it)}
+        for place, it in enumerate(ranges)
+    ]
+    connection.execute(sa.insert(REDRIVE_RANGES), rows)
+
+
+def _lock_table(connection: sa.Connection, table: sa.Table) -> None:
+    # SQLite has locked the whole database already, see storage.database.
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"LOCK TABLE {table.name} IN SHARE ROW EXCLUSIVE MODE")
+
+
+def _chunks(values: Sequence[str]) -> list[Sequence[str]]:
+    return [values[at : at + _KEEP_LOOKING_UP] for at in range(0, len(values), _KEEP_LOOKING_UP)]
+
+
+def _dump(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), default=str)

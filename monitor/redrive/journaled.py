@@ -1,0 +1,207 @@
+"""Moves messages of brokers that cannot send and remove in one transaction: each step stands in the journal before it.
+
+`intent` is committed before the send, `sent` before the removal, `removed` afterwards. So after an interruption `sent`
+means: only remove. `intent` alone means that nobody knows; such a message is `ambiguous`, and is sent once more or left
+where it is, as the plan says. Messages are known again by their position. Where the broker has no id of its own, equal
+messages have equal positions: then each is an occurrence of its own, and since they are equal it does not matter which
+is taken for which.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from monitor.clock import Clock
+from monitor.letters import (
+    HEADER_ID,
+    Choose,
+    DeadMessage,
+    Fate,
+    Held,
+    Job,
+    OnAmbiguous,
+    Outcome,
+    Outgoing,
+    Refusal,
+    SeesBounces,
+    SendResult,
+    Step,
+)
+from monitor.redrive.choosing import header_of
+from monitor.redrive.journal import Item, Journal
+
+
+@dataclass(slots=True)
+class _Taken:
+    """A message in the hand: `position` is its own in this job, `item` what the journal knew of it before."""
+
+    message: DeadMessage
+    position: str
+    item: Item | None
+
+
+class JournaledMover:
+    """Makes a `letters.Mover` of a `letters.Held`. It keeps the journal itself: its steps are recorded already."""
+
+    def __init__(self, held: Held, journal: Journal, job: Job, choose: Choose, clock: Clock) -> None:
+        self._held, self._journal, self._job, self._choose, self._clock = held, journal, job, choose, clock
+        self._kept: list[DeadMessage] = []
+        self._matched: set[str] = set()
+        self._seen = 0
+        self._bound = int(job.bounds["count"])
+        self._unique = getattr(held, "positions_are_unique", True)
+
+    def recover(self, deadline: float) -> Step:
+        """Take note of what is finished; what was under way is settled when it is taken into the hand again."""
+        self._bound -= self._journal.count_stage(self._job.id, "removed")
+        return Step()
+
+    def step(self, limit: int, deadline: float) -> Step:
+        """Take, decide, send and remove up to `limit` messages."""
+        wanted = min(limit, self._bound - self._seen)
+        messages = self._held.take(wanted, deadline) if wanted > 0 else ()
+        if not messages:
+            return self._finish()
+        self._seen += len(messages)
+        taken = self._recognise(messages)
+        fates: list[Fate] = []
+        outgoing: list[tuple[_Taken, Outgoing]] = []
+        sent_before = [it for it in taken if self._was_sent(it)]
+        for it in taken:
+            if not self._was_sent(it):
+                self._decide(it, outgoing, fates)
+        sent = self._send(outgoing, fates, deadline)
+        self._remove([*sent_before, *sent], deadline)
+        return Step(tuple(fates))
+
+    def close(self) -> None:
+        """Give back what stays, and let go."""
+        try:
+            if self._kept:
+                self._held.release(self._kept)
+        finally:
+            self._kept = []
+            self._held.close()
+
+    def look_for_bounces(self, deadline: float) -> Sequence[str]:
+        """Look, where the bus can do so without harm."""
+        return self._held.look_for_bounces(deadline) if isinstance(self._held, SeesBounces) else ()
+
+    def _recognise(self, messages: Sequence[DeadMessage]) -> list[_Taken]:
+        """Find what the journal knows of each message; equal ones are told apart by their number."""
+        known = self._known(list(dict.fromkeys(message.position for message in messages)))
+        found: list[_Taken] = []
+        for message in messages:
+            position = message.position if self._unique else self._occurrence(message, known)
+            found.append(_Taken(message, position, known.get(position)))
+        return found
+
+    def _occurrence(self, message: DeadMessage, known: Mapping[str, Item]) -> str:
+        """Return the first occurrence that this message can be.
+
+        One that is removed lies in no queue any more, and one that was never handed out before is no message that the
+        journal knows.
+        """
+        fresh, number = message.properties.get("redelivered") is False, 1
+        while True:
+            position = _numbered(message.position, number)
+            item = known.get(position)
+            if position not in self._matched and (item is None or not (fresh or item.stage == "removed")):
+                self._matched.add(position)
+                return position
+            number += 1
+
+    def _known(self, names: list[str]) -> dict[str, Item]:
+        known: dict[str, Item] = {}
+        number = 1
+        while names:
+            items = self._journal.items_by_position(self._job.id, [_numbered(name, number) for name in names])
+            known.update(items)
+            names = [] if self._unique else [name for name in names if _numbered(name, number) in items]
+            number += 1
+        return known
+
+    def _was_sent(self, it: _Taken) -> bool:
+        """Say whether a message is sent already, and only to be removed.
+
+        Among equal messages nobody can tell the one that was sent from its twin that was not: those go once more.
+        """
+        if it.item is None or it.item.stage not in ("sent", "removed"):
+            return False
+        return self._unique or ("\t" not in it.position and "#" not in it.position)
+
+    def _decide(self, it: _Taken, outgoing: list[tuple[_Taken, Outgoing]], fates: list[Fate]) -> None:
+        choice = self._choose(it.message)
+        if choice is None:
+            self._kept.append(it.message)
+        elif isinstance(choice, Refusal):
+            self._refuse(it, choice, fates)
+        elif it.item is not None and it.item.stage in ("intent", "sent") and self._holds_ambiguous():
+            self._kept.append(it.message)
+            reason = "it may have been sent before an interruption, and the plan says to hold such messages"
+            fates.append(Fate(_named(it), Outcome.AMBIGUOUS, reason=reason))
+        else:
+            outgoing.append((it, choice))
+
+    def _refuse(self, it: _Taken, choice: Refusal, fates: list[Fate]) -> None:
+        self._kept.append(it.message)
+        if choice.outcome == Outcome.BOUNCED:
+            # It lies in the queue under a new position; the item that it was is found by its redrive id.
+            self._journal.count_bounced(self._job.id, [header_of(it.message, HEADER_ID)], self._clock.now())
+        else:
+            fates.append(Fate(_named(it), choice.outcome, reason=choice.reason))
+
+    def _holds_ambiguous(self) -> bool:
+        return self._job.request.on_ambiguous == OnAmbiguous.HOLD
+
+    def _send(self, outgoing: Sequence[tuple[_Taken, Outgoing]], fates: list[Fate], deadline: float) -> list[_Taken]:
+        """Send, and return what is confirmed: it stands in the journal as sent."""
+        if outgoing:
+            intents = [
+                Item(it.position, out.redrive_id, "intent", None, coordinates=it.message.coordinates)
+                for it, out in outgoing
+            ]
+            again = sum(it.item is not None and it.item.stage in ("intent", "sent") for it, _ in outgoing)
+            self._journal.put_items(self._job.id, intents, self._clock.now(), resent=again)
+            results = self._held.send([out for _, out in outgoing], deadline)
+            fates += [self._tell(it, result) for (it, _), result in zip(outgoing, results, strict=True)]
+        if fates:
+            self._journal.record(self._job.id, self._clock.now(), fates=fates)
+        confirmed = []
+        for (it, _), fate in zip(outgoing, fates[len(fates) - len(outgoing) :], strict=True):
+            if fate.outcome == Outcome.SENT:
+                confirmed.append(it)
+            else:
+                self._kept.append(it.message)
+        return confirmed
+
+    def _tell(self, it: _Taken, result: SendResult) -> Fate:
+        if result.confirmed:
+            return Fate(_named(it), Outcome.SENT, result.at_target)
+        return Fate(_named(it), result.outcome if result.known else Outcome.AMBIGUOUS, reason=result.reason)
+
+    def _remove(self, taken: Sequence[_Taken], deadline: float) -> None:
+        if not taken:
+            return
+        done = self._held.remove([it.message for it in taken], deadline)
+        gone = [it.position for it, removed in zip(taken, done, strict=True) if removed]
+        self._journal.mark_removed(self._job.id, gone, self._clock.now())
+
+    def _finish(self) -> Step:
+        """Nothing more comes: what was under way and was not met again stays unknown."""
+        open_items = self._journal.items_in_stage(self._job.id, "intent")
+        if open_items:
+            reason = "it was under way at an interruption, and was not met in the queue again"
+            fates = [
+                Fate(DeadMessage(item.position, item.coordinates or {}, None, None), Outcome.AMBIGUOUS, reason=reason)
+                for item in open_items
+            ]
+            self._journal.record(self._job.id, self._clock.now(), fates=fates)
+        return Step(finished=True)
+
+
+def _numbered(base: str, number: int) -> str:
+    return base if number == 1 else f"{base}\t{number}"
+
+
+def _named(it: _Taken) -> DeadMessage:
+    return replace(it.message, position=it.position)

@@ -1,0 +1,149 @@
+"""Which messages a job takes: JMESPath over one message, bounded in work, and never Python.
+
+The expression sees `{key, headers, body, text, partition, offset, position, timestamp, age_seconds, attempts,
+deliveries, exception, exception_message, origin, properties}`. `body` is the parsed JSON value, null where it is none;
+`text` is the value as text. The specification of JMESPath has no loops, but projections can multiply: what an
+evaluation makes is counted, and one that makes too much is given up.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jmespath  # type: ignore[import-untyped]
+from jmespath import exceptions
+from jmespath.visitor import Options, TreeInterpreter  # type: ignore[import-untyped]
+
+from monitor.errors import BadRequest
+from monitor.letters import DeadMessage
+
+LONGEST_EXPRESSION = 2_000
+LARGEST_BODY_BYTES = 1_000_000
+_MOST_WORK = 50_000  # nodes visited and values made for one message; a tenth of a second
+
+
+class TooMuchWork(Exception):
+    """The expression makes too much of one message."""
+
+
+class _Bounded(TreeInterpreter):  # type: ignore[misc]
+    """The library's interpreter with a limit on what it does and makes."""
+
+    def __init__(self) -> None:
+        super().__init__(Options())
+        self._work = 0
+
+    def visit(self, node: Any, *arguments: Any, **more: Any) -> Any:
+        self._spend(1)
+        value = super().visit(node, *arguments, **more)
+        if isinstance(value, str | list | dict):
+            self._spend(len(value) // (16 if isinstance(value, str) else 1))
+        return value
+
+    def _spend(self, work: int) -> None:
+        self._work += work
+        if self._work > _MOST_WORK:
+            raise TooMuchWork
+
+
+class Selection:
+    """A compiled expression. Raises BadRequest, with the position, for one that cannot be understood."""
+
+    def __init__(self, expression: str) -> None:
+        self.expression = expression
+        if len(expression) > LONGEST_EXPRESSION:
+            raise BadRequest(f"select: longer than {LONGEST_EXPRESSION} characters", parameter="select")
+        try:
+            self._parsed = jmespath.compile(expression).parsed
+        except exceptions.ParseError as error:
+            place = max(0, error.lex_position)
+            told = f"select: at position {place + 1}: {error.msg or 'unexpected ' + repr(error.token_value)}"
+            raise BadRequest(told, parameter="select", position=place + 1) from error
+        except exceptions.LexerError as error:
+            place = max(0, error.lexer_position)
+            told = f"select: at position {place + 1}: {error.message}"
+            raise BadRequest(told, parameter="select", position=place + 1) from error
+        except exceptions.JMESPathError as error:
+            raise BadRequest(f"select: {_one_line(error)}", parameter="select", position=1) from error
+        self.matches(_EMPTY, 0.0)
+
+    def matches(self, message: DeadMessage, now: float) -> bool:
+        """Say whether a message is selected, by JMESPath's notion of truth.
+
+        Raises BadRequest when the expression does too much, or calls what does not exist.
+        """
+        try:
+            value = _Bounded().visit(self._parsed, document_of(message, now))
+        except TooMuchWork:
+            told = f"select: it takes too long on {message.position or 'a message'}; make it simpler"
+            raise BadRequest(told, parameter="select") from None
+        except exceptions.JMESPathTypeError:
+            return False  # a function met another type in this one message: that is no match, and no error of all
+        except (exceptions.JMESPathError, RecursionError) as error:
+            raise BadRequest(f"select: {_one_line(error)}", parameter="select") from error
+        return _is_true(value)
+
+
+def document_of(message: DeadMessage, now: float) -> dict[str, Any]:
+    """Return what an expression sees of a message."""
+    text = _text(message.value)
+    return {
+        "key": _text(message.key),
+        "headers": {header.name: _text(header.value) for header in message.headers},
+        "body": read_json(message.value),
+        "text": text,
+        "position": message.position,
+        "timestamp": message.enqueued_at,
+        "age_seconds": None if message.enqueued_at is None else now - message.enqueued_at,
+        "attempts": message.attempts,
+        "deliveries": message.deliveries,
+        "exception": message.exception,
+        "exception_message": message.exception_message,
+        "origin": message.origin.name if message.origin else None,
+        "properties": _plain(message.properties),
+        **_plain(message.coordinates),
+    }
+
+
+def read_json(value: bytes | None) -> Any:
+    """Return the JSON value of a body; None where it is none, too large, or nested too deeply to be read."""
+    if value is None or len(value) > LARGEST_BODY_BYTES:
+        return None
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _text(value: bytes | None) -> str | None:
+    return None if value is None else value[:LARGEST_BODY_BYTES].decode("utf-8", "replace")
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _text(value) if isinstance(value, bytes) else value for name, value in values.items()}
+
+
+def _is_true(value: Any) -> bool:
+    return value is not None and value is not False and value not in ("", [], {})  # 0 is true, as JMESPath has it
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+_EMPTY = DeadMessage(position="", coordinates={}, key=None, value=None)
+
+Selected = Callable[[DeadMessage], bool]
+
+
+def selected_by(select: str | None, positions: tuple[str, ...], now: Callable[[], float]) -> Selected:
+    """Return the test that a plan's expression and positions make together."""
+    selection = Selection(select) if select is not None else None
+    wanted = frozenset(positions)
+
+    def selected(message: DeadMessage) -> bool:
+        if wanted and message.position not in wanted:
+            return False
+        return selection is None or selection.matches(message, now())
+
+    return selected
