@@ -67,12 +67,24 @@ def remove(bootstrap: str, size: Size) -> None:
         _wait(admin.delete_consumer_groups(list(batch), request_timeout=60).values())
     for batch in _batches(size.topic_names, _TOPICS_A_CALL):
         _wait(admin.delete_topics(list(batch), request_timeout=60).values())
+    _await_topics(admin, size, 0)
 
 
 def _create_topics(admin: AdminClient, size: Size) -> None:
     for batch in _batches(size.topic_names, _TOPICS_A_CALL):
         topics = [NewTopic(name, num_partitions=size.partitions, replication_factor=1) for name in batch]
         _wait(admin.create_topics(topics, request_timeout=60).values())
+    _await_topics(admin, size, size.topics)
+
+
+def _await_topics(admin: AdminClient, size: Size, expected: int) -> None:
+    """Wait until the broker has as many topics of the fixture as the controller has already agreed to."""
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    names = set(size.topic_names)
+    while len(names & admin.list_topics(timeout=60).topics.keys()) != expected:
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"the broker does not come to {expected} topics of the fixture")
+        time.sleep(0.1)
 
 
 def _produce(bootstrap: str, size: Size) -> None:
