@@ -167,7 +167,7 @@ class _Session:
             self.refused[self._names.popleft()] = (reason.reply_code, reason.reply_text)
             self._open_channel()
 
-    def _on_closed(self, _connection: Any, reason: Exception) -> None:
+    def _on_closed(self, _connection: Any, reason: BaseException) -> None:
         if self._names:
             self.failure = reason
         self._loop.stop()
