@@ -40,7 +40,7 @@ from monitor.brokers.kafka.snapshots import (
 )
 from monitor.clock import Clock
 from monitor.config import DeadLetterMapping, KafkaCluster
-from monitor.errors import BrokerError, TimedOut
+from monitor.errors import BrokerError, TimedOut, Unreachable
 from monitor.model import Finding, Floats, Ids, Snapshot
 
 _LONGEST_LISTING = 3.0
@@ -71,7 +71,7 @@ class KafkaCollector:
         taken_at, began = self._clock.now(), self._clock.monotonic()
         problems = Problems()
         listing = self._survey(deadline, problems)
-        replication = self._take_topics(listing)
+        replication = self._take_topics(listing, problems)
         directory = self._directory
         self._groups.describe(self._client, directory, self._share(deadline, _SHARE_OF_DESCRIBING), problems)
         self._groups.read_committed(self._client, directory, self._share(deadline, _SHARE_OF_COMMITTED), problems)
@@ -101,7 +101,7 @@ class KafkaCollector:
             | make_cluster_tables(listing, reading.partitions.topics, self._facts),
             parts=make_parts(reading),
             expected=len(logs.end),
-            measured=int(np.isfinite(logs.end).sum()),
+            measured=int(np.isfinite(logs.end - logs.start).sum()),
             errors=problems.told(),
             notes=tell_limits(reading),
             duration=self._clock.monotonic() - began,
@@ -131,13 +131,17 @@ class KafkaCollector:
             self._groups.update(groups, problems)
         return listing
 
-    def _take_topics(self, listing: Listing) -> Replication:
+    def _take_topics(self, listing: Listing, problems: Problems) -> Replication:
         """Bring all that is kept by partition into the order that metadata gives now."""
         watched = {
             name: partitions
             for name, partitions in listing.topics.items()
             if name not in INTERNAL_TOPICS and not name.startswith(OWN_PREFIX) and self._cluster.topics.matches(name)
         }
+        for name in listing.unreadable:
+            if name in self._directory.index:  # it is still there, and so is what is known of it
+                problems.add(Unreachable("the topic's partitions are not told"), f"metadata of topic {name}")
+                watched[name] = self._directory.leaderless(name)
         before = self._directory.partitions
         replication = self._directory.update(watched, listing.coordinators)
         partitions = self._directory.partitions

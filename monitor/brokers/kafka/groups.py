@@ -26,6 +26,7 @@ _STATE_NAMES = {"preparing_rebalancing": "preparing_rebalance", "completing_reba
 _REBALANCING = frozenset({"preparing_rebalance", "completing_rebalance"})
 _CHUNK = 250
 _WHOLE_EVERY = 20
+_UNUSED_REQUESTS = 100
 _GROUPS_A_CALL = 50  # one answer holds all of them, and larger batches have made the library abort (librdkafka#4605)
 _FAILED = -2_000_000
 _NO_KEYS: Ids = np.empty(0, dtype=np.int64)
@@ -149,6 +150,7 @@ class Groups:
                 _take_offsets(answer, result, directory.index, problems)
         for name, answer in answers.items():
             _take_answer(self.by_name[name], answer, directory)
+        self._drop_unused_requests()
 
     def _coordinator(self, group: Group, directory: Directory) -> int:
         """Return the broker to ask about a group: by Kafka's rule, or, where that cannot be seen, as told last."""
@@ -187,6 +189,13 @@ class Groups:
                     )
                 ]
             yield chunk, self._chunks[mark]
+
+    def _drop_unused_requests(self) -> None:
+        used = sum(len(group.requests) for group in self.by_name.values())
+        if len(self._chunks) > used + _UNUSED_REQUESTS:
+            self._chunks = {
+                keys.tobytes(): partitions for group in self.by_name.values() for keys, partitions in group.requests
+            }
 
     def forget_partitions(self, directory: Directory) -> None:
         """Drop what is known of partitions that are no longer there, and requests that nobody shares any more."""

@@ -141,6 +141,12 @@ class Directory:
         flat = np.array([row for rows in ordered.values() for row in rows], dtype=np.int32).reshape(-1, 3)
         return Replication(flat[:, 0].copy(), flat[:, 1].copy(), flat[:, 2].copy())
 
+    def leaderless(self, name: str) -> list[tuple[int, int, int]]:
+        """Return the rows of a known topic whose partitions nobody leads."""
+        topic = self.index[name]
+        first = self.partitions.first
+        return [(NO_LEADER, 0, 0)] * int(first[topic + 1] - first[topic])
+
     def recreated(self, names: Iterable[str]) -> None:
         """Take topics for new ones from the next update on: their old offsets say nothing about them."""
         for name in names:
