@@ -59,7 +59,12 @@ class DepthChoice:
             else:
                 self._failures.pop(reader, None)
                 return depths, [error for _, error in self._failures.values()]
-        raise tried[0] if tried else Unreachable("no address is configured that tells depths")
+        if tried:
+            raise tried[0]
+        raise Unreachable(
+            "AMQP alone cannot list queues",
+            remedy="name them in queues.include, or set prometheus_url or management_url",
+        )
 
     def _share(self, deadline: float) -> float:
         now = self._clock.monotonic()

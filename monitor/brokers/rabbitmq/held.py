@@ -12,7 +12,7 @@ from monitor.brokers.rabbitmq.readings import label_of
 from monitor.brokers.rabbitmq.sending import Letter, Sender
 from monitor.brokers.rabbitmq.session import Session
 from monitor.brokers.rabbitmq.standing import Standing
-from monitor.brokers.rabbitmq.taking import Delivery, Taker
+from monitor.brokers.rabbitmq.taking import Delivery, Tag, Taker
 from monitor.clock import Clock
 from monitor.errors import BrokerError, TimedOut
 from monitor.letters import DeadMessage, Job, Outgoing, SendResult
@@ -135,7 +135,7 @@ class RabbitHeld:
             self._hand.clear()
             self._with.session.close()
 
-    def _let_go(self, position: str) -> int | None:
+    def _let_go(self, position: str) -> Tag | None:
         """Return the tag of one message of a position, which is the next one's no more."""
         equal = self._hand.get(position)
         if not equal:

@@ -63,7 +63,7 @@ class Ledger:
         self._columns: dict[str, Floats] = {name: np.empty(0) for name in _column_names()}
         self._times: list[float] = []
         self._history: list[Floats] = []
-        self._gone: dict[QueueKey, tuple[float, int, dict[str, float]]] = {}
+        self._gone: dict[QueueKey, tuple[float, int, tuple[float, ...]]] = {}
         self._next_id = 0
 
     def enter(self, readings: Readings, now: float) -> Accounts:
@@ -171,7 +171,8 @@ class Ledger:
         place = {key: i for i, key in enumerate(self._keys)}
         for key in place.keys() - set(keys):
             i = place[key]
-            self._gone[key] = (now, int(self._ids[i]), {n: float(c[i]) for n, c in self._columns.items()})
+            kept = tuple(float(self._columns[name][i]) for name in _REMEMBERED)
+            self._gone[key] = (now, int(self._ids[i]), kept)
         self._gone = {key: left for key, left in self._gone.items() if now - left[0] < _REMEMBERED_SECONDS}
         rows = np.fromiter((place.get(key, -1) for key in keys), dtype=np.int64, count=len(keys))
         ids: Ids = np.where(rows >= 0, self._ids[rows], -1) if len(self._ids) else np.full(len(keys), -1)
@@ -189,8 +190,8 @@ class Ledger:
         if left is None:
             self._next_id += 1
             return self._next_id - 1
-        for name in (*map(_total, COUNTERS), *map(_last, COUNTERS), _INFLOW, _BASE):
-            columns[name][row] = left[2][name]
+        for name, value in zip(_REMEMBERED, left[2], strict=True):
+            columns[name][row] = value
         return left[1]
 
 
@@ -202,5 +203,8 @@ def _last(counter: str) -> str:
     return f"{counter} last"
 
 
+_REMEMBERED = (*map(_total, COUNTERS), *map(_last, COUNTERS), _INFLOW, _BASE)
+
+
 def _column_names() -> tuple[str, ...]:
-    return (*map(_total, COUNTERS), *map(_last, COUNTERS), _HIGH, _BELOW_SINCE, _INFLOW, _BASE, _SEEN)
+    return (*_REMEMBERED, _HIGH, _BELOW_SINCE, _SEEN)

@@ -50,9 +50,12 @@ class Rows:
         self._seen, self._seen_as = seen, keys
 
     def _all_keys(self, keys: tuple[QueueKey, ...], survey: Survey | None) -> tuple[QueueKey, ...]:
-        if survey is not None:
+        if survey is None:
+            self._vanished.clear()
+        else:
             # A survey from before a queue vanished is no evidence that it lives on elsewhere.
-            self._vanished = {key: at for key, at in self._vanished.items() if at >= survey.taken_at}
+            known = frozenset(survey.readings.keys)
+            self._vanished = {k: at for k, at in self._vanished.items() if at >= survey.taken_at and k in known}
             further = [k for k in survey.readings.keys if k not in self._seen and k not in self._vanished]
             keys = tuple(sorted((*keys, *further))) if further else keys
         if keys != self._keys:

@@ -7,6 +7,8 @@ from urllib.parse import quote, unquote
 
 from monitor.brokers.rabbitmq.client import HttpClient, NotThere
 from monitor.brokers.rabbitmq.facts import QueueFacts, queue_facts
+from monitor.brokers.rabbitmq.management_source import ManagementSource
+from monitor.brokers.rabbitmq.policies import with_policies
 from monitor.brokers.rabbitmq.readings import QueueKey, label_of
 from monitor.errors import BadAnswer
 
@@ -71,7 +73,18 @@ def read_standing(client: HttpClient, key: QueueKey, deadline: float) -> Standin
     vhost, name = (quote(part, safe="") for part in key)
     row = client.get_json(f"/api/queues/{vhost}/{name}", deadline)
     version = client.get_json("/api/overview", deadline, {"columns": "rabbitmq_version"})["rabbitmq_version"]
-    return Standing(queue_facts(row), _numbers(version), _mean_bytes(row), int(row.get("consumers") or 0))
+    facts = queue_facts(row)
+    if facts.definition is None:  # a queue that is new has no statistics, and with them its policies are missing
+        facts = _with_policies(client, facts, deadline)
+    return Standing(facts, _numbers(version), _mean_bytes(row), int(row.get("consumers") or 0))
+
+
+def _with_policies(client: HttpClient, facts: QueueFacts, deadline: float) -> QueueFacts:
+    source = ManagementSource(client, lambda _key: True)
+    policies = source.read_policies(deadline)
+    if policies is None:
+        return facts
+    return with_policies(facts, policies, source.read_operator_policies(deadline))
 
 
 def find_standing(client: HttpClient, cluster: str, name: str, deadline: float) -> Standing:

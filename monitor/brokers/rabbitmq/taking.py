@@ -2,13 +2,15 @@
 
 A consumer whose prefetch is the number wanted gets that many and no more as long as none is acknowledged; it is
 cancelled before the first is. So nothing beyond is ever delivered, and no other message's delivery count rises.
-What is taken and not acknowledged goes back to its place when the channel is closed (tried on 3.10: classic queues keep
-the order; quorum queues put them in front, in order, where `basic.nack` without a delivery limit puts them at the end).
+
+What is taken and not acknowledged goes back to its place when its channel is closed. Tried on 3.10: classic queues keep
+the order; quorum queues put what a channel held in front, in order, where `basic.nack` without a delivery limit puts it
+at the end, and where several consumers of one channel come back in any order. So each take has a channel of its own.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pika.exceptions import ChannelClosedByBroker
@@ -21,13 +23,17 @@ MOST = 65_535
 """The protocol's largest prefetch."""
 
 _AGAIN_SECONDS = 0.01
+_MOST_LOOKS = 100  # for messages that went back to be ready: a second at most
+
+Tag = tuple[int, int]
+"""A message in the hand: the number of its take, and its delivery tag there."""
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A message in the hand, as it came. `tag` is valid on its channel alone; `raw` are its properties."""
+    """A message in the hand, as it came. `raw` are its properties."""
 
-    tag: int
+    tag: Tag
     exchange: str
     routing_key: str
     redelivered: bool
@@ -36,70 +42,111 @@ class Delivery:
 
 
 class Taker:
-    """One channel on one queue; for the loop's thread. One take at a time."""
+    """What is taken from one queue; for the loop's thread. One call at a time."""
 
     def __init__(self, line: Line, queue: str) -> None:
         self._line, self._queue = line, queue
-        self._channel: Any = None
-        self._take: _Take | None = None
-        self._asked: Future[Any] | None = None
+        self._control: Any = None
+        self._windows: dict[int, _Window] = {}
+        self._number = 0
+        self._asked: Future[Any] = Future()
         self._failure: BrokerError | None = None
-        self._held: dict[int, None] = {}
         line.when_closed(self._on_line_lost)
 
-    @property
-    def number_held(self) -> int:
-        """Return how many messages are in the hand."""
-        return len(self._held)
-
     def open(self, opened: "Future[Any]") -> None:
-        """Open the channel."""
+        """Open a channel for questions."""
         if self._begin(opened):
-            self._line.connection.channel(on_open_callback=self._on_open)
+            self._line.connection.channel(on_open_callback=self._on_control)
 
     def take(self, number: int, seconds: float, done: "Future[Any]") -> None:
         """Take `number` messages, fewer where the queue has no more or `seconds` are over."""
-        if self._begin(done):
-            self._take = _Take(self, self._line.loop, self._channel, self._queue, min(number, MOST), done)
-            self._take.begin(seconds)
-
-    def ack(self, tags: Collection[int], done: "Future[Any]") -> None:
-        """Acknowledge; done when the queue has been told, which a question to it that comes after shows."""
         if not self._begin(done):
             return
-        wanted = set(tags) & self._held.keys()
-        first = self._leading(wanted)
-        if first:
-            self._channel.basic_ack(first[-1], multiple=True)
-        for tag in sorted(wanted.difference(first)):
-            self._channel.basic_ack(tag)
-        for tag in wanted:
-            del self._held[tag]
-        self._channel.queue_declare(self._queue, passive=True, callback=lambda _: settle(done, wanted))
+        self._number += 1
+        free = next((it for it in self._windows.values() if not it.held), None)
+        if free is not None:  # all that it took is acknowledged
+            del self._windows[free.number]
+            window = _Window(self._number, free.channel)
+            self._windows[window.number] = window
+            self._start(window, number, seconds, done)
+            return
+        window = _Window(self._number)
+        self._windows[window.number] = window
+
+        def on_open(channel: Any) -> None:
+            window.channel = channel
+            self._watch(channel)
+            self._start(window, number, seconds, done)
+
+        self._line.connection.channel(on_open_callback=on_open)
+
+    def ack(self, tags: Collection[Tag], done: "Future[Any]") -> None:
+        """Acknowledge; done with what was, when the queue has been told, which a question that comes after shows."""
+        if not self._begin(done):
+            return
+        acked: set[Tag] = set()
+        asked = []
+        for window in self._windows.values():
+            found = window.ack({tag for number, tag in tags if number == window.number})
+            acked |= {(window.number, tag) for tag in found}
+            if found:
+                asked.append(window.channel)
+        waiting = [len(asked)]
+
+        def on_answer(_frame: object) -> None:
+            waiting[0] -= 1
+            if not waiting[0]:
+                settle(done, acked)
+
+        if not asked:
+            settle(done, acked)
+        for channel in asked:
+            channel.queue_declare(self._queue, passive=True, callback=on_answer)
 
     def count(self, done: "Future[Any]") -> None:
         """Count the messages that are ready, by a question to the queue itself."""
         if self._begin(done):
-            answer = lambda found: settle(done, found.method.message_count)  # noqa: E731
-            self._channel.queue_declare(self._queue, passive=True, callback=answer)
+            self._ask_count(lambda ready: settle(done, ready))
 
     def give_back(self, done: "Future[Any]") -> None:
-        """Close the channel: everything in the hand goes back."""
+        """Close the channels: everything in the hand goes back, what was taken first before the rest."""
         if self._begin(done):
-            self._channel.close()
+            self._give_back([window for window in self._windows.values() if window.held], done)
 
-    def keep(self, delivery: Delivery) -> None:
-        """Remember what is in the hand."""
-        self._held[delivery.tag] = None
+    # one step of these
 
-    def _leading(self, wanted: Collection[int]) -> list[int]:
-        # the tags at the beginning of the hand can be acknowledged by one frame
-        leading: list[int] = []
-        for tag in self._held:
-            if tag not in wanted:
-                break
-            leading.append(tag)
-        return leading
+    def _start(self, window: "_Window", number: int, seconds: float, done: "Future[Any]") -> None:
+        _Take(self._line.loop, window, self._queue, min(number, MOST), done).begin(seconds)
+
+    def _give_back(self, windows: Sequence["_Window"], done: "Future[Any]") -> None:
+        if not windows:
+            settle(done, None)
+            return
+        first, rest = windows[0], windows[1:]
+        if not rest:
+            first.closed = lambda: settle(done, None)
+            first.channel.close()
+            return
+        # The next may be closed when the queue has these again, or their order would not be sure.
+        self._ask_count(lambda ready: self._close_and_wait(first, ready + len(first.held), rest, done))
+
+    def _close_and_wait(self, window: "_Window", ready: int, rest: Sequence["_Window"], done: "Future[Any]") -> None:
+        window.closed = lambda: self._wait_for(ready, _MOST_LOOKS, lambda: self._give_back(rest, done))
+        window.channel.close()
+
+    def _wait_for(self, ready: int, looks: int, then: Any) -> None:
+        def on_count(found: int) -> None:
+            if found >= ready or not looks:
+                then()
+            else:
+                self._line.loop.call_later(_AGAIN_SECONDS, lambda: self._wait_for(ready, looks - 1, then))
+
+        self._ask_count(on_count)
+
+    def _ask_count(self, then: Any) -> None:
+        self._control.queue_declare(self._queue, passive=True, callback=lambda found: then(found.method.message_count))
+
+    # what goes wrong
 
     def _begin(self, done: "Future[Any]") -> bool:
         self._asked = done
@@ -107,43 +154,73 @@ class Taker:
             settle(done, error=self._failure)
         return self._failure is None
 
-    def _on_open(self, channel: Any) -> None:
-        self._channel = channel
+    def _on_control(self, channel: Any) -> None:
+        self._control = channel
+        self._watch(channel)
+        settle(self._asked, None)
+
+    def _watch(self, channel: Any) -> None:
         channel.add_on_close_callback(self._on_channel_closed)
         channel.add_on_cancel_callback(lambda _: self._fail(BadAnswer("the queue was deleted", target=self._queue)))
-        settle(self._asked or Future(), None)
 
-    def _on_channel_closed(self, _channel: object, reason: Exception) -> None:
-        self._held.clear()
+    def _on_channel_closed(self, channel: Any, reason: Exception) -> None:
+        window = next((it for it in self._windows.values() if it.channel is channel), None)
+        if window is not None:
+            del self._windows[window.number]
         if isinstance(reason, ChannelClosedByBroker):
             self._fail(refused(reason, self._queue))
-            return
-        self._failure = Unreachable("the channel is closed", target=self._queue)
-        settle(self._asked or Future(), None)
+        elif window is not None and window.closed is not None:
+            window.closed()
 
     def _on_line_lost(self) -> None:
-        self._held.clear()
+        self._windows.clear()
         failure = self._line.failure
         self._fail(failure if isinstance(failure, BrokerError) else Unreachable("the connection was lost"))
 
     def _fail(self, error: BrokerError) -> None:
         self._failure = self._failure or error
-        if self._take is not None:
-            self._take.ended = True
-        settle(self._asked or Future(), error=error)
+        for window in self._windows.values():
+            window.ended = True
+        settle(self._asked, error=error)
+
+
+@dataclass(slots=True, eq=False)
+class _Window:
+    """One take's channel and what it holds. `closed` is called when we have closed the channel."""
+
+    number: int
+    channel: Any = None
+    held: dict[int, None] = field(default_factory=dict)
+    ended: bool = False
+    closed: Any = None
+
+    def ack(self, tags: Collection[int]) -> set[int]:
+        """Acknowledge what of these is held: the first ones by one frame."""
+        wanted = set(tags) & self.held.keys()
+        leading = []
+        for tag in self.held:
+            if tag not in wanted:
+                break
+            leading.append(tag)
+        if leading:
+            self.channel.basic_ack(leading[-1], multiple=True)
+        for tag in sorted(wanted.difference(leading)):
+            self.channel.basic_ack(tag)
+        for tag in wanted:
+            del self.held[tag]
+        return wanted
 
 
 class _Take:
     """One consumer's short life."""
 
-    def __init__(self, taker: Taker, loop: Loop, channel: Any, queue: str, number: int, done: "Future[Any]") -> None:
-        self._taker, self._loop, self._channel, self._queue = taker, loop, channel, queue
+    def __init__(self, loop: Loop, window: _Window, queue: str, number: int, done: "Future[Any]") -> None:
+        self._loop, self._window, self._channel, self._queue = loop, window, window.channel, queue
         self._number, self._done = number, done
         self._taken: list[Delivery] = []
         self._tag = ""
         self._timer: Any = None
         self._empty_at = -1
-        self.ended = False
 
     def begin(self, seconds: float) -> None:
         self._timer = self._loop.call_later(seconds, self._end)
@@ -153,16 +230,14 @@ class _Take:
         self._tag = self._channel.basic_consume(self._queue, self._on_message, callback=lambda _: self._look())
 
     def _on_message(self, _channel: object, method: Any, properties: WireProperties, body: bytes) -> None:
-        delivery = Delivery(
-            method.delivery_tag, method.exchange, method.routing_key, method.redelivered, properties.raw, body
-        )
-        self._taker.keep(delivery)
-        self._taken.append(delivery)
+        self._window.held[method.delivery_tag] = None
+        tag = (self._window.number, method.delivery_tag)
+        self._taken.append(Delivery(tag, method.exchange, method.routing_key, method.redelivered, properties.raw, body))
         if len(self._taken) == self._number:
             self._end()
 
     def _look(self) -> None:
-        if not self.ended:
+        if not self._window.ended:
             self._channel.queue_declare(self._queue, passive=True, callback=self._on_count)
 
     def _on_count(self, found: Any) -> None:
@@ -170,7 +245,7 @@ class _Take:
 
         Once is not enough: what it had sent before may still be on its way through the channel.
         """
-        if self.ended:
+        if self._window.ended:
             return
         quiet = found.method.message_count == 0 and self._empty_at == len(self._taken)
         self._empty_at = len(self._taken) if found.method.message_count == 0 else -1
@@ -180,8 +255,11 @@ class _Take:
             self._loop.call_later(_AGAIN_SECONDS, self._look)
 
     def _end(self) -> None:
-        if self.ended:
+        if self._window.ended:
             return
-        self.ended = True
+        self._window.ended = True
         self._loop.remove_timeout(self._timer)
-        self._channel.basic_cancel(self._tag, callback=lambda _: settle(self._done, self._taken))
+        if self._tag:
+            self._channel.basic_cancel(self._tag, callback=lambda _: settle(self._done, self._taken))
+        else:
+            settle(self._done, self._taken)  # time was over before it began
