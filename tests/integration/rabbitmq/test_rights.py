@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 
-from monitor.errors import AuthenticationFailed, BrokerError, Forbidden
+from monitor.errors import AuthenticationFailed, BrokerError, Forbidden, Unreachable
 from monitor.model import Finding
 from tests.integration.rabbitmq.conftest import (
     Admin,
@@ -155,6 +155,13 @@ def test_ports_that_speak_something_else_are_told(admin: Admin, open_collector: 
     for key, url, text in swapped:
         told = findings(open_collector(["*"], [], **{key: url}), "")
         assert text in told[0].message, (key, told[0])
+
+
+def test_amqp_alone_without_names_says_what_it_needs(ours: str, open_collector: OpenCollector) -> None:
+    collector = open_collector([ours], ["amqp"])
+    with pytest.raises(Unreachable, match=r"cannot list queues; name them in queues\.include"):
+        collect(collector)
+    assert not findings(collector, "depths")[0].ok
 
 
 def test_a_cycle_with_wrong_credentials_says_so(admin: Admin, ours: str, open_collector: OpenCollector) -> None:
