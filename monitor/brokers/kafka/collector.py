@@ -31,7 +31,6 @@ from monitor.brokers.kafka.rows import Rows, arrange
 from monitor.brokers.kafka.snapshots import (
     Reading,
     Tables,
-    make_cluster_tables,
     make_parts,
     make_subscriptions,
     sum_up,
@@ -98,7 +97,7 @@ class KafkaCollector:
                 self._sounder(replication, deadline, problems),
             ),
             tables=self._tables.make(reading, pairs, self._cluster.granularity == "partition")
-            | make_cluster_tables(listing, reading.partitions.topics, self._facts),
+            | self._tables.make_for_cluster(listing, reading.partitions.topics, self._facts),
             parts=make_parts(reading),
             expected=len(logs.end),
             measured=int(np.isfinite(logs.end - logs.start).sum()),

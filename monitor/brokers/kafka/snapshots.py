@@ -194,6 +194,15 @@ class Tables:
             tables["partitions"] = self._partitions(reading)
         return tables
 
+    def make_for_cluster(self, listing: Listing, topics: Sequence[str], facts: TopicFacts) -> dict[str, Table]:
+        """Return what is told of the cluster as a whole, and of topics."""
+        least = as_floats(facts.of(topic).min_in_sync for topic in topics)
+        labels = self._labels("topics", topics, ("topic", topics))
+        return {
+            "cluster": Table((), {"kafka_brokers": as_floats([len(listing.brokers)])}),
+            "topics": Table(labels, {"kafka_topic_min_in_sync_replicas": least}),
+        }
+
     def _labels(self, table: str, mark: object, *columns: tuple[str, Sequence[str]]) -> tuple[Labels, ...]:
         known = self._kept.get(table)
         if known is None or known[0] != mark:
@@ -253,15 +262,6 @@ def _group_partitions(reading: Reading) -> Table:
             "kafka_consumer_group_committed_offset": reading.committed,
         },
     )
-
-
-def make_cluster_tables(listing: Listing, topics: Sequence[str], facts: TopicFacts) -> dict[str, Table]:
-    """Return what is told of the cluster as a whole, and of topics."""
-    least = as_floats(facts.of(topic).min_in_sync for topic in topics)
-    return {
-        "cluster": Table((), {"kafka_brokers": as_floats([len(listing.brokers)])}),
-        "topics": Table((Labels.of("topic", topics),), {"kafka_topic_min_in_sync_replicas": least}),
-    }
 
 
 def _group_topics(reading: Reading, pairs: Pairs) -> Table:

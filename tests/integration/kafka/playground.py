@@ -96,6 +96,14 @@ class Playground:
 
         wait_for(is_taken, "the commit")
 
+    def commit_everywhere(self, group: str, topic: str, offsets: Sequence[int]) -> None:
+        """Commit an offset for each partition of a topic."""
+        self._groups.add(group)
+        partitions = [TopicPartition(topic, number, offset) for number, offset in enumerate(offsets)]
+        request = ConsumerGroupTopicPartitions(group, partitions)
+        done = self.admin.alter_consumer_group_offsets([request])[group].result(_PATIENCE)
+        assert all(partition.error is None for partition in done.topic_partitions)
+
     def delete_group(self, group: str) -> None:
         """Delete a group that has no members."""
         self.admin.delete_consumer_groups([group])[group].result(_PATIENCE)

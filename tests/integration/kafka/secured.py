@@ -17,7 +17,7 @@ from stack.ports import reserve_ports
 from stack.state import Options
 
 PASSWORD = "right-and-secret"
-USERS = ("reader", "nobody", "groupless")
+USERS = ("reader", "nobody", "groupless", "narrow")
 
 
 class SecuredKafka:

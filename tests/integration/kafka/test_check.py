@@ -4,6 +4,8 @@ import time
 from collections.abc import Iterator, Sequence
 
 import pytest
+from confluent_kafka.admin._acl import AclOperation
+from confluent_kafka.admin._resource import ResourceType
 
 from monitor.brokers.kafka.collector import KafkaCollector
 from monitor.clock import Clock
@@ -120,6 +122,21 @@ def test_a_reader_with_just_the_documented_rights_sees_everything(
     assert (seen.destination, seen.subscriber) == lagging
     assert (seen.backlog_messages, seen.retention_seconds) == (6, 7 * 86_400)
     assert all(finding.ok for finding in check(secured.sasl, security))
+
+
+def test_rights_on_one_group_and_topic_are_enough_where_the_offsets_topic_stays_hidden(
+    secured: SecuredKafka, lagging: tuple[str, str]
+) -> None:
+    topic, group = lagging
+    secured.allow("narrow", ResourceType.TOPIC, topic, AclOperation.DESCRIBE, AclOperation.DESCRIBE_CONFIGS)
+    secured.allow("narrow", ResourceType.GROUP, group, AclOperation.DESCRIBE)
+    collector = open_collector(secured.sasl, secured.credentials("narrow"))
+    for _ in range(2):  # first without, then with knowing the coordinator
+        snapshot = collector.collect(time.monotonic() + 15)
+        assert snapshot.errors == ()
+        (seen,) = snapshot.subscriptions
+        assert (seen.backlog_messages, seen.consumers) == (6, 0)
+    collector.close()
 
 
 def test_missing_rights_on_groups_and_configurations_are_named_with_the_grant(

@@ -263,3 +263,31 @@ def test_granularity_topic_leaves_rows_by_partition_out(kafka: Playground) -> No
     assert {"group_partitions", "partitions"}.isdisjoint(tables)
     assert len(tables["group_topics"]) == 1
     watcher.collector.close()
+
+
+def test_a_large_group_is_read_in_chunks_with_the_same_result(kafka: Playground, watcher: Watcher) -> None:
+    topic, group = kafka.topic("orders", partitions=300), kafka.name("billing")
+    kafka.commit_everywhere(group, topic, [0] * 300)
+    wait_for(lambda: watcher.look().errors == (), "leaders that know that they lead")
+    kafka.produce(topic, 3, partition=299)
+    kafka.commit(group, topic, 2, partition=299)
+    watcher.look()  # by named partitions, now that they are known
+    rows = watcher.rows("group_partitions", group=group)
+    assert len(rows) == 300
+    assert [number for number, row in enumerate(rows) if row[LAG]] == [299]
+    seen = watcher.subscription(group, topic)
+    assert (seen.backlog_messages, seen.expected, seen.measured) == (1, 300, 300)
+
+
+def test_an_offset_ahead_of_the_log_is_told_and_not_taken_for_zero_lag(kafka: Playground, watcher: Watcher) -> None:
+    topic, group = kafka.topic("orders", partitions=2), kafka.name("billing")
+    kafka.produce(topic, 10)
+    kafka.commit_everywhere(group, topic, [50, 0])
+    watcher.look()
+    ahead, other = watcher.rows("group_partitions", group=group)
+    assert LAG not in ahead
+    assert other[LAG] == 0
+    seen = watcher.subscription(group, topic)
+    assert (seen.backlog_messages, seen.expected, seen.measured) == (None, 2, 1)
+    (error,) = watcher.snapshot.errors
+    assert (error.reason, error.target) == ("bad_answer", f"topic {topic}")
