@@ -84,7 +84,7 @@ class Yard:
         for _ in range(number):
             method, _properties, _body = self.channel.basic_get(WORK)
             assert method is not None
-            last = method.delivery_tag
+            last = method.delivery_tag or last
         self.channel.basic_nack(last, multiple=True, requeue=False)
         until(lambda: self.ready(DLQ) >= number)
 
