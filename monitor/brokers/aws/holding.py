@@ -99,7 +99,7 @@ class SqsHeld:
             if self._clock.monotonic() >= deadline:
                 raise TimedOut("no message came, and some may be on their way back", target=self._queue.name)
         with self._lock:
-            ready = [self._buffer.popleft() for _ in range(min(wanted, len(self._buffer)))]
+            ready = [self._buffer.popleft() for _ in range(min(wanted, self._room, len(self._buffer)))]
             self._room -= len(ready)
             return [self._hand[position].message for position in ready]
 
@@ -171,10 +171,11 @@ class SqsHeld:
     def _plan_receives(self, wanted: int, calls: int, *, wait: bool) -> list[Callable[[], int]]:
         """Return calls that receive as many as are wanted and allowed; only one of them waits for messages."""
         wanted = min(wanted, self._places())
+        again = len(self._passed_by)  # these come again before what is new in their groups
         planned: list[Callable[[], int]] = []
         while wanted > 0 and len(planned) < min(calls, WORKERS):
             pause = _POLL_SECONDS if wait and not planned else 0
-            planned.append(partial(self._receive_once, min(BATCH, wanted), pause))
+            planned.append(partial(self._receive_once, min(BATCH, wanted + again), pause))
             wanted -= BATCH
         return planned
 
@@ -231,7 +232,9 @@ class SqsHeld:
         if self._clock.monotonic() > self._opened + self._visibility + _SLACK_SECONDS:
             return False
         queue = self._workers.call(partial(look_at_url, self._clients, self._queue.url), deadline).queue
-        return queue.visible > 0 or queue.in_flight > len(self._hand)
+        with self._lock:
+            accounted_for = len(self._passed_by.union(self._hand))
+        return queue.visible + queue.in_flight > accounted_for
 
     def _hold_on(self, positions: Sequence[str]) -> frozenset[str]:
         """Return which of the messages are hidden for long enough to be sent, after extending where needed."""

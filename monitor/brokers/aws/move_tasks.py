@@ -113,6 +113,8 @@ class MoveTask:
 
     def close(self) -> None:
         """Cancel the task if it runs: what it has moved stays moved."""
+        if self._closed.is_set():
+            return
         self._closed.set()
         handle = self._latest.get("TaskHandle") if self._latest else None
         if handle and self._latest and self._latest.get("Status") == "RUNNING":
