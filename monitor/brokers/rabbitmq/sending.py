@@ -8,7 +8,7 @@ is known of all others under way. So a new channel's first message travels alone
 all of the next ones do, and then only the one at fault is refused.
 """
 
-from collections import deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -48,6 +48,7 @@ class Sender:
     """One channel with confirms; for the loop's thread. One batch at a time.
 
     A letter whose confirm is still under way is not published again when it is sent again, as long as the line lives.
+    Letters that are equal have equal ids: as many of them are confirmed as were taken, whichever these are.
     """
 
     def __init__(self, line: Line, window: int) -> None:
@@ -59,8 +60,8 @@ class Sender:
         self._ahead: deque[Letter] = deque()
         self._under_way: dict[int, Letter] = {}
         self._under_way_bytes = 0
-        self._returned: dict[str, str] = {}
-        self._results: dict[str, SendResult] = {}
+        self._returned: dict[str, deque[str]] = defaultdict(deque)
+        self._results: dict[str, deque[SendResult]] = defaultdict(deque)
         self._batch: _Batch | None = None
         line.when_closed(self._on_line_lost)
         line.on_blocked = self._pump
@@ -81,9 +82,15 @@ class Sender:
             return
         timer = self._line.loop.call_later(seconds, self._give_up)
         cancel = lambda: self._line.loop.remove_timeout(timer)  # noqa: E731
-        self._batch = _Batch(tuple(letters), done, cancel)
-        under_way = {letter.id for letter in self._under_way.values()}
-        self._ahead.extend(it for it in letters if it.id not in under_way and it.id not in self._results)
+        wanted = Counter(letter.id for letter in letters)
+        known = Counter({id_: len(self._results[id_]) for id_ in wanted if self._results.get(id_)})
+        self._batch = _Batch(tuple(letters), done, cancel, wanted - known, (wanted - known).total())
+        spare = known + Counter(letter.id for letter in self._under_way.values())
+        for letter in letters:
+            if spare[letter.id] > 0:
+                spare[letter.id] -= 1
+            else:
+                self._ahead.append(letter)
         self._pump()
         self._finish_if_known()
 
@@ -123,7 +130,7 @@ class Sender:
 
     def _on_return(self, _channel: object, method: Any, properties: WireProperties, _body: bytes) -> None:
         redrive_id = decode_properties(properties.raw).header(HEADER_ID)
-        self._returned[str(redrive_id)] = f"no queue takes it ({method.reply_text})"
+        self._returned[str(redrive_id)].append(f"no queue takes it ({method.reply_text})")
 
     def _on_confirm(self, found: Any) -> None:
         method = found.method
@@ -139,14 +146,20 @@ class Sender:
         letter = self._under_way.pop(tag)
         self._under_way_bytes -= letter.size
         self._careful = max(0, self._careful - 1)
-        returned = self._returned.pop(letter.id, None)
-        if returned is not None:
-            self._results[letter.id] = SendResult(False, reason=f"{letter.place}: {returned}")
+        if returned := self._returned.get(letter.id):
+            result = SendResult(False, reason=f"{letter.place}: {returned.popleft()}")
         elif accepted:
-            self._results[letter.id] = SendResult(True, at_target=letter.place)
+            result = SendResult(True, at_target=letter.place)
         else:
             reason = f"{letter.place} refuses it: it is full (overflow reject-publish), or failed"
-            self._results[letter.id] = SendResult(False, reason=reason)
+            result = SendResult(False, reason=reason)
+        self._put(letter.id, result)
+
+    def _put(self, id_: str, result: SendResult) -> None:
+        self._results[id_].append(result)
+        if self._batch is not None and self._batch.wanted[id_] > 0:
+            self._batch.wanted[id_] -= 1
+            self._batch.missing -= 1
 
     def _on_channel_closed(self, _channel: object, reason: Exception) -> None:
         if not isinstance(reason, ChannelClosedByBroker):
@@ -158,7 +171,7 @@ class Sender:
         self._drop_under_way(text, known=alone)
         if reason.reply_code in (NO_SUCH, REFUSED):  # it is the same for all
             while self._ahead:
-                self._results[self._ahead.popleft().id] = SendResult(False, reason=text)
+                self._put(self._ahead.popleft().id, SendResult(False, reason=text))
         self._careful = self._window
         self._channel = None
         self._line.connection.channel(on_open_callback=self._on_open)
@@ -172,7 +185,7 @@ class Sender:
 
     def _drop_under_way(self, reason: str, *, known: bool) -> None:
         for letter in self._under_way.values():
-            self._results[letter.id] = SendResult(False, reason=reason, known=known)
+            self._put(letter.id, SendResult(False, reason=reason, known=known))
         self._under_way.clear()
         self._returned.clear()
         self._under_way_bytes = 0
@@ -181,15 +194,24 @@ class Sender:
 
     def _finish_if_known(self) -> None:
         batch = self._batch
-        if batch is not None and all(letter.id in self._results for letter in batch.letters):
+        if batch is not None and not batch.missing:
             self._finish(batch)
 
     def _finish(self, batch: "_Batch") -> None:
         unknown = SendResult(False, reason="no confirm came in time", known=False)
-        results = [self._results.pop(letter.id, unknown) for letter in batch.letters]
+        results = [self._next_result(letter.id) or unknown for letter in batch.letters]
         self._batch = None
         batch.cancel()
         settle(batch.done, results)
+
+    def _next_result(self, id_: str) -> SendResult | None:
+        results = self._results.get(id_)
+        if not results:
+            return None
+        result = results.popleft()
+        if not results:
+            del self._results[id_]
+        return result
 
     def _give_up(self) -> None:
         """End a batch as it stands."""
@@ -197,7 +219,7 @@ class Sender:
         if batch is None:
             return
         self._ahead.clear()
-        if any(self._results[letter.id].known for letter in batch.letters if letter.id in self._results):
+        if any(result.known for letter in batch.letters for result in self._results.get(letter.id, ())):
             self._finish(batch)
             return
         self._batch = None
@@ -218,8 +240,12 @@ class Sender:
         return failure if isinstance(failure, BrokerError) else Unreachable("the connection was lost")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Batch:
+    """What was asked for last. `wanted` counts by id what is not known yet, `missing` is the sum of it."""
+
     letters: tuple[Letter, ...]
     done: "Future[Any]"
     cancel: Callable[[], None]
+    wanted: Counter[str]
+    missing: int

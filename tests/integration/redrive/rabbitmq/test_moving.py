@@ -64,6 +64,16 @@ def test_equal_messages_are_moved_each(yard: Yard) -> None:
     assert yard.ready(DLQ) == 0
 
 
+def test_equal_messages_that_no_queue_takes_all_stay(yard: Yard) -> None:
+    yard.dead_letters([b"ping"] * 5)
+    bus = yard.bus()
+    held = open_job(yard, bus, plan(yard, bus))
+    yard.channel.queue_delete(WORK)
+    assert not any(result.confirmed for result in move(held))
+    held.close()
+    until(lambda: yard.ready(DLQ) == 5)
+
+
 def test_a_target_that_is_gone_is_told_for_each_message_and_all_stay(yard: Yard) -> None:
     yard.dead_letters(BODIES[:5])
     bus = yard.bus()

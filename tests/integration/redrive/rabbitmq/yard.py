@@ -181,9 +181,9 @@ def open_job(yard: Yard, bus: RabbitRedriveBus, survey: Survey, queue: str = DLQ
     return bus.open(job, lambda _message: None)
 
 
-def outgoing(messages: Sequence[DeadMessage], prefix: str = "id") -> list[Outgoing]:
-    """Return messages as they go out, with a redrive id each."""
-    return [Outgoing(message, f"{prefix}-{secrets.token_hex(6)}", 1) for message in messages]
+def outgoing(messages: Sequence[DeadMessage]) -> list[Outgoing]:
+    """Return messages as they go out; as in the engine, equal messages have equal redrive ids."""
+    return [Outgoing(message, f"job:{message.position}", 1) for message in messages]
 
 
 def move(held: RabbitHeld, number: int = 1000) -> list[SendResult]:
