@@ -234,6 +234,7 @@ class SendResult:
     outcome: Outcome = Outcome.FAILED
 
 
+@runtime_checkable
 class Held(Protocol):
     """A queue whose messages are taken into the hand, sent, and then removed."""
 

@@ -31,7 +31,8 @@ def make_api(sources: Sources, server: Server, further: Iterable[APIRouter] = ()
     )
     install_problem_handlers(app)
     app.add_middleware(Guard, server=server)
-    for router in (make_router(sources), *further):
+    # The general paths last: an id may hold slashes, so that theirs would take those of the others too.
+    for router in (*further, make_router(sources)):
         app.include_router(router)
     app.router.routes += [
         Route("/metrics", MetricsEndpoint(sources.page)),

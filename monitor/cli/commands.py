@@ -15,6 +15,7 @@ import typer
 
 from monitor.apiclient import DEFAULT_URL, ApiClient
 from monitor.cli.output import make_console, print_json, print_line
+from monitor.cli.redrives import add_letter_commands, audit_commands, redrive_commands
 from monitor.cli.tables import check_tables, dead_letters_table, mutes_table, overview, say_moment
 from monitor.clock import Clock
 from monitor.config import Token, hash_token, load_configuration, parse_duration, with_listen
@@ -31,7 +32,10 @@ app = typer.Typer(
 dead_letter_commands = typer.Typer(no_args_is_help=True, help="Dead-letter queues.")
 token_commands = typer.Typer(no_args_is_help=True, help="API tokens.")
 app.add_typer(dead_letter_commands, name="dlq")
+app.add_typer(redrive_commands, name="redrive")
+app.add_typer(audit_commands, name="audit")
 app.add_typer(token_commands, name="token")
+add_letter_commands(dead_letter_commands)
 
 _DASHBOARD_PORT = 8501
 _PORTS_TRIED = 100

@@ -144,7 +144,14 @@ class Journal:
         with self._database.writing() as connection:
             connection.execute(sa.update(REDRIVE_JOBS).where(REDRIVE_JOBS.c.id == id_).values(**values))
 
-    def want(self, id_: str, wanted: str, now: float) -> StoredJob:
+    def find_started(self, plan: str, key: str | None) -> StoredJob | None:
+        """Return the job that was started with an idempotency key, or else that of a plan."""
+        with self._database.reading() as connection:
+            by_key = _jobs(connection, REDRIVE_JOBS.c.idempotency_key == key) if key is not None else []
+            found = by_key or _jobs(connection, REDRIVE_JOBS.c.plan == plan)
+        return found[0] if found else None
+
+    def want(self, id_: str, wanted: str) -> StoredJob:
         """Say what is wanted of a job. Raises NotFound, and Conflict when it has ended or is being cancelled."""
         with self._database.writing() as connection:
             found = _jobs(connection, REDRIVE_JOBS.c.id == id_)
@@ -276,6 +283,15 @@ class Journal:
         with self._database.reading() as connection:
             rows = connection.execute(query.order_by(REDRIVE_ITEMS.c.position).limit(limit)).mappings()
             return [_item(row) for row in rows]
+
+    def count_reasons(self, id_: str) -> list[dict[str, Any]]:
+        """Return how many items have which outcome for which reason, the most first."""
+        number = sa.func.count().label("messages")
+        columns = (REDRIVE_ITEMS.c.outcome, REDRIVE_ITEMS.c.reason)
+        query = sa.select(*columns, number).where(REDRIVE_ITEMS.c.job == id_, REDRIVE_ITEMS.c.reason != "")
+        with self._database.reading() as connection:
+            rows = connection.execute(query.group_by(*columns).order_by(number.desc()).limit(100))
+            return [dict(row) for row in rows.mappings()]
 
     def ranges(self, id_: str, limit: int = 10_000) -> list[Mapping[str, Any]]:
         """Return what was sent by transactions of the broker, in order."""

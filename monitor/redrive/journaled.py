@@ -47,6 +47,8 @@ class JournaledMover:
         self._kept: list[DeadMessage] = []
         self._matched: set[str] = set()
         self._seen = 0
+        self._closed = False
+        self.is_idle = False  # waits for messages, with nothing under way
         self._bound = int(job.bounds["count"])
         self._unique = getattr(held, "positions_are_unique", True)
 
@@ -58,7 +60,9 @@ class JournaledMover:
     def step(self, limit: int, deadline: float) -> Step:
         """Take, decide, send and remove up to `limit` messages."""
         wanted = min(limit, self._bound - self._seen)
+        self.is_idle = True
         messages = self._held.take(wanted, deadline) if wanted > 0 else ()
+        self.is_idle = False
         if not messages:
             return self._finish()
         self._seen += len(messages)
@@ -75,6 +79,9 @@ class JournaledMover:
 
     def close(self) -> None:
         """Give back what stays, and let go."""
+        if self._closed:
+            return
+        self._closed = True
         try:
             if self._kept:
                 self._held.release(self._kept)

@@ -14,12 +14,19 @@ LAYERS = (
     {"app"},
     {"api", "exposition", "redrive", "collecting", "analysis", "apiclient", "checks"},
     {"brokers", "storage"},
-    {"config", "document", "model", "letters", "errors", "clock", "words", "logs"},
+    {"config", "document", "model", "letters", "conventions", "errors", "clock", "words", "logs"},
 )
 
 CLIENT_LIBRARIES = {"confluent_kafka", "pika", "boto3", "botocore"}
 # The client of the API, what its items look like and what it raises, and the words that people are told things in.
-KNOWN_OUTSIDE = {"monitor.apiclient", "monitor.api.items", "monitor.errors", "monitor.model", "monitor.words"}
+KNOWN_OUTSIDE = {
+    "monitor.apiclient",
+    "monitor.api.items",
+    "monitor.api.redrive_items",
+    "monitor.errors",
+    "monitor.model",
+    "monitor.words",
+}
 
 
 def sources(folder: str) -> Iterator[Path]:

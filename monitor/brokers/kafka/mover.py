@@ -47,7 +47,7 @@ from monitor.letters import (
 
 _CONSUME_SECONDS = 0.1
 _SILENCE_SECONDS = 20.0
-_TO_CLOSE_SECONDS = 5.0
+_TO_CLOSE_SECONDS = 1.0
 _TO_ABORT_SECONDS = 10.0
 _CAME_TO_THE_END = 100  # with fewer messages at once, what there is has been read
 _BATCH_OVERHEAD = 61  # bytes before the first record of a batch (format v2)
