@@ -32,8 +32,8 @@ class Playground:
     def queues(self, **attributes: str) -> tuple[str, str]:
         """Make a dead-letter queue and its source; return the URLs. FIFO queues where an attribute says so."""
         suffix = ".fifo" if "FifoQueue" in attributes else ""
-        dead = self.aws.make_queue(f"dlq{suffix}", **attributes)
-        return dead, self.aws.make_queue(f"work{suffix}", dead_letters=f"dlq{suffix}", receives=1000, **attributes)  # type: ignore[arg-type]
+        dead = self.aws.make_queue(f"dlq{suffix}", None, 1, **attributes)
+        return dead, self.aws.make_queue(f"work{suffix}", f"dlq{suffix}", 1000, **attributes)
 
     def name(self, url: str) -> str:
         return url.rpartition("/")[2]
