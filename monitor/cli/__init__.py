@@ -4,7 +4,10 @@ import sys
 
 from monitor.cli.commands import app
 from monitor.cli.output import tell_error
+from monitor.cli.rules import print_rules
 from monitor.errors import ConfigurationError, EventflowError, MonitorRefused
+
+app.command("rules")(print_rules)
 
 
 def main() -> None:

@@ -12,9 +12,9 @@ ROOT = Path(__file__).parents[2]
 LAYERS = (
     {"cli", "__main__"},
     {"app"},
-    {"api", "exposition", "redrive", "collecting", "analysis", "apiclient", "checks"},
+    {"api", "exposition", "redrive", "collecting", "analysis", "apiclient", "checks", "rules"},
     {"brokers", "storage"},
-    {"config", "document", "model", "letters", "conventions", "errors", "clock", "words", "logs"},
+    {"config", "document", "model", "letters", "conventions", "errors", "clock", "words", "logs", "shipped"},
 )
 
 CLIENT_LIBRARIES = {"confluent_kafka", "pika", "boto3", "botocore"}
