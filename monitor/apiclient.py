@@ -13,10 +13,22 @@ from monitor.api.items import (
     CollectorItem,
     DeadLetterDetail,
     DeadLetterItem,
+    HistoryAnswer,
     MuteItem,
     Page,
     SubscriptionDetail,
     SubscriptionItem,
+)
+from monitor.api.redrive_items import (
+    AuditPage,
+    AuditVerification,
+    JobItem,
+    JobMessagePage,
+    JobPage,
+    LetterGroups,
+    LetterPage,
+    PlanItem,
+    ReportItem,
 )
 from monitor.errors import MonitorRefused, MonitorUnreachable
 
@@ -99,6 +111,12 @@ class ApiClient:
         """Return the health of all collectors."""
         return list(_Pages[CollectorItem](self, "collectors", query))
 
+    def history(
+        self, subject: str, since: float | None = None, to: float | None = None, step: float | None = None
+    ) -> HistoryAnswer:
+        """Return the curve of `subscription:ID` or `dead_letters:ID`; times are Unix seconds, `step` seconds."""
+        return cast(HistoryAnswer, self._get("history", {"subject": subject, "from": since, "to": to, "step": step}))
+
     def mutes(self) -> list[MuteItem]:
         """Return the mutes that hold now, the longest-lasting first."""
         return cast(Page[MuteItem], self._get("mutes", {}))["items"]
@@ -114,12 +132,74 @@ class ApiClient:
         """End a mute before its time, by its number."""
         return cast(MuteItem, self._ask("DELETE", f"mutes/{number}"))
 
+    def letters(self, id_: str, **query: Any) -> LetterPage:
+        """Return one page of a queue's dead letters (`limit`, `cursor`, `select`)."""
+        return cast(LetterPage, self._get(f"dead-letters/{_in_path(id_)}/messages", query))
+
+    def letter_groups(self, id_: str) -> LetterGroups:
+        """Return a queue's dead letters by their cause."""
+        return cast(LetterGroups, self._get(f"dead-letters/{_in_path(id_)}/groups", {}))
+
+    def plan_redrive(self, dead_letters: str, **options: Any) -> PlanItem:
+        """Plan a redrive; the options are those of the API, such as `target`, `select`, `first`, `rate`, `canary`."""
+        given = {name: value for name, value in options.items() if value is not None}
+        return cast(PlanItem, self._ask("POST", "redrives/plan", body={"dead_letters": dead_letters, **given}))
+
+    def start_redrive(self, plan_id: str, hash_: str, key: str | None = None) -> JobItem:
+        """Start the job of a plan that was seen; the same key, or the same plan, is the same job."""
+        headers = {"Idempotency-Key": key} if key else None
+        body = {"plan_id": plan_id, "hash": hash_}
+        return cast(JobItem, self._ask("POST", "redrives", body=body, headers=headers))
+
+    def redrive_plan(self, plan_id: str) -> PlanItem:
+        """Return a plan that was made, without its samples."""
+        return cast(PlanItem, self._get(f"redrives/plan/{_in_path(plan_id)}", {}))
+
+    def redrives(self, **query: Any) -> JobPage:
+        """Return one page of jobs, the newest first."""
+        return cast(JobPage, self._get("redrives", query))
+
+    def redrive(self, job: str) -> JobItem:
+        """Return a job."""
+        return cast(JobItem, self._get(f"redrives/{_in_path(job)}", {}))
+
+    def redrive_items(self, job: str, **query: Any) -> JobMessagePage:
+        """Return one page of a job's messages (`limit`, `cursor`, `outcome`)."""
+        return cast(JobMessagePage, self._get(f"redrives/{_in_path(job)}/items", query))
+
+    def redrive_report(self, job: str) -> ReportItem:
+        """Return what became of everything in a job."""
+        return cast(ReportItem, self._get(f"redrives/{_in_path(job)}/report", {}))
+
+    def steer_redrive(self, job: str, verb: str) -> JobItem:
+        """Ask a job to `pause`, `resume`, `cancel` or `recover`."""
+        return cast(JobItem, self._ask("POST", f"redrives/{_in_path(job)}/{verb}"))
+
+    def set_redrive_rate(self, job: str, rate: float | None) -> JobItem:
+        """Change a job's rate in messages a second; None is without limit."""
+        return cast(JobItem, self._ask("POST", f"redrives/{_in_path(job)}/rate", body={"rate": rate}))
+
+    def audit(self, **query: Any) -> AuditPage:
+        """Return one page of audit records, the newest first."""
+        return cast(AuditPage, self._get("audit", query))
+
+    def audit_verification(self) -> AuditVerification:
+        """Have the chain of audit records checked."""
+        return cast(AuditVerification, self._get("audit/verification", {}))
+
     def _get(self, path: str, query: dict[str, Any]) -> Any:
         return self._ask("GET", path, {name: value for name, value in query.items() if value is not None})
 
-    def _ask(self, method: str, path: str, query: dict[str, Any] | None = None, body: Any = None) -> Any:
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        query: dict[str, Any] | None = None,
+        body: Any = None,
+        headers: dict[str, str] | None = None,
+    ) -> Any:
         try:
-            answer = self._http.request(method, path, params=query, json=body)
+            answer = self._http.request(method, path, params=query, json=body, headers=headers)
         except httpx.TimeoutException as error:
             raise MonitorUnreachable(f"the monitor at {self.url} does not answer in time") from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:

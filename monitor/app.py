@@ -14,8 +14,11 @@ from fastapi import FastAPI
 from monitor.analysis.assessment import Rules
 from monitor.api.application import make_api
 from monitor.api.guard import Principal
+from monitor.api.history import make_history_router
 from monitor.api.mutes import make_mute_router
+from monitor.api.redrives import make_redrive_router
 from monitor.api.sources import Sources
+from monitor.brokers.redrivers import open_redriver
 from monitor.brokers.registry import Collector, open_collector
 from monitor.clock import Clock
 from monitor.collecting.routine import Routine
@@ -27,8 +30,14 @@ from monitor.exposition.muted import muted_tables
 from monitor.exposition.page import MetricsPage
 from monitor.model import ClusterView
 from monitor.redrive.audit import Actor, Audit
+from monitor.redrive.claims import Claims
+from monitor.redrive.engine import Engine
+from monitor.redrive.journal import Journal
+from monitor.redrive.service import Redrives
 from monitor.storage.database import Database
+from monitor.storage.history import History
 from monitor.storage.mutes import Mutes
+from monitor.storage.prometheus import PrometheusHistory
 
 Opener = Callable[[Cluster, Sequence[DeadLetterMapping], Clock], Collector]
 
@@ -36,6 +45,7 @@ _LOG = logging.getLogger(__name__)
 _ANSWERS_FINISHED_WITHIN_SECONDS = 1
 _CLUSTERS_CLOSED_WITHIN_SECONDS = 2.0
 _WRITTEN_WITHIN_SECONDS = 1.0
+_JOBS_HALTED_WITHIN_SECONDS = 1.5
 _MINUTE = 60.0
 _KEPT_ALIVE_SECONDS = 75  # longer than a scrape interval, so that Prometheus keeps its connection
 _BACKLOG = 128
@@ -50,6 +60,7 @@ class Monitor:
         self._configuration, self._database, self._clock = configuration, database, clock
         self._mutes = Mutes(database, clock)
         self.audit = Audit(database, clock)
+        self._history = _make_history(configuration, database, clock)
         self._page = MetricsPage(further=lambda view: muted_tables(view, self._mutes.find))
         self.store = Store(configuration.clusters, clock)
         self.store.subscribe(self._render)
@@ -60,27 +71,49 @@ class Monitor:
             self._rules_of,
             clock,
         )
+        journal = Journal(database)
+        self.redrives = Redrives(
+            configuration,
+            journal,
+            self.audit,
+            self.store.views,
+            lambda cluster: open_redriver(cluster, configuration.dead_letters, clock),
+            clock,
+        )
+        self._engine = Engine(journal, self.audit, Claims(database), self.redrives.bus_of, clock)
+        self.redrives.attach(self._engine)
         # Others that share the database may have muted something.
-        self._minutely = Routine(_MINUTE, {"mutes": self._mutes.load}, clock)
+        self.routine = Routine(_MINUTE, {"mutes": self._mutes.load, "history": self._write_history}, clock)
 
     def make_app(self) -> FastAPI:
         """Return the ASGI app that answers from this monitor."""
         sources = Sources(self.store.views, self._page.page, self._page.series, self._clock, self._mutes.find)
         mutes = make_mute_router(self._mutes, self.store.views, self._record, self._clock)
-        return make_api(sources, self._configuration.server, [mutes])
+        history = make_history_router(self._history, self._clock)
+        return make_api(sources, self._configuration.server, [mutes, history, make_redrive_router(self.redrives)])
 
     def start(self) -> None:
         """Begin to read all clusters, and return. Raises StorageError when the database cannot be read."""
         self._mutes.load()
-        self._minutely.start()
+        self.routine.start()
         for view in self.store.views():
             self._page.update(view, cycle_ended=False)
         self._schedule.start()
+        self._engine.start()
 
     def stop(self) -> None:
-        """End all reading and writing, also what hangs; takes three seconds at most."""
+        """End all reading and writing, also what hangs; takes five seconds at most."""
+        self._engine.stop(_JOBS_HALTED_WITHIN_SECONDS)
+        self.redrives.close()
         self._schedule.stop(_CLUSTERS_CLOSED_WITHIN_SECONDS)
-        self._minutely.stop(_WRITTEN_WITHIN_SECONDS)
+        self.routine.stop(_WRITTEN_WITHIN_SECONDS)
+
+    def _write_history(self) -> None:
+        try:
+            self._history.write(self.store.views())
+        except StorageError:
+            self._page.count_history_failure()
+            raise
 
     def _record(self, principal: Principal, address: str, operation: str, **told: object) -> None:
         self.audit.write(Actor(principal.name, principal.role, address), operation, "allowed", **told)
@@ -91,6 +124,14 @@ class Monitor:
 
     def _render(self, view: ClusterView, occasion: Occasion) -> None:
         self._page.update(view, cycle_ended=occasion in (Occasion.SUCCESS, Occasion.FAILURE))
+
+
+def _make_history(configuration: Configuration, database: Database, clock: Clock) -> History | PrometheusHistory:
+    wanted = configuration.history
+    if wanted.prometheus_url:
+        kinds = {cluster.name: cluster.kind for cluster in configuration.clusters}
+        return PrometheusHistory(wanted.prometheus_url.get_secret_value(), kinds, clock)
+    return History(database, clock, wanted.keep, wanted.series)
 
 
 class _QuietServer(uvicorn.Server):

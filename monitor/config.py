@@ -88,6 +88,12 @@ def _bounded(seconds: float) -> float:
     return seconds
 
 
+def _at_least_an_hour(seconds: float) -> float:
+    if seconds < 3600:
+        raise ValueError("must be at least 1h")
+    return seconds
+
+
 def _proper_share(share: float) -> float:
     if not 0 < share < 1:
         raise ValueError("must be above 0% and below 100%, as in 99.9%")
@@ -360,6 +366,14 @@ class DeadLetterMapping(Section):
     origins: list[str] = []
 
 
+class History(Section):
+    """The curves of the last days: how long they are kept, of how many, or the Prometheus that has them anyway."""
+
+    keep: Annotated[Interval, AfterValidator(_at_least_an_hour)] = 7 * 86400.0
+    series: Annotated[int, Field(ge=0, le=100_000)] = 2000
+    prometheus_url: SecretHttpUrl | None = None
+
+
 class Configuration(Section):
     """The whole configuration file."""
 
@@ -369,6 +383,7 @@ class Configuration(Section):
     objectives: list[Objective] = []
     owners: list[Owner] = []
     dead_letters: list[DeadLetterMapping] = []
+    history: History = History()
 
     @field_validator("clusters")
     @classmethod

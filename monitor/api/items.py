@@ -179,6 +179,27 @@ class MuteItem(TypedDict):
     dead_letters: Annotated[int, Field(description="dead-letter queues that it matches now")]
 
 
+class HistoryPoint(TypedDict):
+    """What was seen from `at` on, for one step; what was not known or not read is null."""
+
+    at: Annotated[int, Field(description="when the step begins, in Unix seconds")]
+    messages: Annotated[Number | None, Field(description="the most that waited")]
+    oldest_age_seconds: Annotated[Number | None, Field(description="the highest age")]
+    published_per_second: Number | None
+    consumed_per_second: Number | None
+    consumers: Number | None
+    status: Annotated[Status | None, Field(description="the worst status")]
+
+
+class HistoryAnswer(TypedDict):
+    """A curve: a point for every step from `from` to `to`, oldest first."""
+
+    subject: str
+    step_seconds: int
+    points: list[HistoryPoint]
+    note: Annotated[str | None, Field(description="why there is no curve, where there is none")]
+
+
 def subscription_item(
     snapshot: Snapshot, place: int, verdict: Verdict, now: float, mute: Mute | None = None
 ) -> SubscriptionItem:

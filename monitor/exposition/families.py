@@ -195,8 +195,8 @@ _SUBSCRIPTIONS = (
         "ratio",
         Bus.EVERY,
         "Share of the objective's error budget that is left, over all time that was judged",
-        "1 - missed / (met + missed) / (1 - target): 1 is untouched, 0 used up, below 0 overdrawn. For a window of your "
-        "own take `increase()` of `subscription_objective_seconds_total`. Absent while nothing could be judged yet.",
+        "1 - missed / (met + missed) / (1 - target): 1 is untouched, 0 used up, below 0 overdrawn. For a window of "
+        "your own take `increase()` of `subscription_objective_seconds_total`. Absent while nothing could be judged.",
     ),
     Family(
         "subscription_muted",
@@ -886,6 +886,15 @@ _COLLECTORS = (
         Bus.MONITOR,
         "Duration of the collector's cycles, one observation a cycle",
         "`_count` counts cycles, failed ones included.",
+    ),
+    Family(
+        "history_write_errors_total",
+        _COUNTER,
+        (),
+        "errors",
+        Bus.MONITOR,
+        "Minutes whose history could not be written into the database",
+        "Rising: the database is full, locked or gone; curves have gaps, and nothing else suffers.",
     ),
     Family(
         "build_info",

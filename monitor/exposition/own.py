@@ -3,7 +3,7 @@
 import platform
 from collections.abc import Iterator
 
-from prometheus_client import CollectorRegistry, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.metrics_core import Metric
 from prometheus_client.platform_collector import PlatformCollector
@@ -34,6 +34,14 @@ class OwnMetrics:
             durations.full_name, durations.help, durations.labels, buckets=_BUCKETS, registry=None
         )
         self._registry.register(_WithoutCreated(self._durations))
+
+        failures = BY_NAME["history_write_errors_total"]
+        self._history_failures = Counter(failures.full_name, failures.help, registry=None)
+        self._registry.register(_WithoutCreated(self._history_failures))
+
+    def count_history_failure(self) -> None:
+        """Count a minute whose history could not be written."""
+        self._history_failures.inc()
 
     def observe_cycle(self, health: Health) -> None:
         """Count the duration of the cycle that has just ended."""

@@ -84,6 +84,10 @@ class MetricsPage:
             self._texts = dict(sorted({**self._texts, text.cluster: text}.items()))
             self._page = self._assemble()
 
+    def count_history_failure(self) -> None:
+        """Count a minute whose history could not be written; the page tells it from its next update on."""
+        self._own.count_history_failure()
+
     def page(self) -> Page:
         """Return the page as it lies; never waits."""
         return self._page

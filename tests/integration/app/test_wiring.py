@@ -4,6 +4,7 @@ The collector is a stand-in, so that what it sees is known; real ones are wired 
 """
 
 import asyncio
+import resource
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
@@ -187,3 +188,43 @@ def test_a_mute_is_audited_shown_in_the_metrics_while_it_holds_and_survives_a_re
         records = monitor.audit.read(10)
         assert [(it["operation"], it["actor"]) for it in records] == [("unmute", "local"), ("mute", "local")]
         assert records[1]["reason"] == "upgrade"
+
+
+@contextmanager
+def full_disk(bytes_allowed: int) -> Iterator[None]:
+    """Let no file of this process grow beyond a size; the system refuses such writes as it does on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (bytes_allowed, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_disk_that_is_full_under_the_database_costs_history_alone(
+    running: Running, caplog: pytest.LogCaptureFixture
+) -> None:
+    def of(monitor: Monitor, name: str) -> float:
+        return sample(monitor, f"eventflow_{name}", ORDERS if name.startswith("collector") else {})
+
+    def curve(monitor: Monitor) -> list[float]:
+        asked = get(monitor, f"/api/v1/history?subject=subscription:orders/group/payments&from={time.time() - 60}")
+        return [it["messages"] for it in asked.json()["points"] if it["messages"] is not None]
+
+    with running(Told()) as monitor:
+        wait_until("it is seen", lambda: items(monitor, "subscriptions"))
+        with full_disk(0):
+            monitor.routine.run_once()
+            cycles = of(monitor, "collector_duration_seconds_count")
+            wait_until("cycles go on", lambda: of(monitor, "collector_duration_seconds_count") >= cycles + 3)
+            monitor.routine.run_once()
+            assert curve(monitor) == []
+            mute = {"subject": "orders/*", "for_seconds": 60, "reason": "x"}
+            refused = call(monitor, "POST", "/api/v1/mutes", json=mute)
+        assert (refused.status_code, refused.json()["type"]) == (503, "urn:eventflow:problem:storage-failed")
+        wait_until("it is counted", lambda: of(monitor, "history_write_errors_total") == 2)
+        assert of(monitor, "collector_up") == 1
+        told = [it.getMessage() for it in caplog.records if it.getMessage().startswith("history: failed")]
+        assert len(told) == 1
+        monitor.routine.run_once()
+        assert curve(monitor) == [600]
