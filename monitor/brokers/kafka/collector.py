@@ -10,7 +10,7 @@ import numpy as np
 
 from monitor.brokers.kafka.ages import AgeBook, Sound
 from monitor.brokers.kafka.checks import check_cluster
-from monitor.brokers.kafka.client import KafkaClient
+from monitor.brokers.kafka.client import KafkaClient, library_settings
 from monitor.brokers.kafka.dead_letters import DeadLetterTopics
 from monitor.brokers.kafka.facts import TopicFacts
 from monitor.brokers.kafka.groups import Groups
@@ -27,6 +27,7 @@ from monitor.brokers.kafka.metadata import (
 )
 from monitor.brokers.kafka.offsets import Logs, read_logs, read_times
 from monitor.brokers.kafka.problems import Problems
+from monitor.brokers.kafka.redriven import Gone, Redriven
 from monitor.brokers.kafka.rows import Rows, arrange
 from monitor.brokers.kafka.snapshots import (
     Reading,
@@ -46,6 +47,7 @@ _LONGEST_LISTING = 3.0
 # Shares of the time that is left when a stage begins: a broker that hangs may use one up, and the rest still fits.
 _SHARE_OF_METADATA, _SHARE_OF_LISTING, _SHARE_OF_FACTS = 0.6, 0.2, 0.2
 _SHARE_OF_DESCRIBING, _SHARE_OF_COMMITTED, _SHARE_OF_LOGS, _SHARE_OF_TIMES = 0.3, 0.5, 0.6, 0.25
+_SHARE_OF_REDRIVEN = 0.3
 
 
 class KafkaCollector:
@@ -58,6 +60,7 @@ class KafkaCollector:
         self._groups = Groups(cluster.groups)
         self._facts = TopicFacts()
         self._dead_letters = DeadLetterTopics(cluster.name, dead_letters)
+        self._redriven = Redriven(self._client, library_settings(cluster), clock)
         self._book = AgeBook()
         self._tables = Tables()
         self._ends = Memory(start=np.nan, end=np.nan, transactional=0.0)
@@ -93,6 +96,7 @@ class KafkaCollector:
                 logs,
                 published,
                 self._facts,
+                self._read_redriven(deadline, problems),
                 polled_at,
                 self._sounder(replication, deadline, problems),
             ),
@@ -113,6 +117,12 @@ class KafkaCollector:
     def close(self) -> None:
         """Let go of the connections."""
         self._client.close()
+        self._redriven.close()
+
+    def _read_redriven(self, deadline: float, problems: Problems) -> Gone:
+        topics = self._dead_letters.names(self._directory.partitions.topics)
+        known = {name: self._facts.of(name).topic_id for name in topics}
+        return self._redriven.read(known, self._share(deadline, _SHARE_OF_REDRIVEN), problems)
 
     def _share(self, deadline: float, share: float) -> float:
         return max(0.0, self._client.remaining(deadline) * share)
@@ -126,8 +136,10 @@ class KafkaCollector:
             groups = self._client.wait(listed, seconds)
         except BrokerError as error:
             problems.add(error, "listing groups")
+            self._redriven.note(list(listing.topics), None)
         else:
             self._groups.update(groups, problems)
+            self._redriven.note(list(listing.topics), [group.group_id for group in groups.valid])
         return listing
 
     def _take_topics(self, listing: Listing, problems: Problems) -> Replication:

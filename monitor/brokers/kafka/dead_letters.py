@@ -9,6 +9,7 @@ from monitor.brokers.kafka.facts import TopicFacts
 from monitor.brokers.kafka.memory import Memory
 from monitor.brokers.kafka.metadata import Partitions
 from monitor.brokers.kafka.offsets import Logs
+from monitor.brokers.kafka.redriven import Gone, date_offsets
 from monitor.brokers.naming import is_dead_by_name, strip_dead_suffix
 from monitor.config import DeadLetterMapping
 from monitor.model import Age, AgeMethod, DeadLetterQueue, Floats, FoundBy, Ids, Origin, System, encode_id
@@ -17,8 +18,8 @@ from monitor.model import Age, AgeMethod, DeadLetterQueue, Floats, FoundBy, Ids,
 class DeadLetterTopics:
     """The dead-letter topics of one cluster, found by name or by configuration, from cycle to cycle.
 
-    Messages are the records from the log's start to its last stable offset: Kafka keeps what was read. Gaps and
-    transaction markers among them are counted, so that the number is an upper bound.
+    Messages are the records from the log's start to its last stable offset, less what has been redriven: Kafka keeps
+    what was read. Gaps and transaction markers among them are counted, so that the number is an upper bound.
     """
 
     def __init__(self, cluster: str, mappings: Sequence[DeadLetterMapping]) -> None:
@@ -26,26 +27,42 @@ class DeadLetterTopics:
         self._mapped: Mapping[str, tuple[str, ...]] = {
             mapping.queue.removeprefix(f"{cluster}/"): tuple(mapping.origins) for mapping in mappings
         }
-        self._first = Memory(start=np.nan, stamp=np.nan)
+        self._first = Memory(start=np.nan, stamp=np.nan, low=np.nan, waiting=np.nan)
         self._arrivals: dict[int, float] = {}
 
+    def names(self, topics: Sequence[str]) -> list[str]:
+        """Return those of the topics that hold dead letters."""
+        return [name for name in topics if name in self._mapped or is_dead_by_name(name)]
+
     def read(
-        self, partitions: Partitions, logs: Logs, published: Floats, facts: TopicFacts, now: float, sound: Sound
+        self,
+        partitions: Partitions,
+        logs: Logs,
+        published: Floats,
+        facts: TopicFacts,
+        gone: Gone,
+        now: float,
+        sound: Sound,
     ) -> tuple[DeadLetterQueue, ...]:
-        """Return every dead-letter topic. `published` is by how much each slot's end has moved since the last cycle."""
+        """Return every dead-letter topic.
+
+        `published` is by how much each slot's end has moved since the last cycle, `gone` what has been redriven.
+        """
         topics = [t for t, name in enumerate(partitions.topics) if name in self._mapped or is_dead_by_name(name)]
         bounds = [(int(partitions.first[t]), int(partitions.first[t + 1])) for t in topics]
         slots = np.concatenate([np.empty(0, dtype=np.int64), *(np.arange(a, b) for a, b in bounds)])
         self._first.align(partitions.keys[slots])
         stamps = np.full(len(partitions), np.nan)
         stamps[slots] = self._first_stamps(slots, logs, sound)
+        depths = logs.stable - logs.start
+        self._leave_out(partitions, slots, logs, gone, depths, stamps, now, sound)
         known = self._arrivals
         self._arrivals = {}
         queues = []
         for topic, (begin, end) in zip(topics, bounds, strict=True):
             code = int(partitions.codes[topic])
             self._arrivals[code] = known.get(code, 0.0) + float(published[begin:end].sum())
-            depth = logs.stable[begin:end] - logs.start[begin:end]
+            depth = depths[begin:end]
             retention = facts.of(partitions.topics[topic]).retention_seconds
             queues.append(
                 self._queue(partitions, topic, depth, stamps[begin:end], retention, self._arrivals[code], now)
@@ -61,6 +78,39 @@ class DeadLetterTopics:
             _, stamps = sound(slots[ask], np.zeros(len(ask)))
             first["start"][ask], first["stamp"][ask] = start[ask], stamps
         return np.where(holds, first["stamp"], np.nan)
+
+    def _leave_out(
+        self,
+        partitions: Partitions,
+        slots: Ids,
+        logs: Logs,
+        gone: Gone,
+        depths: Floats,
+        stamps: Floats,
+        now: float,
+        sound: Sound,
+    ) -> None:
+        """Take what was redriven out of the depths, and let the times be those of what still waits."""
+        first, moved = self._first, []
+        for place, (slot, named) in enumerate(zip(slots.tolist(), partitions.named(slots), strict=True)):
+            start, stable = logs.start[slot], logs.stable[slot]
+            redriven = gone.get(named)
+            # A cursor beyond the log belongs to a topic of this name that has been deleted.
+            if redriven is None or not stable > start or redriven.after(int(start)) > stable:
+                continue
+            depths[slot] -= redriven.count(int(start), int(stable))
+            low = redriven.after(int(start))
+            if low == stable:
+                stamps[slot] = np.nan
+            elif low > start:
+                moved.append(place)
+                if first["low"][place] != low:
+                    first["low"][place], first["waiting"][place] = low, np.nan
+        again = np.array(moved, dtype=np.int64)
+        ask = again[np.isnan(first["waiting"][again]) & np.isfinite(stamps[slots[again]])]
+        if len(ask):
+            first["waiting"][ask] = date_offsets(slots[ask], first["low"][ask], stamps[slots[ask]], now, sound)
+        stamps[slots[again]] = first["waiting"][again]
 
     def _queue(
         self,

@@ -123,7 +123,7 @@ class _Batch:
 
 
 class KafkaMover:
-    """See `letters.Mover`. `settings` are librdkafka's; `rows` is what the ledger says of the topic."""
+    """See `letters.Mover`. `settings` are librdkafka's; `read_rows` reads what the ledger says."""
 
     def __init__(
         self,
@@ -131,13 +131,13 @@ class KafkaMover:
         job: Job,
         choose: Choose,
         route: Route,
-        rows: Rows,
+        read_rows: Callable[[float], Rows],
         topic_id: str,
         log_starts: Mapping[int, int],
         clock: Clock,
     ) -> None:
         self._settings, self._job, self._choose, self._route = settings, job, choose, route
-        self._rows, self._topic_id, self._starts, self._clock = rows, topic_id, log_starts, clock
+        self._read_rows, self._topic_id, self._starts, self._clock = read_rows, topic_id, log_starts, clock
         self._topic, self._group = job.queue, group_of(job.queue)
         self._lanes: dict[int, Lane] = {}
         self._too_large: set[tuple[int, int]] = set()
@@ -235,17 +235,18 @@ class KafkaMover:
         )
 
     def _take_over(self, consumer: Consumer, deadline: float) -> None:
+        # Only now: whoever had the id before may have written to the ledger up to the moment when it was fenced.
+        rows = self._read_rows(deadline)
         bounds: Mapping[str, Sequence[int]] = self._job.bounds["partitions"]
         asked = [TopicPartition(self._topic, int(partition)) for partition in bounds]
         committed = consumer.committed(asked, max(1.0, self._left(deadline)))
         for it in committed:
             if it.error:
                 raise translate(it.error, self._topic)
-            self._lanes[it.partition] = self._lane(it, *bounds[str(it.partition)])
+            self._lanes[it.partition] = self._lane(it, rows.get(it.partition, {}), *bounds[str(it.partition)])
 
-    def _lane(self, committed: TopicPartition, low: int, high: int) -> Lane:
+    def _lane(self, committed: TopicPartition, rows: Mapping[int, int], low: int, high: int) -> Lane:
         number, start = committed.partition, self._starts.get(committed.partition, 0)
-        rows = self._rows.get(number, {})
         gone = gone_before(committed.offset if committed.offset >= 0 else None, rows)
         lane = Lane(number, low, high, low, gone.after(0), gone, dict(rows))
         told = _read_metadata(committed.metadata)

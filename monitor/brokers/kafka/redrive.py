@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -16,7 +17,7 @@ from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-def
 
 from monitor.brokers.kafka.client import EARLIEST, LATEST, KafkaClient, library_settings
 from monitor.brokers.kafka.intervals import Intervals
-from monitor.brokers.kafka.ledger import Ledger, gone_before, group_of
+from monitor.brokers.kafka.ledger import Ledger, Rows, gone_before, group_of
 from monitor.brokers.kafka.letters import read_letter
 from monitor.brokers.kafka.mover import KafkaMover, Route, Target
 from monitor.brokers.kafka.translation import translate
@@ -185,7 +186,7 @@ class KafkaRedriveBus:
             job,
             choose,
             Route(targets, job.bounds["default"], job.bounds["forced"]),
-            self._ledger.rows(job.queue, topic_id),
+            partial(self._rows, job.queue, topic_id),
             topic_id,
             {it.partition: it.start for it in waiting},
             self._clock,
@@ -204,14 +205,17 @@ class KafkaRedriveBus:
         return {name: len(it.partitions) for name, it in listing.topics.items() if it.error is None}
 
     def _waiting(self, queue: str, deadline: float) -> list[_Waiting]:
-        """Return what waits in each partition. The cursor is read before the ledger: both only rise together."""
+        """Return what waits in each partition.
+
+        The ledger is read before the cursor: its ranges are taken out when the cursor has passed them.
+        """
         topics = self._topics(deadline)
         if queue not in topics:
             raise BadAnswer("there is no such topic", target=queue)
         numbers = range(topics[queue])
         starts, stables = self._offsets(queue, numbers, deadline)
-        cursors = self._cursors(queue, numbers, deadline)
         self._ledger.refresh(deadline)
+        cursors = self._cursors(queue, numbers, deadline)
         rows = self._ledger.rows(queue, self._topic_id(queue, deadline))
         return [
             _Waiting(n, starts[n], stables[n], cursors[n], gone_before(_valid(cursors[n], stables[n]), rows.get(n, {})))
@@ -256,6 +260,10 @@ class KafkaRedriveBus:
             known = not isinstance(config, BrokerError)
             limits[name] = int(config["max.message.bytes"].value) if known else _DEFAULT_MAX_BYTES
         return limits
+
+    def _rows(self, queue: str, topic_id: str, deadline: float) -> Rows:
+        self._ledger.refresh(deadline)
+        return self._ledger.rows(queue, topic_id)
 
     def _make_ledger(self) -> None:
         admin = AdminClient(self._settings)

@@ -3,6 +3,7 @@
 import json
 import random
 from collections import Counter
+from functools import partial
 
 from tests.integration.app.running import wait_until
 from tests.integration.redrive.kafka.yard import Yard, spring_headers
@@ -18,8 +19,7 @@ def test_a_job_survives_kills_without_loss_or_duplicate(yard: Yard, server: Serv
     job = server.start_job(f"k/{dead}", rate=MESSAGES / 6)["id"]
     moments = random.Random(7)
     for _ in range(KILLS):
-        before = server.client.redrive(job)["counts"]["sent"]
-        wait_until("it moves on", lambda before=before: _moved_on(server, job, before))
+        wait_until("it moves on", partial(_moved_on, server, job, server.client.redrive(job)["counts"]["sent"]))
         wait_until("a random moment", lambda: moments.random() < 0.1)
         server.kill()
         server.start()
