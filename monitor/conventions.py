@@ -245,14 +245,15 @@ CONVENTIONS = (
 )
 """In the order in which they are tried: a message that carries the marks of two is taken for the first."""
 
+_PLACES = {mark.lower(): place for place, it in reversed(list(enumerate(CONVENTIONS))) for mark in it.marks}
+"""The first convention, by its place, that has a mark."""
+
 
 def read_trace(headers: Iterable[tuple[str, Value]]) -> Trace:
     """Return what the headers say, by the first convention whose marks are among them; an empty trace without one."""
     found = {name.lower(): value for name, value in headers}  # the last of several counts
-    for convention in CONVENTIONS:
-        if any(mark.lower() in found for mark in convention.marks):
-            return _read(convention, found)
-    return Trace()
+    place = min((_PLACES[name] for name in found if name in _PLACES), default=None)
+    return Trace() if place is None else _read(CONVENTIONS[place], found)
 
 
 def failure_headers(names: Iterable[str]) -> frozenset[str]:

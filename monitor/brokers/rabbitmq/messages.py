@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 from monitor.brokers.rabbitmq.properties import (
@@ -13,6 +14,7 @@ from monitor.brokers.rabbitmq.properties import (
     decode_properties,
     encode_properties,
     number_field,
+    plain,
     shown,
     string_field,
 )
@@ -41,6 +43,7 @@ _TEXTS = (
 )
 _NUMBERS = ("delivery_mode", "priority", "timestamp")
 _MILLISECONDS = 1000.0
+_MOST_REMEMBERED = 1024
 
 FindQueue = Callable[[str, str], str | None]
 """Returns the label of the one queue behind an exchange and a routing key, None where there are none or several."""
@@ -87,7 +90,8 @@ class Reader:
 
     def _death(self, properties: Properties) -> Mapping[str, Any]:
         """Return the newest death outside of this very queue: the broker puts the newest first."""
-        deaths = properties.header("x-death")
+        entry = next((it for it in properties.headers or () if it.name == b"x-death"), None)
+        deaths = _plain_again(entry) if entry is not None else None
         if not isinstance(deaths, list):
             return {}
         entries = (death for death in deaths if isinstance(death, dict))
@@ -132,7 +136,16 @@ def shown_headers(properties: Properties) -> tuple[Header, ...]:
 
 
 def _shown_header(entry: Field) -> Header:
+    # the headers of dead letters hardly differ from one to the next, and tables among them are dear to decode
+    return _shown_again(entry) if len(entry.raw) <= _MOST_REMEMBERED else _show(entry)
+
+
+def _show(entry: Field) -> Header:
     return Header(entry.name.decode("utf-8", "surrogateescape"), shown(entry), KINDS[entry.kind])
+
+
+_shown_again = lru_cache(maxsize=1024)(_show)
+_plain_again = lru_cache(maxsize=1024)(plain)
 
 
 def _shown_properties(properties: Properties, delivery: Delivery) -> dict[str, Any]:

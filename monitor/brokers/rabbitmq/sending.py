@@ -97,8 +97,11 @@ class Sender:
     # publishing
 
     def _pump(self) -> None:
-        while self._ahead and self._may_send(self._ahead[0]):
-            self._publish(self._ahead.popleft())
+        if not (self._ahead and self._may_send(self._ahead[0])):
+            return
+        with self._line.connection.corked():
+            while self._ahead and self._may_send(self._ahead[0]):
+                self._publish(self._ahead.popleft())
 
     def _may_send(self, letter: Letter) -> bool:
         if self._channel is None or not self._channel.is_open or self._line.blocked:

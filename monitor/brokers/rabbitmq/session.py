@@ -5,8 +5,9 @@ from connections that publish: acknowledgements would be stuck with them.
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import pika
@@ -44,6 +45,24 @@ class WireConnection(pika.SelectConnection):
     """The library's connection, which leaves the properties of messages as they are."""
 
     _frame_buffer: bytes  # what has been received and not yet read
+    _corked: list[bytes] | None = None
+
+    @contextmanager
+    def corked(self) -> Iterator[None]:
+        """Gather what is sent meanwhile: the library makes a system call of each of a message's three frames."""
+        self._corked = []
+        try:
+            yield
+        finally:
+            frames, self._corked = self._corked, None
+            self._output_marshaled_frames(frames)
+
+    def _output_marshaled_frames(self, marshaled_frames: list[bytes]) -> None:
+        """Write frames, where the library does it."""
+        if self._corked is not None:
+            self._corked += marshaled_frames
+        elif marshaled_frames:
+            super()._output_marshaled_frames([b"".join(marshaled_frames)])  # type: ignore[misc]
 
     def _read_frame(self) -> tuple[int, Any]:
         """Read one frame, where the library looks for one: there is no public place for it (pika 1.3.2 to 1.4.4)."""
