@@ -131,12 +131,13 @@ def two_queues(sqs: "SQSClient") -> Iterator[tuple[str, str, str]]:
         sqs.delete_queue(QueueUrl=dead)
 
 
-def fill(sqs: "SQSClient", url: str, messages: int) -> None:
+def fill(sqs: "SQSClient", url: str, messages: int, padding: str = "") -> None:
     """Send numbered messages."""
 
     def send(first: int) -> None:
         numbers = range(first, min(first + 10, messages))
-        sqs.send_message_batch(QueueUrl=url, Entries=[{"Id": str(n), "MessageBody": f"message {n}"} for n in numbers])
+        entries = [{"Id": str(n), "MessageBody": f"message {n}{padding}"} for n in numbers]
+        sqs.send_message_batch(QueueUrl=url, Entries=entries)  # type: ignore[arg-type]
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(send, range(0, messages, 10)))

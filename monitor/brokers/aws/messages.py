@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 from monitor.brokers.aws.queues import name_of
-from monitor.conventions import failure_headers, read_trace
+from monitor.conventions import Trace, failure_headers, read_trace
 from monitor.letters import HEADER_COUNT, HEADER_ID, HEADER_JOB, DeadMessage, Header, Outcome, Outgoing
 from monitor.model import FoundBy, Origin
 
@@ -77,7 +77,7 @@ def read_message(received: "MessageTypeDef", retention: float) -> DeadMessage:
     """
     system = {str(name): value for name, value in received.get("Attributes", {}).items()}
     headers = tuple(_read_attributes(received.get("MessageAttributes", {})))
-    trace = read_trace((header.name, header.value) for header in headers)
+    trace = read_trace((header.name, header.value) for header in headers) if headers else Trace()
     sent = _number(system.get("SentTimestamp"))
     enqueued_at = None if sent is None else sent / _MILLISECONDS
     receives = _number(system.get("ApproximateReceiveCount"))

@@ -1,0 +1,94 @@
+"""Times the redrive of SQS dead letters beside a loop of one thread and SQS' own move task, in one run.
+
+    python -m benchmarks.aws.redrive --endpoint URL [--messages 4000]
+
+The stand-in is one Python process and sets the pace of all three; the ratio is what counts.
+"""
+
+import argparse
+import contextlib
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.soak.sqs_redrive import CLUSTER, JOB, fill, open_bus, open_client, two_queues, work, write_plan
+from monitor.letters import Job, Mover, PlanRequest
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+
+Way = Callable[[str, "SQSClient", str, str, str], None]
+
+_DEADLINE = 60.0
+
+
+def main() -> None:
+    """Print a table of rates."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--endpoint", required=True)
+    parser.add_argument("--messages", type=int, default=4_000)
+    asked = parser.parse_args()
+    ways: dict[str, Way] = {
+        "loop of one thread": loop,
+        "native move task": move_natively,
+        "redrive with journal": redrive,
+    }
+    rates = {name: measure(asked.endpoint, asked.messages, way) for name, way in ways.items()}
+    table = Table(title=f"{asked.messages:,} SQS messages of 100 bytes")
+    for heading in ("way", "messages/s", "ratio"):
+        table.add_column(heading, justify="left" if heading == "way" else "right")
+    slowest = rates["loop of one thread"]
+    for name, rate in rates.items():
+        table.add_row(name, f"{rate:,.0f}", f"{rate / slowest:.1f}")
+    Console().print(table)
+
+
+def measure(endpoint: str, messages: int, way: Way) -> float:
+    """Return messages a second from the first call to the empty queue."""
+    with open_client(endpoint) as sqs, two_queues(sqs) as (name, dead, source):
+        fill(sqs, dead, messages, "x" * 90)
+        began = time.perf_counter()
+        way(endpoint, sqs, name, dead, source)
+        seconds = time.perf_counter() - began
+        names = ["ApproximateNumberOfMessages"]
+        found = sqs.get_queue_attributes(QueueUrl=source, AttributeNames=names)["Attributes"]  # type: ignore[arg-type]
+        if int(found["ApproximateNumberOfMessages"]) != messages:
+            raise SystemExit(f"{found} instead of {messages} arrived")
+    return messages / seconds
+
+
+def loop(endpoint: str, sqs: "SQSClient", name: str, dead: str, source: str) -> None:
+    """Receive, send and delete by tens, one call after the other."""
+    while found := sqs.receive_message(QueueUrl=dead, MaxNumberOfMessages=10).get("Messages"):
+        numbered = [(str(number), it) for number, it in enumerate(found)]
+        sqs.send_message_batch(QueueUrl=source, Entries=[{"Id": n, "MessageBody": it["Body"]} for n, it in numbered])
+        entries = [{"Id": n, "ReceiptHandle": it["ReceiptHandle"]} for n, it in numbered]
+        sqs.delete_message_batch(QueueUrl=dead, Entries=entries)  # type: ignore[arg-type]
+
+
+def redrive(endpoint: str, sqs: "SQSClient", name: str, dead: str, source: str) -> None:
+    """Redrive as a job does, plan and journal included."""
+    with tempfile.TemporaryDirectory() as made:
+        write_plan(endpoint, name, Path(made), step=80)
+        with contextlib.redirect_stdout(None):
+            work(endpoint, Path(made), visibility=60)
+
+
+def move_natively(endpoint: str, sqs: "SQSClient", name: str, dead: str, source: str) -> None:
+    """Let SQS move everything."""
+    request = PlanRequest(f"{CLUSTER}/{name}", native=True)
+    with contextlib.closing(open_bus(endpoint, 60)) as bus:
+        survey = bus.survey(name, request, time.monotonic() + _DEADLINE)
+        task: Mover = bus.open(Job(JOB, request, name, survey.target or "", survey.bounds), lambda _: None)  # type: ignore[assignment]
+        step = task.recover(time.monotonic() + _DEADLINE)
+        while not step.finished:
+            step = task.step(1_000, time.monotonic() + _DEADLINE)
+
+
+if __name__ == "__main__":
+    main()
