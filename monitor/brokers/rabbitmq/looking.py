@@ -10,7 +10,7 @@ from monitor.brokers.rabbitmq.messages import DELIVERY_COUNT, Reader
 from monitor.brokers.rabbitmq.properties import decode_properties, encode_properties
 from monitor.brokers.rabbitmq.sending import Letter, Sender
 from monitor.brokers.rabbitmq.session import Line, Session
-from monitor.brokers.rabbitmq.standing import QUORUM, Standing
+from monitor.brokers.rabbitmq.standing import QUORUM, STREAM, Standing
 from monitor.brokers.rabbitmq.taking import Delivery, Taker
 from monitor.clock import Clock
 from monitor.errors import BadAnswer, Forbidden
@@ -18,6 +18,9 @@ from monitor.letters import DeadMessage
 
 DEEPEST = 5000
 """A look begins at the head of the queue, and so has to take all that lies before."""
+
+_STREAM_SECONDS = 0.5
+"""A stream does not say that it has no more: a page that does not fill ends after this time."""
 
 
 class Dangers:
@@ -57,6 +60,8 @@ def _too_close(standing: Standing, limit: int) -> Forbidden:
 
 def what_looking_changes(standing: Standing) -> str:
     """Return the sentence for people, before or after."""
+    if standing.facts.type == STREAM:
+        return ""
     if standing.facts.type != QUORUM:
         return "Looking marks messages as redelivered; their order and everything else stay as they are."
     limit = standing.delivery_limit
@@ -93,6 +98,17 @@ class Look:
         if not taken:
             self.dangers.forget(self.standing)
         return [reader.read(delivery) for delivery in taken[skip:]], len(taken) == skip + number
+
+    def read_stream(self, reader: Reader, number: int, deadline: float) -> tuple[Sequence[DeadMessage], int | None]:
+        """Return messages of a stream, which stay where they are, and the offset of the next one if there may be more.
+
+        The taker's arguments say where to begin.
+        """
+        seconds = min(_STREAM_SECONDS, max(0.0, deadline - self.clock.monotonic()) / 2)
+        taken = self.session.ask(lambda done: self.taker.take(number, seconds, done), deadline, self.standing.label)
+        self.session.ask(self.taker.give_back, deadline, self.standing.label)
+        last = decode_properties(taken[-1].raw).header("x-stream-offset") if len(taken) == number else None
+        return [reader.read(delivery) for delivery in taken], last + 1 if isinstance(last, int) else None
 
     def _take_carefully(self, number: int, deadline: float) -> list[Delivery]:
         if self.standing.delivery_limit is None:

@@ -26,7 +26,7 @@ from monitor.brokers.rabbitmq.survey import take_survey
 from monitor.brokers.rabbitmq.taking import Taker
 from monitor.clock import Clock
 from monitor.config import DeadLetterMapping, RabbitCluster
-from monitor.errors import BrokerError, Forbidden, Unreachable
+from monitor.errors import BadRequest, BrokerError, Forbidden, Unreachable
 from monitor.letters import Choose, DeadMessage, Job, Page, PlanRequest, Survey
 
 _OPEN_SECONDS = 20.0
@@ -58,7 +58,9 @@ class RabbitRedriveBus:
         """
         standing = self._standing(queue, deadline)
         warning = what_looking_changes(standing)
-        skip = int(cursor or 0)
+        if standing.facts.type == STREAM and limit > 0:
+            return self._browse_stream(standing, min(limit, DEEPEST), cursor, deadline)
+        skip = _place(cursor) or 0
         number = min(limit, DEEPEST - skip)
         if number <= 0:
             return Page((), None, warning)
@@ -125,6 +127,16 @@ class RabbitRedriveBus:
             self._client.close()
 
     # looking
+
+    def _browse_stream(self, standing: Standing, limit: int, cursor: str | None, deadline: float) -> Page:
+        begin = {"x-stream-offset": "first" if cursor is None else _place(cursor)}
+        with self._session() as session:
+            line = self._connect(session, standing.key[0], deadline)
+            taker = Taker(line, standing.key[1], begin)
+            session.ask(taker.open, deadline, standing.label)
+            look = Look(session, taker, line, self._clock, standing, self._dangers)
+            messages, following = look.read_stream(self._reader(standing), limit, deadline)
+        return Page(tuple(messages), None if following is None else str(following))
 
     def _look(
         self, standing: Standing, reader: Reader, skip: int, number: int, deadline: float
@@ -214,6 +226,14 @@ class RabbitRedriveBus:
             return None
         address = parse_address(self._config.management_url)
         return HttpClient(address, self._clock, target="management API", ca_file=self._config.ca_file)
+
+
+def _place(cursor: str | None) -> int | None:
+    if cursor is None:
+        return None
+    if not (cursor.isascii() and cursor.isdigit()):
+        raise BadRequest("the cursor is not one that a page has given")
+    return int(cursor)
 
 
 def _consumed(reading: Reading) -> frozenset[QueueKey]:

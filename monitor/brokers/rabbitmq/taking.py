@@ -8,7 +8,7 @@ the order; quorum queues put what a channel held in front, in order, where `basi
 at the end, and where several consumers of one channel come back in any order. So each take has a channel of its own.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
@@ -44,8 +44,8 @@ class Delivery:
 class Taker:
     """What is taken from one queue; for the loop's thread. One call at a time."""
 
-    def __init__(self, line: Line, queue: str) -> None:
-        self._line, self._queue = line, queue
+    def __init__(self, line: Line, queue: str, arguments: Mapping[str, Any] | None = None) -> None:
+        self._line, self._queue, self._arguments = line, queue, dict(arguments or {})
         self._control: Any = None
         self._windows: dict[int, _Window] = {}
         self._number = 0
@@ -116,7 +116,7 @@ class Taker:
     # one step of these
 
     def _start(self, window: "_Window", number: int, seconds: float, done: "Future[Any]") -> None:
-        _Take(self._line.loop, window, self._queue, min(number, MOST), done).begin(seconds)
+        _Take(self._line.loop, window, self._queue, self._arguments, min(number, MOST), done).begin(seconds)
 
     def _give_back(self, windows: Sequence["_Window"], done: "Future[Any]") -> None:
         if not windows:
@@ -214,7 +214,16 @@ class _Window:
 class _Take:
     """One consumer's short life."""
 
-    def __init__(self, loop: Loop, window: _Window, queue: str, number: int, done: "Future[Any]") -> None:
+    def __init__(
+        self,
+        loop: Loop,
+        window: _Window,
+        queue: str,
+        arguments: dict[str, Any],
+        number: int,
+        done: "Future[Any]",
+    ) -> None:
+        self._arguments = arguments
         self._loop, self._window, self._channel, self._queue = loop, window, window.channel, queue
         self._number, self._done = number, done
         self._taken: list[Delivery] = []
@@ -227,7 +236,9 @@ class _Take:
         self._channel.basic_qos(prefetch_count=self._number, callback=self._consume)
 
     def _consume(self, _frame: object) -> None:
-        self._tag = self._channel.basic_consume(self._queue, self._on_message, callback=lambda _: self._look())
+        self._tag = self._channel.basic_consume(
+            self._queue, self._on_message, arguments=self._arguments, callback=lambda _: self._look()
+        )
 
     def _on_message(self, _channel: object, method: Any, properties: WireProperties, body: bytes) -> None:
         self._window.held[method.delivery_tag] = None

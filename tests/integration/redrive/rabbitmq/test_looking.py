@@ -5,7 +5,7 @@ from typing import Any
 import pika
 import pytest
 
-from monitor.errors import BadAnswer, Forbidden
+from monitor.errors import BadAnswer, BadRequest, Forbidden
 from monitor.model import FoundBy
 from tests.integration.redrive.rabbitmq.yard import DLQ, WORK, Yard, soon, until
 
@@ -104,6 +104,21 @@ def test_a_frameworks_own_word_of_the_origin_goes_before_the_brokers(yard: Yard)
     assert (message.exception, message.exception_message, message.attempts) == ("a.B", "no", 3)
 
 
+def test_a_cursor_that_no_page_gave_is_refused(yard: Yard) -> None:
+    yard.queue(DLQ)
+    with pytest.raises(BadRequest):
+        yard.bus().browse(yard.label(DLQ), 1, "-1", soon())
+
+
 def test_an_unknown_queue_is_said_to_be_none(yard: Yard) -> None:
     with pytest.raises(BadAnswer, match="no such queue"):
         yard.bus().browse(yard.label("nothing"), 1, None, soon())
+
+
+def test_a_stream_is_shown_from_its_beginning_and_stays(yard: Yard) -> None:
+    yard.publish(yard.queue("events-dlq", "stream"), BODIES)
+    bus = yard.bus()
+    first = bus.browse(yard.label("events-dlq"), 5, None, soon())
+    second = bus.browse(yard.label("events-dlq"), 5, first.next, soon())
+    assert [message.value for message in (*first.messages, *second.messages)] == BODIES
+    assert (second.next, second.warning) == (None, "")
