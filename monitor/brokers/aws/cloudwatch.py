@@ -9,13 +9,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from monitor.brokers.aws.client import Clients, translating
 from monitor.brokers.aws.costs import metrics_a_month
 from monitor.brokers.aws.workers import Workers
 from monitor.config import AwsCloudWatch
 from monitor.errors import BadAnswer, BrokerError
+from monitor.memory import FORGETFUL, Memory
+from monitor.model import Table
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch.type_defs import (
@@ -30,6 +32,10 @@ FARTHEST_BACK_SECONDS = 3 * 3600.0
 """500 metrics over three hours are 90,000 datapoints: under the 100,800 that one page may have."""
 
 _AGE_SLACK_SECONDS = 300.0
+
+_NAME = "cloudwatch"
+KEPT = ("settled", "counted_until", "answered_until", "total")
+"""What is kept of a sum, so that another one can go on from there."""
 
 QUEUE_AGE = "ApproximateAgeOfOldestMessage"
 QUEUE_SUMS = {
@@ -90,24 +96,36 @@ class SettledSum:
     `answered_until` is the horizon of the last answer, from where the next one has to begin.
     """
 
-    __slots__ = ("_counted_until", "_recent", "_settled", "answered_until", "total")
+    __slots__ = ("_recent", "_shown", "answered_until", "counted_until", "settled", "total")
 
     def __init__(self, since: float) -> None:
         self.answered_until = since
         self.total: float | None = None
-        self._counted_until = since
-        self._settled = 0.0
+        self.counted_until = since
+        self.settled = 0.0
+        self._shown = 0.0
         self._recent: dict[float, float] = {}
+
+    @classmethod
+    def resumed(cls, left: Mapping[str, float]) -> Self:
+        """Return a sum that goes on where another one was left, whose attributes `KEPT` are given.
+
+        What had not settled then is asked again and counted as it is now.
+        """
+        resumed = cls(since=left.get("counted_until", 0.0))
+        resumed.answered_until = left.get("answered_until", resumed.counted_until)
+        resumed.settled, resumed._shown = left.get("settled", 0.0), left.get("total", 0.0)
+        return resumed
 
     def add(self, points: Iterable[tuple[float, float]], horizon: float) -> None:
         """Take in (timestamp, sum) of an answer; those before `horizon` have settled with it."""
-        self._recent.update((when, value) for when, value in points if when >= self._counted_until)
+        self._recent.update((when, value) for when, value in points if when >= self.counted_until)
         for when in [when for when in self._recent if when < horizon]:
-            self._settled += self._recent.pop(when)
+            self.settled += self._recent.pop(when)
             # By the datapoint and not by the horizon: a clock that jumped ahead and back leaves no minutes uncounted.
-            self._counted_until = max(self._counted_until, when + PERIOD)
+            self.counted_until = max(self.counted_until, when + PERIOD)
         self.answered_until = horizon
-        self.total = max(self.total or 0.0, self._settled + sum(self._recent.values()))
+        self.total = max(self.total or self._shown, self.settled + sum(self._recent.values()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,13 +140,15 @@ class Answer:
 class CloudWatch:
     """What CloudWatch said so far, asked at its own, slower pace.
 
-    Counters begin at zero in the minute of the first pass: what happened before is not counted again after a restart.
+    Counters begin at zero in the minute of the first pass; those that `memory` knows go on where they were left, with what
+    happened since, for the three hours that are asked for at most.
     `billable_total` counts the metrics asked (for each page, so at most too many), `newest` is the time of the newest
     datapoint that came, `errors` are those of the last pass.
     """
 
-    def __init__(self, config: AwsCloudWatch) -> None:
-        self._config = config
+    def __init__(self, config: AwsCloudWatch, memory: Memory = FORGETFUL) -> None:
+        self._config, self._memory = config, memory
+        self._left = {Series(*labels): numbers for labels, numbers in memory.recall(_NAME, Series._fields).items()}
         self._sums: dict[Series, SettledSum] = {}
         self._ages: dict[str, ReportedAge] = {}
         self._started: float | None = None
@@ -193,6 +213,12 @@ class CloudWatch:
                 problem = f"{len(outcome.refused)} of {len(batch)} metrics were not answered ({states})"
                 errors.append(BadAnswer(problem, target="cloudwatch:GetMetricData"))
         self.errors = tuple(errors)
+        self._keep_sums()
+
+    def _keep_sums(self) -> None:
+        answered = {one: total for one, total in self._sums.items() if total.total is not None}
+        columns = {name: [getattr(total, name) for total in answered.values()] for name in KEPT}
+        self._memory.keep(_NAME, Table.of_rows(Series._fields, list(answered), columns))
 
     def forget(self, keep: Iterable[Series]) -> None:
         """Drop the counters and ages of what is not there any more."""
@@ -219,7 +245,8 @@ class CloudWatch:
             self._started = now // PERIOD * PERIOD
         for one in series:
             if one.metric != QUEUE_AGE and one not in self._sums:
-                self._sums[one] = SettledSum(since=max(self._started, horizon))
+                left = self._left.pop(one, None)
+                self._sums[one] = SettledSum.resumed(left) if left else SettledSum(max(self._started, horizon))
 
     def _find_start(self, batch: Sequence[Series], now: float, horizon: float) -> float:
         unanswered = (self._sums[one].answered_until for one in batch if one in self._sums)

@@ -37,6 +37,7 @@ from monitor.brokers.aws.workers import Workers
 from monitor.clock import Clock
 from monitor.config import AwsCluster, DeadLetterMapping
 from monitor.errors import BrokerError, Unreachable
+from monitor.memory import FORGETFUL, Memory
 from monitor.model import Age, CollectionError, Finding, Snapshot
 
 # of a cycle's time, for putting together what was read
@@ -49,7 +50,13 @@ _NAMED = 3
 class AwsCollector:
     """Watches SQS, SNS and CloudWatch of one account and region."""
 
-    def __init__(self, config: AwsCluster, dead_letters: Sequence[DeadLetterMapping], clock: Clock) -> None:
+    def __init__(
+        self,
+        config: AwsCluster,
+        dead_letters: Sequence[DeadLetterMapping],
+        clock: Clock,
+        memory: Memory = FORGETFUL,
+    ) -> None:
         self._config, self._clock = config, clock
         self._mapped = mapped_origins(config.name, dead_letters)
         self._calls = Calls()
@@ -59,7 +66,7 @@ class AwsCollector:
         self._closed = False
         self._queues = QueueWatch(config.queues)
         self._topics = TopicWatch(config.topics, config.topics_interval)
-        self._cloudwatch = CloudWatch(config.cloudwatch)
+        self._cloudwatch = CloudWatch(config.cloudwatch, memory)
         self._depths = DepthHistory()
         self._tables = Tables()
         self._ids: dict[tuple[str, float], int] = {}

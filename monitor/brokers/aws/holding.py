@@ -137,6 +137,11 @@ class SqsHeld:
             self._room += len(grips)
         self._give_back(grips)
 
+    @property
+    def closed(self) -> bool:
+        """Say whether it has been let go."""
+        return self._closed.is_set()
+
     def close(self) -> None:
         """Make everything visible again, and end. What cannot be reached comes back by itself, after its visibility."""
         if self._closed.is_set():

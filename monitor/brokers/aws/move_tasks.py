@@ -111,6 +111,11 @@ class MoveTask:
             raise BadAnswer(problem, target=self._queue.name, remedy="see that SQS may write to the target, and resume")
         return step
 
+    @property
+    def closed(self) -> bool:
+        """Say whether it has been let go."""
+        return self._closed.is_set()
+
     def close(self) -> None:
         """Cancel the task if it runs: what it has moved stays moved."""
         if self._closed.is_set():

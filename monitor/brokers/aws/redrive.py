@@ -94,7 +94,7 @@ class AwsRedriveBus:
         else:
             opened = self._hold(connection, look, job)
         with self._lock:
-            self._held.append(opened)
+            self._held = [*(it for it in self._held if not it.closed), opened]
         return opened
 
     def close(self) -> None:
