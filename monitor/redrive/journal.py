@@ -99,10 +99,10 @@ class Journal:
         """
         with self._database.writing() as connection:
             _lock_table(connection, REDRIVE_JOBS)
-            same = _jobs(
-                connection,
-                sa.or_(REDRIVE_JOBS.c.idempotency_key == job.idempotency_key, REDRIVE_JOBS.c.plan == job.plan),
-            )
+            started = REDRIVE_JOBS.c.plan == job.plan
+            if job.idempotency_key is not None:  # compared with None, it would be every job that has no key
+                started = sa.or_(REDRIVE_JOBS.c.idempotency_key == job.idempotency_key, started)
+            same = _jobs(connection, started)
             if same:
                 return same[0], False
             other = _jobs(connection, REDRIVE_JOBS.c.active_queue == job.dead_letters)
