@@ -3,12 +3,14 @@
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
 from apscheduler.events import EVENT_JOB_MAX_INSTANCES, JobSubmissionEvent
 from apscheduler.executors.base import BaseExecutor, run_job
 from apscheduler.job import Job
+from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
@@ -105,4 +107,8 @@ class Schedule:
             for name, watch in self._watches.items():
                 # The scheduler waits by the wall clock: set back an hour, it would not come again for an hour.
                 if watch.overdue():
-                    self._scheduler.modify_job(name, next_run_time=datetime.now(UTC))
+                    self._hurry(name)
+
+    def _hurry(self, name: str) -> None:
+        with suppress(JobLookupError):  # the scheduler was shut down since the last look
+            self._scheduler.modify_job(name, next_run_time=datetime.now(UTC))
