@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,13 +57,13 @@ class Proof:
         return complete and self.doubled <= self.allowed and self.adds_up
 
 
-def main() -> int:
+def main(arguments: Sequence[str] = ()) -> int:
     """Run the proof and print its table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--endpoints", type=Path, default=Path(".stack/endpoints.json"))
     parser.add_argument("--messages", type=int, default=20_000)
     parser.add_argument("--kills", type=int, default=10)
-    asked = parser.parse_args()
+    asked = parser.parse_args(arguments)
     proof = prove(read_endpoints(asked.endpoints).rabbitmq, asked.messages, asked.kills)
     table = Table(title="RabbitMQ redrive, the monitor killed with -9")
     for heading in (
@@ -229,4 +229,4 @@ def wait(condition: Callable[[], Any]) -> Any:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))
