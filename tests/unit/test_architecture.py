@@ -14,7 +14,7 @@ LAYERS = (
     {"app"},
     {"api", "exposition", "redrive", "collecting", "analysis", "apiclient", "checks", "rules"},
     {"brokers", "storage"},
-    {"config", "document", "model", "letters", "conventions", "errors", "clock", "words", "logs", "shipped"},
+    {"config", "document", "model", "letters", "conventions", "errors", "clock", "memory", "words", "logs", "shipped"},
 )
 
 CLIENT_LIBRARIES = {"confluent_kafka", "pika", "boto3", "botocore"}

@@ -140,8 +140,8 @@ class Answer:
 class CloudWatch:
     """What CloudWatch said so far, asked at its own, slower pace.
 
-    Counters begin at zero in the minute of the first pass; those that `memory` knows go on where they were left, with what
-    happened since, for the three hours that are asked for at most.
+    Counters begin at zero in the minute of the first pass; those that `memory` knows go on where they were left, with
+    what happened since, for the three hours that are asked for at most.
     `billable_total` counts the metrics asked (for each page, so at most too many), `newest` is the time of the newest
     datapoint that came, `errors` are those of the last pass.
     """
