@@ -25,7 +25,7 @@ from monitor.redrive.plans import read_request
 
 _LOG = logging.getLogger(__name__)
 
-BATCH = 2_000
+BATCH = 5_000
 _LOOK_FOR_JOBS_SECONDS = 1.0
 _LISTEN_SECONDS = 0.25
 _JOURNAL_SECONDS = 0.25

@@ -38,9 +38,12 @@ from monitor.brokers.kafka.snapshots import (
     tell_limits,
     tell_ownership,
 )
+from monitor.brokers.kafka.totals import Totals
 from monitor.clock import Clock
 from monitor.config import DeadLetterMapping, KafkaCluster
 from monitor.errors import BrokerError, TimedOut, Unreachable
+from monitor.memory import FORGETFUL
+from monitor.memory import Memory as CounterMemory
 from monitor.model import Finding, Floats, Ids, Snapshot
 
 _LONGEST_LISTING = 3.0
@@ -53,7 +56,13 @@ _SHARE_OF_REDRIVEN = 0.3
 class KafkaCollector:
     """Reads one Kafka cluster through its admin API; it needs no right to read any topic."""
 
-    def __init__(self, cluster: KafkaCluster, dead_letters: Sequence[DeadLetterMapping], clock: Clock) -> None:
+    def __init__(
+        self,
+        cluster: KafkaCluster,
+        dead_letters: Sequence[DeadLetterMapping],
+        clock: Clock,
+        memory: CounterMemory = FORGETFUL,
+    ) -> None:
         self._cluster, self._clock = cluster, clock
         self._client = KafkaClient(cluster, clock.monotonic)
         self._directory = Directory()
@@ -65,7 +74,7 @@ class KafkaCollector:
         self._tables = Tables()
         self._ends = Memory(start=np.nan, end=np.nan, transactional=0.0)
         self._progress = new_progress_memory()
-        self._totals = Memory(published=0.0, consumed=0.0, lost=0.0, rewinds=0.0)
+        self._totals = Totals(memory)
         self._rows: Rows | None = None
 
     def collect(self, deadline: float) -> Snapshot:
@@ -186,14 +195,13 @@ class KafkaCollector:
         self._progress.align(rows.ids)
         self._progress.reset(np.flatnonzero(unsure))
         progress = advance(self._progress, committed, row_logs.start)
-        self._totals.align(rows.pair_ids)
-        for name, values in (
-            ("published", published[rows.slot]),
-            ("consumed", progress.consumed),
-            ("lost", progress.lost),
-            ("rewinds", progress.rewound),
-        ):
-            self._totals[name] = self._totals[name] + rows.total(values)
+        growth = {
+            "published": published[rows.slot],
+            "consumed": progress.consumed,
+            "lost": progress.lost,
+            "rewinds": progress.rewound,
+        }
+        self._totals.add(rows, growth, committed, row_logs)
         _tell_ahead(rows, lag.ahead, problems)
         reading = Reading(
             partitions=partitions,
@@ -205,7 +213,7 @@ class KafkaCollector:
             uncommitted=uncommitted,
             lag=lag,
             ages=self._book.tell(rows, lag, now, self._sounder(replication, deadline, problems)),
-            totals=self._totals,
+            totals=self._totals.columns,
             retention=np.array(
                 [self._facts.of(topic).retention_seconds or np.nan for topic in partitions.topics], dtype=np.float64
             ),

@@ -15,24 +15,14 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
+from monitor.brokers.kafka.addressing import STAMPS, Addresser, Ready, Route, Unsent
 from monitor.brokers.kafka.intervals import Intervals
 from monitor.brokers.kafka.ledger import Rows, gone_before, group_of, ledger_key, ledger_value
-from monitor.brokers.kafka.letters import (
-    BY_TOPIC_HEADER,
-    ORIGINAL_TIMESTAMP,
-    STAMPS,
-    Convention,
-    find_origin,
-    is_failure_header,
-    origin_partition,
-    read_headers,
-    read_letter,
-)
+from monitor.brokers.kafka.letters import read_headers, read_letter
 from monitor.brokers.kafka.translation import translate
 from monitor.clock import Clock
 from monitor.errors import BadAnswer, BrokerError, LeaseLost, TimedOut
 from monitor.letters import (
-    HEADER_COUNT,
     HEADER_ID,
     HEADER_JOB,
     LEDGER_TOPIC,
@@ -51,32 +41,8 @@ _TO_CLOSE_SECONDS = 1.0
 _TO_ABORT_SECONDS = 10.0
 _CAME_TO_THE_END = 100  # with fewer messages at once, what there is has been read
 _BATCH_OVERHEAD = 61  # bytes before the first record of a batch (format v2)
-_RECORD_OVERHEAD = 30  # varints and attributes of one record, at most
 _FENCED = {KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH, KafkaError.PRODUCER_FENCED}
 _TOO_LARGE = {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MSG_SIZE, KafkaError.RECORD_LIST_TOO_LARGE}
-
-Headers = list[tuple[str, bytes | None]]
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """A topic that messages go to: how many partitions, and how large a batch may be (bytes)."""
-
-    name: str
-    partitions: int
-    max_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """Where messages go: to the topic that their own headers name, if that is in `targets`, else to `default`.
-
-    `forced` sends all to `default`, whatever their headers say.
-    """
-
-    targets: Mapping[str, Target]
-    default: str | None
-    forced: bool
 
 
 @dataclass(slots=True)
@@ -120,6 +86,21 @@ class _Batch:
     refused: dict[int, int] = field(default_factory=dict)
     fates: list[Fate] = field(default_factory=list)
     landed: dict[tuple[str, int], list[int]] = field(default_factory=dict)
+    errors: list[KafkaError] = field(default_factory=list)
+
+    def report(self, error: KafkaError | None, message: Any) -> None:
+        """Take note of a delivery: where it landed, or why not."""
+        if error is not None:
+            self.errors.append(error)
+            return
+        place = message.offset()
+        span = self.landed.get(key := (message.topic(), message.partition()))
+        if span is None:
+            self.landed[key] = [place, place]
+        elif place > span[1]:
+            span[1] = place
+        elif place < span[0]:
+            span[0] = place
 
 
 class KafkaMover:
@@ -140,7 +121,9 @@ class KafkaMover:
         self._read_rows, self._topic_id, self._starts, self._clock = read_rows, topic_id, log_starts, clock
         self._topic, self._group = job.queue, group_of(job.queue)
         self._lanes: dict[int, Lane] = {}
-        self._too_large: set[tuple[int, int]] = set()
+        strip = job.request.strip_failure_headers
+        self._addresser = Addresser(route, job.id, strip_failure_headers=strip)
+        self._careful = False
         self._failures: list[tuple[int, int, KafkaError]] = []
         self._consumer: Consumer | None = None
         self._producer: Producer | None = None
@@ -363,7 +346,7 @@ class KafkaMover:
         try:
             for message in batch.messages:
                 choice = self._judge(message)
-                if not isinstance(choice, _Ready):
+                if not isinstance(choice, Ready):
                     self._leave(batch, message, choice)
                     continue
                 if not began:
@@ -387,90 +370,39 @@ class KafkaMover:
         if not began or error.code() in _FENCED or error.fatal():
             return
         producer.abort_transaction(_TO_ABORT_SECONDS)
-        refused = {(partition, offset) for partition, offset, why in self._failures if why.code() in _TOO_LARGE}
-        if refused:
+        if self._careful:
+            refused = {(p, offset) for p, offset, why in self._failures if why.code() in _TOO_LARGE}
+            if not refused:
+                return
             # A batch is refused as a whole, and every message of it with it: only the largest is surely too large.
             largest = max((m for m in batch.messages if (m.partition(), m.offset()) in refused), key=_size)
-            self._too_large.add((int(largest.partition() or 0), int(largest.offset() or 0)))
-            raise _TooLarge
+            self._addresser.too_large.add((int(largest.partition() or 0), int(largest.offset() or 0)))
+        elif not any(it.code() in _TOO_LARGE for it in (error, *batch.errors)):
+            return
+        self._careful = True  # once more, with reports that say which message they are about
+        raise _TooLarge
 
-    def _judge(self, message: Message) -> "_Ready | Refusal | None":
+    def _judge(self, message: Message) -> Ready | Refusal | None:
         """Decide on one message: how it goes, why it does not, or None for one that is not selected."""
-        headers = read_headers(message)
         if self._job.request.plain:
-            ready = self._address(message, message.key(), message.value(), headers)
+            ready = self._addresser.address(message, message.key(), message.value(), read_headers(message))
         else:
             choice = self._choose(read_letter(message))
             if not isinstance(choice, Outgoing):
                 return choice
             it = choice.message
             headers = [(header.name, header.value) for header in it.headers]
-            ready = self._address(message, it.key, it.value, headers)
-        if isinstance(ready, str):
-            outcome = Outcome.FAILED if ready.startswith("it is too large") else Outcome.SKIPPED
-            return Refusal(read_letter(message), outcome, ready)
+            ready = self._addresser.address(message, it.key, it.value, headers)
+        if isinstance(ready, Unsent):
+            outcome = Outcome.FAILED if ready.failed else Outcome.SKIPPED
+            return Refusal(read_letter(message), outcome, ready.reason)
         return ready
 
-    def _address(self, message: Message, key: Any, value: Any, headers: Headers) -> "_Ready | str":
-        """Return the message with its stamps and its target, or why it has none."""
-        count, origin, stamped, timed = _look_over(headers)
-        target = self._target_of(origin)
-        if isinstance(target, str):
-            return target
-        partition, offset = message.partition(), message.offset()
-        if (partition, offset) in self._too_large or self._is_too_large(target, key, value, headers):
-            return f"it is too large for {target.name}, which takes {target.max_bytes} bytes"
-        chosen = self._partition(target, message, key, headers, origin)
-        if stamped:
-            headers = [it for it in headers if it[0] not in STAMPS]
-        if self._job.request.strip_failure_headers:
-            headers = [it for it in headers if not is_failure_header(it[0])]
-        job = self._job.id
-        stamps: Headers = [
-            (HEADER_ID, f"{job}:{partition}:{offset}".encode()),
-            (HEADER_JOB, job.encode()),
-            (HEADER_COUNT, b"%d" % count),
-        ]
-        kind, milliseconds = message.timestamp()
-        if not timed and kind:
-            stamps.append((ORIGINAL_TIMESTAMP, b"%d" % milliseconds))
-        return _Ready(target.name, chosen, key, value, [*headers, *stamps])
-
-    def _target_of(self, origin: tuple[Convention, str] | None) -> Target | str:
-        route = self._route
-        if origin is not None and not route.forced:
-            found = route.targets.get(origin[1])
-            return found or f"it comes from {origin[1]}, which the plan does not name as a target"
-        if route.default is None:
-            return "nothing says where it came from"
-        return route.targets[route.default]
-
-    def _is_too_large(self, target: Target, key: Any, value: Any, headers: Headers) -> bool:
-        size = len(key or b"") + len(value or b"")
-        if size + 64 * len(headers) < target.max_bytes // 2:
-            size += sum(len(content or b"") for _, content in headers)
-            if size < target.max_bytes // 2:
-                return False
-        stamps = 4 * (64 + 5)  # what is added, generously
-        size = len(key or b"") + len(value or b"") + stamps + _BATCH_OVERHEAD + _RECORD_OVERHEAD
-        size += sum(len(name.encode()) + len(content or b"") + 10 for name, content in headers)
-        return size > target.max_bytes
-
-    def _partition(
-        self, target: Target, message: Message, key: Any, headers: Headers, origin: tuple[Convention, str] | None
-    ) -> int:
-        """Return the partition it came from, where that is told or the counts match; otherwise it goes by key."""
-        if origin is not None and origin[1] == target.name:
-            told = origin_partition(headers, origin[0])
-            if told is not None and 0 <= told < target.partitions:
-                return told
-        if target.partitions == self._job.bounds["partition_count"]:
-            return int(message.partition() or 0)
-        return -1
-
-    def _produce(self, producer: Producer, batch: _Batch, message: Message, it: "_Ready") -> None:
+    def _produce(self, producer: Producer, batch: _Batch, message: Message, it: Ready) -> None:
         partition: int = message.partition()  # type: ignore[assignment]
-        report = partial(self._delivered, batch.landed, partition, int(message.offset() or 0))
+        report: Callable[[Any, Any], None] = batch.report
+        if self._careful:
+            report = partial(self._delivered, partition, int(message.offset() or 0))
         while True:
             try:
                 producer.produce(it.topic, it.value, it.key, it.partition, report, headers=it.headers)  # type: ignore[arg-type]
@@ -480,20 +412,9 @@ class KafkaMover:
                 break
         batch.sent[partition] = batch.sent.get(partition, 0) + 1
 
-    def _delivered(
-        self, landed: dict[tuple[str, int], list[int]], partition: int, offset: int, error: Any, message: Any
-    ) -> None:
+    def _delivered(self, partition: int, offset: int, error: Any, message: Any) -> None:
         if error is not None:
             self._failures.append((partition, offset, error))
-            return
-        place = message.offset()
-        span = landed.get(key := (message.topic(), message.partition()))
-        if span is None:
-            landed[key] = [place, place]
-        elif place > span[1]:
-            span[1] = place
-        elif place < span[0]:
-            span[0] = place
 
     def _leave(self, batch: _Batch, message: Message, choice: Refusal | None) -> None:
         partition, offset = int(message.partition() or 0), int(message.offset() or 0)
@@ -547,7 +468,7 @@ class KafkaMover:
     def _write_row(self, producer: Producer, partition: int, start: int, until: int | None) -> None:
         """Name a range in the ledger, or take it out again where `until` is None."""
         value = None if until is None else ledger_value(until, self._topic_id, self._job.id)
-        report = partial(self._delivered, {}, -1, -1)
+        report = partial(self._delivered, -1, -1)
         producer.produce(LEDGER_TOPIC, value, ledger_key(self._topic, partition, start), 0, report)
 
     def _settle(self, deadline: float) -> None:
@@ -621,17 +542,6 @@ class KafkaMover:
         return found
 
 
-@dataclass(frozen=True, slots=True)
-class _Ready:
-    """A message as it is to be sent."""
-
-    topic: str
-    partition: int
-    key: Any
-    value: Any
-    headers: Headers
-
-
 class _Move:
     """How one partition moves on by a batch: `added` are the offsets that wait no longer."""
 
@@ -662,24 +572,6 @@ class _Quiet:
 
     def log(self, _level: int, _text: str, *_arguments: object) -> None:
         pass
-
-
-def _look_over(headers: Headers) -> tuple[int, tuple[Convention, str] | None, bool, bool]:
-    """Return which redrive this is, what the headers name as origin, and whether stamps and an old timestamp are there.
-
-    All in one pass: this is done for every message.
-    """
-    count, origin, stamped, timed = 1, None, False, False
-    for name, content in headers:
-        if name in STAMPS:
-            stamped = True
-            if name == HEADER_COUNT and content and content.isdigit():
-                count = int(content) + 1
-        elif name == ORIGINAL_TIMESTAMP:
-            timed = True
-        elif name in BY_TOPIC_HEADER:
-            origin = find_origin(headers)
-    return count, origin, stamped, timed
 
 
 def _read_metadata(metadata: str | None) -> dict[str, Any]:

@@ -15,11 +15,12 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
+from monitor.brokers.kafka.addressing import Route, Target
 from monitor.brokers.kafka.client import EARLIEST, LATEST, KafkaClient, library_settings
 from monitor.brokers.kafka.intervals import Intervals
 from monitor.brokers.kafka.ledger import Ledger, Rows, gone_before, group_of
 from monitor.brokers.kafka.letters import read_letter
-from monitor.brokers.kafka.mover import KafkaMover, Route, Target
+from monitor.brokers.kafka.mover import KafkaMover
 from monitor.brokers.kafka.translation import translate
 from monitor.brokers.naming import strip_dead_suffix
 from monitor.clock import Clock
@@ -185,7 +186,7 @@ class KafkaRedriveBus:
             self._settings,
             job,
             choose,
-            Route(targets, job.bounds["default"], job.bounds["forced"]),
+            Route(targets, job.bounds["default"], job.bounds["forced"], topics[job.queue]),
             partial(self._rows, job.queue, topic_id),
             topic_id,
             {it.partition: it.start for it in waiting},

@@ -1,0 +1,65 @@
+"""Counters of each group and topic, which go on where a collector or a process before this one left them.
+
+With each counter of consumed and published messages the position is kept that it was counted up to, the sum of the
+committed offsets and that of the log ends. So what went on in between is counted too, and no counter goes back after a
+crash. Where that cannot be told, since a partition could not be read or the number of them is another, both begin at
+zero: a counter that went back a little would look to Prometheus as if all of it had been counted anew.
+
+A first look counts what a group has lost already, since nobody has told of it yet. With the losses `standing` is kept,
+how many messages lie between the committed offsets and the starts of the logs, so that they are not told twice.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from monitor.brokers.kafka.lag import RowLogs
+from monitor.brokers.kafka.memory import Memory as Columns
+from monitor.brokers.kafka.rows import Rows
+from monitor.memory import Memory
+from monitor.model import Floats, Ids, Table
+
+_NAME = "groups"
+_LABELS = ("group", "topic")
+_COUNTED_UP_TO = {"consumed": "committed", "published": "ends"}
+
+
+class Totals:
+    """The counters, by pair. `columns` has `published`, `consumed`, `lost` and `rewinds`."""
+
+    def __init__(self, memory: Memory) -> None:
+        self.columns = Columns(published=0.0, consumed=0.0, lost=0.0, rewinds=0.0)
+        self._memory = memory
+        self._left = dict(memory.recall(_NAME, _LABELS))
+        self._ids: Ids = np.empty(0, dtype=np.int64)
+
+    def add(self, rows: Rows, growth: Mapping[str, Floats], committed: Floats, logs: RowLogs) -> None:
+        """Add what each row has grown by since the last cycle. `committed` and `logs` are the rows' offsets now."""
+        columns = self.columns
+        fresh = np.flatnonzero(~np.isin(rows.pair_ids, self._ids)) if self._left else np.empty(0, dtype=np.int64)
+        columns.align(rows.pair_ids)
+        self._ids = rows.pair_ids
+        for name, values in growth.items():
+            columns[name] = columns[name] + rows.total(values)
+        positions = {
+            "committed": rows.total(committed),
+            "ends": rows.total(logs.end),
+            "standing": rows.total(np.nan_to_num(np.maximum(logs.start - committed, 0.0))),
+            "parts": np.diff(rows.first, append=len(rows)).astype(np.float64),
+        }
+        self._resume(rows, fresh, positions)
+        kept = {name: columns[name] for name in ("published", "consumed", "lost", "rewinds")}
+        self._memory.keep(_NAME, Table(rows.pair_labels, {**kept, **positions}))
+
+    def _resume(self, rows: Rows, fresh: Ids, positions: dict[str, Floats]) -> None:
+        """Let the counters of pairs that are new here go on where they were left."""
+        for pair in fresh.tolist():
+            group, topic = (label.values[label.codes[pair]] for label in rows.pair_labels)
+            left = self._left.pop((group, topic), {})
+            lost = max(0.0, self.columns["lost"][pair] - left.get("standing", 0.0))
+            self.columns["lost"][pair] = left.get("lost", 0.0) + lost
+            self.columns["rewinds"][pair] += left.get("rewinds", 0.0)
+            for name, position in _COUNTED_UP_TO.items():
+                since = positions[position][pair] - left.get(position, np.nan)
+                if left.get("parts") == positions["parts"][pair] and since >= 0:
+                    self.columns[name][pair] = left.get(name, 0.0) + since
