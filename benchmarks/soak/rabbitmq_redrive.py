@@ -1,6 +1,6 @@
 """Redrives RabbitMQ dead letters while the monitor that does it is killed again and again; counts at the target.
 
-    python -m benchmarks.soak.rabbitmq_redrive --endpoints FILE [--messages 20000] [--kills 10]
+    python -m benchmarks.soak.rabbitmq_redrive [--endpoints FILE] [--messages 20000] [--kills 10]
 
 The whole monitor runs as its users run it, over one database, and is killed with -9. Nothing may be lost, and no more
 may be doubled than the plan said for each interruption.
@@ -27,7 +27,8 @@ import pika
 from rich.console import Console
 from rich.table import Table
 
-from stack.state import RabbitmqEndpoints, read_endpoints
+from stack.control import Stack
+from stack.state import Options, RabbitmqEndpoints, read_endpoints
 
 ROOT = Path(__file__).parents[2]
 DEAD, TARGET = "orders.dlq", "orders"
@@ -60,11 +61,12 @@ class Proof:
 def main(arguments: Sequence[str] = ()) -> int:
     """Run the proof and print its table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--endpoints", type=Path, default=Path(".stack/endpoints.json"))
+    parser.add_argument("--endpoints", type=Path, help="of a stack that runs; a stack of its own is started without")
     parser.add_argument("--messages", type=int, default=20_000)
     parser.add_argument("--kills", type=int, default=10)
     asked = parser.parse_args(arguments)
-    proof = prove(read_endpoints(asked.endpoints).rabbitmq, asked.messages, asked.kills)
+    with broker(asked.endpoints) as endpoints:
+        proof = prove(endpoints, asked.messages, asked.kills)
     table = Table(title="RabbitMQ redrive, the monitor killed with -9")
     for heading in (
         "messages",
@@ -86,6 +88,21 @@ def main(arguments: Sequence[str] = ()) -> int:
     )  # fmt: skip
     Console().print(table)
     return 0 if proof.holds else 1
+
+
+@contextlib.contextmanager
+def broker(running: Path | None) -> Iterator[RabbitmqEndpoints]:
+    """Give the broker of a running stack, or one of its own that is stopped at the end."""
+    if running is not None:
+        yield read_endpoints(running).rabbitmq
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        stack = Stack(Path(folder) / "stack", Options(parts=("rabbitmq",)))
+        stack.start()
+        try:
+            yield stack.endpoints.rabbitmq
+        finally:
+            stack.stop()
 
 
 def prove(endpoints: RabbitmqEndpoints, messages: int, kills: int, rate: float | None = None) -> Proof:
