@@ -28,18 +28,20 @@ from monitor.config import Cluster, Configuration, DeadLetterMapping, split_addr
 from monitor.errors import EventflowError, StorageError
 from monitor.exposition.muted import muted_tables
 from monitor.exposition.page import MetricsPage
-from monitor.model import ClusterView
+from monitor.memory import Memory
+from monitor.model import ClusterView, Table
 from monitor.redrive.audit import Actor, Audit
 from monitor.redrive.claims import Claims
 from monitor.redrive.engine import Engine
 from monitor.redrive.journal import Journal
 from monitor.redrive.service import Redrives
+from monitor.storage.counters import Counters
 from monitor.storage.database import Database
 from monitor.storage.history import History
 from monitor.storage.mutes import Mutes
 from monitor.storage.prometheus import PrometheusHistory
 
-Opener = Callable[[Cluster, Sequence[DeadLetterMapping], Clock], Collector]
+Opener = Callable[[Cluster, Sequence[DeadLetterMapping], Clock, Memory], Collector]
 
 _LOG = logging.getLogger(__name__)
 _ANSWERS_FINISHED_WITHIN_SECONDS = 1
@@ -47,6 +49,7 @@ _CLUSTERS_CLOSED_WITHIN_SECONDS = 2.0
 _WRITTEN_WITHIN_SECONDS = 1.0
 _JOBS_HALTED_WITHIN_SECONDS = 1.5
 _MINUTE = 60.0
+_OBJECTIVES, _OBJECTIVE_LABELS = "objectives", ("id",)
 _KEPT_ALIVE_SECONDS = 75  # longer than a scrape interval, so that Prometheus keeps its connection
 _BACKLOG = 128
 
@@ -58,6 +61,8 @@ class Monitor:
         self, configuration: Configuration, database: Database, clock: Clock, opener: Opener = open_collector
     ) -> None:
         self._configuration, self._database, self._clock = configuration, database, clock
+        self._counters = Counters(database, clock)
+        self._counters.load([cluster.name for cluster in configuration.clusters])
         self._mutes = Mutes(database, clock)
         self.audit = Audit(database, clock)
         self._history = _make_history(configuration, database, clock)
@@ -66,7 +71,7 @@ class Monitor:
         self.store.subscribe(self._render)
         self._schedule = Schedule(
             configuration.clusters,
-            lambda cluster: opener(cluster, configuration.dead_letters, clock),
+            lambda cluster: opener(cluster, configuration.dead_letters, clock, self._counters.memory_of(cluster.name)),
             self.store,
             self._rules_of,
             clock,
@@ -83,7 +88,8 @@ class Monitor:
         self._engine = Engine(journal, self.audit, Claims(database), self.redrives.bus_of, clock)
         self.redrives.attach(self._engine)
         # Others that share the database may have muted something.
-        self.routine = Routine(_MINUTE, {"mutes": self._mutes.load, "history": self._write_history}, clock)
+        jobs = {"mutes": self._mutes.load, "history": self._write_history, "counters": self._save_counters}
+        self.routine = Routine(_MINUTE, jobs, clock)
 
     def make_app(self) -> FastAPI:
         """Return the ASGI app that answers from this monitor."""
@@ -115,12 +121,25 @@ class Monitor:
             self._page.count_history_failure()
             raise
 
+    def _save_counters(self) -> None:
+        for view in self.store.views():
+            if view.snapshot:
+                judged = zip(view.snapshot.subscriptions, view.verdicts, strict=True)
+                lifetimes = [((it.id,), verdict.objective_lifetime) for it, verdict in judged]
+                kept = [(row, lifetime) for row, lifetime in lifetimes if lifetime is not None]
+                columns = {name: [lifetime[name] for _, lifetime in kept] for name in ("met", "missed")}
+                table = Table.of_rows(_OBJECTIVE_LABELS, [row for row, _ in kept], columns)
+                self._counters.memory_of(view.health.cluster).keep(_OBJECTIVES, table)
+        self._counters.save()
+
     def _record(self, principal: Principal, address: str, operation: str, **told: object) -> None:
         self.audit.write(Actor(principal.name, principal.role, address), operation, "allowed", **told)
 
     def _rules_of(self, cluster: Cluster) -> Rules:
         owners, objectives = self._configuration.owners, self._configuration.objectives
-        return Rules.of(cluster.interval, owners, objectives, cluster.counters_every)
+        left = self._counters.memory_of(cluster.name).recall(_OBJECTIVES, _OBJECTIVE_LABELS)
+        seconds = {id_: (kept.get("met", 0.0), kept.get("missed", 0.0)) for (id_,), kept in left.items()}
+        return Rules.of(cluster.interval, owners, objectives, cluster.counters_every, seconds)
 
     def _render(self, view: ClusterView, occasion: Occasion) -> None:
         self._page.update(view, cycle_ended=occasion in (Occasion.SUCCESS, Occasion.FAILURE))

@@ -299,8 +299,9 @@ class Verdict:
     `reason` is a sentence for people; `since` is when the status last changed. Rates are messages a second.
     `drain_seconds` is how long the backlog lasts at the present rates: infinite when it does not shrink, None when the
     rates are not known. `owner` is empty where nobody is configured. `objective_seconds` counts, by outcome (`met`,
-    `missed`, `unknown`), the seconds watched since the start, and `objective_target` is the share
-    of the time for which the objective must hold; both None without an objective.
+    `missed`, `unknown`), the seconds watched since the start, and `objective_target` is the share of the time for which
+    the objective must hold. `objective_lifetime` counts `met` and `missed` seconds over restarts, since the subscription
+    was first watched. All are None without an objective.
     """
 
     status: Status
@@ -313,6 +314,7 @@ class Verdict:
     objective_age_seconds: float | None = None
     objective_seconds: Mapping[str, float] | None = None
     objective_target: float | None = None
+    objective_lifetime: Mapping[str, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,8 @@ from monitor.model import Floats, Ids, Role, Snapshot, Status, Subscription, Ver
 
 Ranks = NDArray[np.int8]
 
+NOTHING_LEFT: Mapping[str, tuple[float, float]] = {}
+
 _RANK = {status: rank for rank, status in enumerate(Status)}
 _RANK_OF_CAUSE = np.array([_RANK[STATUS_OF[cause]] for cause in Cause], np.int8)
 _NOT_CONSUMED = [_RANK[Status.STOPPED], _RANK[Status.STALLED]]
@@ -33,6 +35,7 @@ class Rules:
     rate_span: float
     owners: FirstMatch[str]
     objectives: FirstMatch[tuple[float, float]]
+    left: Mapping[str, tuple[float, float]]
 
     @classmethod
     def of(
@@ -41,10 +44,12 @@ class Rules:
         owners: Iterable[Owner] = (),
         objectives: Iterable[Objective] = (),
         counters_every: float = 0.0,
+        left: Mapping[str, tuple[float, float]] = NOTHING_LEFT,
     ) -> Self:
         """Return the rules for a cluster that is looked at every `interval` seconds.
 
-        `counters_every` is how often the broker itself renews its counters, where that is more seldom.
+        `counters_every` is how often the broker itself renews its counters, where that is more seldom. `left` are the
+        seconds for which objectives were met and missed before this process, by the ids of their subscriptions.
         """
         step = max(interval, counters_every)
         return cls(
@@ -53,6 +58,7 @@ class Rules:
             rate_span=max(120.0, 5 * step),
             owners=FirstMatch((owner.match, owner.team) for owner in owners),
             objectives=FirstMatch((it.subscription, (it.max_age, it.target)) for it in objectives),
+            left=left,
         )
 
 
@@ -219,6 +225,7 @@ def _verdicts(
             _or_none(history.objectives),
             _outcomes(history.seconds, history.objectives),
             _or_none(history.targets),
+            _lifetimes(history, rules.left),
         )
     )
 
@@ -230,6 +237,15 @@ def _outcomes(seconds: Seconds, objectives: Floats) -> list[Mapping[str, float] 
         dict(zip(OUTCOMES, count, strict=True)) if has_objective else None
         for count, has_objective in zip(counts, configured, strict=True)
     ]
+
+
+def _lifetimes(history: History, left: Mapping[str, tuple[float, float]]) -> list[Mapping[str, float] | None]:
+    lifetimes: list[Mapping[str, float] | None] = [None] * len(history.ids)
+    for place in np.flatnonzero(~np.isnan(history.objectives)).tolist():
+        met, missed = left.get(history.ids[place], (0.0, 0.0))
+        seconds = history.seconds
+        lifetimes[place] = {"met": met + float(seconds.met[place]), "missed": missed + float(seconds.missed[place])}
+    return lifetimes
 
 
 def _or_none(column: Floats) -> list[float | None]:

@@ -52,14 +52,14 @@ def add_seconds(
     )
 
 
-def budget_left(seconds: Mapping[str, float] | None, target: float | None) -> float | None:
-    """Return the share of the error budget that is left, over all time that was judged.
+def budget_left(lifetime: Mapping[str, float] | None, target: float | None) -> float | None:
+    """Return the share of the error budget that is left, over all time that was judged, which `lifetime` counts.
 
     The budget is the share of the time that may miss the objective, 1 - target; what was used of it is the missed share
     of met and missed time. 1 is untouched, 0 used up, below 0 overdrawn. None without an objective, and while nothing
     could be judged yet.
     """
-    if seconds is None or target is None or target >= 1:
+    if lifetime is None or target is None or target >= 1:
         return None
-    judged = seconds["met"] + seconds["missed"]
-    return 1 - seconds["missed"] / judged / (1 - target) if judged > 0 else None
+    judged = lifetime["met"] + lifetime["missed"]
+    return 1 - lifetime["missed"] / judged / (1 - target) if judged > 0 else None

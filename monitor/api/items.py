@@ -232,7 +232,7 @@ def subscription_item(
         "lost_messages_total": as_number(it.lost_messages_total),
         "rewinds_total": as_number(it.rewinds_total),
         "objective_age_seconds": as_number(verdict.objective_age_seconds),
-        "objective_budget_left_ratio": as_number(budget_left(verdict.objective_seconds, verdict.objective_target)),
+        "objective_budget_left_ratio": as_number(budget_left(verdict.objective_lifetime, verdict.objective_target)),
         "muted_until": mute.until if mute else None,
         "muted_reason": mute.reason if mute else None,
         "expected": it.expected,

@@ -116,7 +116,7 @@ _SUBSCRIPTION_SORT_KEYS: Mapping[str, Callable[[Row], Any]] = {
     "lost_messages_total": _of_subscription(lambda it: it.lost_messages_total),
     "rewinds_total": _of_subscription(lambda it: it.rewinds_total),
     "objective_age_seconds": _of_verdict(lambda it: it.objective_age_seconds),
-    "objective_budget_left_ratio": _of_verdict(lambda it: budget_left(it.objective_seconds, it.objective_target)),
+    "objective_budget_left_ratio": _of_verdict(lambda it: budget_left(it.objective_lifetime, it.objective_target)),
 }
 
 _DEAD_LETTER_SORT_KEYS: Mapping[str, Callable[[Row], Any]] = {

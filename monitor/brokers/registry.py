@@ -8,6 +8,7 @@ from monitor.brokers.kafka.collector import KafkaCollector
 from monitor.brokers.rabbitmq.collector import RabbitCollector
 from monitor.clock import Clock
 from monitor.config import ClusterSection, DeadLetterMapping
+from monitor.memory import FORGETFUL, Memory
 from monitor.model import Finding, Snapshot
 
 
@@ -35,13 +36,23 @@ class Collector(Protocol):
         ...
 
 
-OPENERS: Mapping[str, Callable[[Any, Sequence[DeadLetterMapping], Clock], Collector]] = {
+def _open_rabbitmq(config: Any, dead_letters: Sequence[DeadLetterMapping], clock: Clock, memory: Memory) -> Collector:
+    # The broker counts by itself, and what it has counted is there after a restart of the monitor.
+    return RabbitCollector(config, dead_letters, clock)
+
+
+OPENERS: Mapping[str, Callable[[Any, Sequence[DeadLetterMapping], Clock, Memory], Collector]] = {
     "kafka": KafkaCollector,
-    "rabbitmq": RabbitCollector,
+    "rabbitmq": _open_rabbitmq,
     "aws": AwsCollector,
 }
 
 
-def open_collector(cluster: ClusterSection, dead_letters: Sequence[DeadLetterMapping], clock: Clock) -> Collector:
-    """Make the collector for a cluster's kind. `dead_letters` are the mappings of the whole configuration."""
-    return OPENERS[cluster.kind](cluster, dead_letters, clock)  # type: ignore[attr-defined]
+def open_collector(
+    cluster: ClusterSection, dead_letters: Sequence[DeadLetterMapping], clock: Clock, memory: Memory = FORGETFUL
+) -> Collector:
+    """Make the collector for a cluster's kind. `dead_letters` are the mappings of the whole configuration.
+
+    `memory` is where the counters of a collector before it were left.
+    """
+    return OPENERS[cluster.kind](cluster, dead_letters, clock, memory)  # type: ignore[attr-defined]

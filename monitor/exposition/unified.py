@@ -54,7 +54,7 @@ def _subscription_tables(subscriptions: Sequence[Subscription], verdicts: Sequen
         "subscription_objective_age_seconds": as_floats(v.objective_age_seconds for v in verdicts),
         "subscription_objective_target_ratio": as_floats(v.objective_target for v in verdicts),
         "subscription_objective_budget_left_ratio": as_floats(
-            budget_left(v.objective_seconds, v.objective_target) for v in verdicts
+            budget_left(v.objective_lifetime, v.objective_target) for v in verdicts
         ),
     }
     ages = (s.oldest_age.method if s.complete else AgeMethod.UNKNOWN for s in subscriptions)

@@ -20,6 +20,7 @@ from monitor.app import Monitor
 from monitor.clock import Clock
 from monitor.config import Cluster, Configuration, DeadLetterMapping, parse_configuration
 from monitor.errors import Unreachable
+from monitor.memory import Memory
 from monitor.model import Age, AgeMethod, DeadLetterQueue, Finding, FoundBy, Snapshot, Subscription, System, encode_id
 from monitor.storage.database import Database
 from tests.integration.app.running import wait_until
@@ -83,7 +84,9 @@ def running(tmp_path: Path) -> Running:
     def run(collector: Told) -> Iterator[Monitor]:
         configuration: Configuration = parse_configuration(CONFIG, "monitor.yml", {})
 
-        def open_told(cluster: Cluster, dead_letters: Sequence[DeadLetterMapping], clock: Clock) -> Told:
+        def open_told(
+            cluster: Cluster, dead_letters: Sequence[DeadLetterMapping], clock: Clock, memory: Memory
+        ) -> Told:
             return collector
 
         with closing(Database.open(f"sqlite:///{tmp_path}/eventflow.db")) as database:

@@ -53,7 +53,7 @@ def test_a_subscription_tells_what_was_measured_and_what_is_thought_of_it() -> N
         owner="checkout",
         objective_age_seconds=30.0,
         objective_target=0.9,
-        objective_seconds={"met": 1950.0, "missed": 50.0, "unknown": 700.0},
+        objective_lifetime={"met": 1950.0, "missed": 50.0},
     )
     (item,) = Api([view([(it, judged)])]).get("subscriptions").json()["items"]
     assert item == {

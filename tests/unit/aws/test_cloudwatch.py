@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.brokers.aws.client import Calls, Clients, open_clients
-from monitor.brokers.aws.cloudwatch import QUEUE_AGE, CloudWatch, Series, SettledSum, queue_series
+from monitor.brokers.aws.cloudwatch import KEPT, QUEUE_AGE, CloudWatch, Series, SettledSum, queue_series
 from monitor.brokers.aws.workers import Workers
 from monitor.clock import Clock
 from monitor.config import AwsCloudWatch, AwsCluster
@@ -223,3 +223,27 @@ def test_what_is_gone_is_forgotten(clients: Clients, workers: Workers) -> None:
         read(watch, clients, workers, [SENT, AGE], NOON)
     watch.forget([])
     assert (watch.total_of(SENT), watch.age_of("orders", NOON)) == (None, None)
+
+
+def test_a_sum_goes_on_where_another_was_left_and_counts_each_datapoint_once() -> None:
+    first = SettledSum(since=0.0)
+    first.add([(0.0, 5.0), (60.0, 7.0), (120.0, 1.0)], horizon=120.0)
+    assert first.total == 13.0
+    left = {name: getattr(first, name) for name in KEPT}
+
+    again = SettledSum.resumed(left)
+    assert again.total is None
+    # The minute that had not settled has grown meanwhile; what had settled is told again, as answers overlap.
+    again.add([(0.0, 5.0), (60.0, 7.0), (120.0, 4.0), (180.0, 2.0)], horizon=120.0)
+    assert again.total == 18.0
+
+
+def test_a_sum_that_goes_on_is_never_below_what_was_shown() -> None:
+    first = SettledSum(since=0.0)
+    first.add([(60.0, 9.0)], horizon=0.0)
+    left = {name: getattr(first, name) for name in KEPT}
+    again = SettledSum.resumed(left)
+    again.add([(60.0, 2.0)], horizon=0.0)
+    assert again.total == 9.0
+    again.add([(60.0, 2.0), (120.0, 10.0)], horizon=0.0)
+    assert again.total == 12.0

@@ -1,0 +1,180 @@
+"""Counters that outlive collectors and restarts: held in memory, written to the database at a slow pace."""
+
+import json
+import threading
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from monitor.clock import Clock
+from monitor.memory import Memory, Remembered
+from monitor.model import Table
+from monitor.storage.database import Database
+from monitor.storage.tables import COUNTERS
+
+_UNCLAIMED_KEPT_SECONDS = 3600.0
+"""How long what the first tables do not have waits for its owner: a group may not be seen in the first cycles."""
+
+_FORSAKEN_SECONDS = 30 * 86400.0
+"""How long the counters of a cluster that is no longer configured are kept, in case it is again."""
+
+Numbers = dict[str, dict[str, float]]  # by the labels as JSON, then by column
+
+
+class Counters:
+    """The memories of all clusters in one database. Thread-safe."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database, self._clock = database, clock
+        self._memories: dict[str, _ClusterMemory] = {}
+
+    def load(self, clusters: Collection[str]) -> None:
+        """Read what was kept for these clusters; to be called before any memory is used. Raises StorageError."""
+        memories = {name: _ClusterMemory(self._clock) for name in clusters}
+        forsaken = sa.delete(COUNTERS).where(
+            COUNTERS.c.cluster.not_in(list(clusters)), COUNTERS.c.settled_until < self._clock.now() - _FORSAKEN_SECONDS
+        )
+        with self._database.writing() as connection:
+            connection.execute(forsaken)
+            for row in connection.execute(sa.select(COUNTERS)):
+                if row.cluster in memories:
+                    name, _, column = row.family.partition(".")
+                    memories[row.cluster].restore(name, row.labels, column, row.value)
+        self._memories = memories
+
+    def memory_of(self, cluster: str) -> Memory:
+        """Return the memory of a cluster that was loaded."""
+        return self._memories[cluster]
+
+    def save(self) -> None:
+        """Write what has changed since the last time. Raises StorageError; what could not be written is next time."""
+        now = self._clock.now()
+        changes = {cluster: memory.changes() for cluster, memory in self._memories.items()}
+        gone = [{"c": c, "f": f, "l": labels} for c, it in changes.items() for f, labels in it.gone]
+        changed = [
+            {"cluster": c, "family": f, "labels": labels, "value": value, "settled_until": now}
+            for c, it in changes.items()
+            for f, labels, value in it.changed
+        ]
+        if gone or changed:
+            with self._database.writing() as connection:
+                if gone:
+                    connection.execute(_DELETE, gone)
+                if changed:
+                    connection.execute(_upsert(connection), changed)
+        for cluster, it in changes.items():
+            self._memories[cluster].note_saved(it)
+
+
+class _Changes:
+    """What is to be written of one cluster: (family, labels) that are gone, (family, labels, value) that changed."""
+
+    def __init__(self) -> None:
+        self.tables: dict[str, Table] = {}
+        self.expired: list[str] = []
+        self.gone: list[tuple[str, str]] = []
+        self.changed: list[tuple[str, str, float]] = []
+
+
+class _ClusterMemory:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._latest: dict[str, Table] = {}
+        self._saved: dict[str, Table] = {}
+        self._unclaimed: dict[str, Numbers] = {}
+        self._since: dict[str, float] = {}
+
+    def restore(self, name: str, labels: str, column: str, value: float) -> None:
+        """Take over one number from the database."""
+        self._unclaimed.setdefault(name, {}).setdefault(labels, {})[column] = value
+        self._since[name] = self._clock.monotonic()
+
+    def recall(self, name: str, labels: Sequence[str]) -> Remembered:
+        """Return what was kept last; see `Memory.recall`."""
+        with self._lock:
+            found = self._unclaimed.setdefault(name, {})
+            if name in self._latest:
+                # Whoever asks begins anew, and may not see everything at once.
+                found.update(_numbers(self._latest[name]))
+            self._since[name] = self._clock.monotonic()
+            known = dict(found)
+        return {tuple(json.loads(key)[label] for label in labels): columns for key, columns in known.items()}
+
+    def keep(self, name: str, table: Table) -> None:
+        """Keep a table; see `Memory.keep`."""
+        with self._lock:
+            self._latest[name] = table
+
+    def changes(self) -> _Changes:
+        """Return what differs from what was saved."""
+        found = _Changes()
+        with self._lock:
+            found.tables = dict(self._latest)
+            found.expired = [
+                name
+                for name in found.tables
+                if self._unclaimed.get(name) and self._clock.monotonic() - self._since[name] >= _UNCLAIMED_KEPT_SECONDS
+            ]
+            unclaimed = {name: set(self._unclaimed.get(name, ())) for name in found.tables}
+        for name, table in found.tables.items():
+            saved = self._saved.get(name)
+            found.changed += _changed(name, table, saved)
+            leaving: set[str] = unclaimed[name] if name in found.expired else set()
+            if saved is not None and saved.labels is not table.labels:
+                leaving |= set(_keys(saved)) - unclaimed[name]
+            if leaving:
+                leaving -= set(_keys(table))
+            found.gone += [(f"{name}.{column}", key) for key in leaving for column in table.columns]
+        return found
+
+    def note_saved(self, changes: _Changes) -> None:
+        """Note that changes have been written."""
+        self._saved = changes.tables
+        with self._lock:
+            for name in changes.expired:
+                self._unclaimed[name] = {}
+
+
+def _changed(name: str, table: Table, saved: Table | None) -> Iterator[tuple[str, str, float]]:
+    comparable = saved is not None and saved.labels is table.labels
+    for column, values in table.columns.items():
+        differs = np.isfinite(values)
+        if comparable and saved is not None and column in saved.columns:
+            differs &= values != saved.columns[column]
+        rows = np.flatnonzero(differs)
+        if len(rows):
+            pairs = zip(_keys(table, rows), values[rows].tolist(), strict=True)
+            yield from ((f"{name}.{column}", key, value) for key, value in pairs)
+
+
+def _keys(table: Table, rows: "np.ndarray[Any, Any] | None" = None) -> list[str]:
+    labels = sorted(table.labels, key=lambda label: label.name)
+    codes = [(label.codes if rows is None else label.codes[rows]).tolist() for label in labels]
+    names = [label.name for label in labels]
+    texts = ([label.values[code] for code in column] for label, column in zip(labels, codes, strict=True))
+    return [json.dumps(dict(zip(names, values, strict=True)), ensure_ascii=True) for values in zip(*texts, strict=True)]
+
+
+def _numbers(table: Table) -> Iterable[tuple[str, dict[str, float]]]:
+    columns = {name: values.tolist() for name, values in table.columns.items()}
+    for row, key in enumerate(_keys(table)):
+        yield key, {name: values[row] for name, values in columns.items() if np.isfinite(values[row])}
+
+
+_DELETE = sa.delete(COUNTERS).where(
+    COUNTERS.c.cluster == sa.bindparam("c"),
+    COUNTERS.c.family == sa.bindparam("f"),
+    COUNTERS.c.labels == sa.bindparam("l"),
+)
+
+
+def _upsert(connection: sa.Connection) -> sa.Insert:
+    insert: Any = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    begun = insert(COUNTERS)
+    new: Mapping[str, Any] = {name: begun.excluded[name] for name in ("value", "settled_until")}
+    upsert: sa.Insert = begun.on_conflict_do_update(index_elements=["cluster", "family", "labels"], set_=new)
+    return upsert

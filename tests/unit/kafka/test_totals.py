@@ -1,0 +1,126 @@
+"""Counters of groups go on where another collector left them, and never go back a little."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+from monitor.brokers.kafka.lag import RowLogs
+from monitor.brokers.kafka.rows import Rows
+from monitor.brokers.kafka.totals import Totals
+from monitor.memory import Remembered
+from monitor.model import Labels, Table
+
+
+@dataclass
+class Memory:
+    """A memory that keeps what it was given; the database's has tests of its own."""
+
+    tables: dict[str, Table] = field(default_factory=dict)
+
+    def recall(self, name: str, labels: Sequence[str]) -> Remembered:
+        table = self.tables.get(name)
+        if table is None:
+            return {}
+        texts = zip(*(label.decode() for label in table.labels), strict=True)
+        return {
+            key: {column: float(values[row]) for column, values in table.columns.items()}
+            for row, key in enumerate(texts)
+        }
+
+    def keep(self, name: str, table: Table) -> None:
+        self.tables[name] = table
+
+
+def rows(partitions: int = 2, pair: int = 7) -> Rows:
+    """One group that reads one topic."""
+    codes = np.zeros(1, dtype=np.int32)
+    ids = np.arange(partitions, dtype=np.int64)
+    return Rows(
+        groups=("g",),
+        ids=ids,
+        slot=ids,
+        pair=np.zeros(partitions, dtype=np.int32),
+        first=np.zeros(1, dtype=np.int64),
+        pair_ids=np.array([pair], dtype=np.int64),
+        pair_group=codes,
+        pair_topic=codes,
+        labels=(),
+        pair_labels=(Labels("group", ("g",), codes), Labels("topic", ("t",), codes)),
+        names=(),
+    )
+
+
+def look(
+    totals: Totals,
+    committed: Sequence[float],
+    ends: Sequence[float],
+    starts: Sequence[float] | None = None,
+    seen: Rows | None = None,
+    **growth: Sequence[float],
+) -> Mapping[str, float]:
+    """Add one cycle; return the counters."""
+    seen = seen or rows(len(committed))
+    nothing = dict.fromkeys(("published", "consumed", "lost", "rewinds"), np.zeros(len(committed)))
+    grown = {name: np.array(values, dtype=np.float64) for name, values in growth.items()}
+    logs = RowLogs(
+        np.array(starts or np.zeros(len(committed)), dtype=np.float64),
+        np.array(ends, dtype=np.float64),
+        np.array(ends, dtype=np.float64),
+        np.zeros(len(committed), dtype=bool),
+    )
+    totals.add(seen, {**nothing, **grown}, np.array(committed, dtype=np.float64), logs)
+    return {name: float(totals.columns[name][0]) for name in nothing}
+
+
+def test_the_next_collector_counts_on_with_what_went_on_in_between() -> None:
+    memory = Memory()
+    first = Totals(memory)
+    look(first, [10, 10], [20, 20])
+    look(first, [15, 10], [30, 20], consumed=[5, 0], published=[10, 0])
+    # Nobody looked while five more were consumed and seven published.
+    assert look(Totals(memory), [18, 12], [35, 22]) == {"consumed": 10, "published": 17, "lost": 0, "rewinds": 0}
+
+
+def test_a_crash_after_the_last_save_takes_nothing_back() -> None:
+    memory = Memory()
+    first = Totals(memory)
+    look(first, [10, 10], [20, 20])
+    saved = dict(memory.tables)
+    shown = look(first, [18, 12], [40, 20], consumed=[8, 2], published=[20, 0])
+    memory.tables = saved
+    assert look(Totals(memory), [18, 12], [40, 20]) == shown
+
+
+@pytest.mark.parametrize(
+    ("committed", "ends"),
+    [([np.nan, 12], [40, 20]), ([18, 12, 1], [40, 20, 2]), ([5, 5], [40, 20])],
+    ids=["not all read", "more partitions", "went back"],
+)
+def test_consumed_begins_at_zero_where_it_cannot_be_told_what_went_on(
+    committed: Sequence[float], ends: Sequence[float]
+) -> None:
+    memory = Memory()
+    first = Totals(memory)
+    look(first, [10, 10], [20, 20])
+    look(first, [15, 10], [20, 20], consumed=[5, 0], lost=[3, 0], rewinds=[1, 0])
+    resumed = look(Totals(memory), committed, ends)
+    assert (resumed["consumed"], resumed["lost"], resumed["rewinds"]) == (0, 3, 1)
+
+
+def test_a_loss_that_still_stands_is_not_told_twice_and_one_that_came_meanwhile_is() -> None:
+    memory = Memory()
+    first = Totals(memory)
+    assert look(first, [10], [50], [30], lost=[20])["lost"] == 20
+    # A first look finds everything between the committed offset and the log's start.
+    assert look(Totals(memory), [10], [50], [30], lost=[20])["lost"] == 20
+    assert look(Totals(memory), [10], [50], [35], lost=[25])["lost"] == 25
+
+
+def test_a_group_that_comes_back_later_does_not_get_old_counters() -> None:
+    memory = Memory()
+    look(Totals(memory), [10], [20], rewinds=[4])
+    totals = Totals(memory)
+    assert look(totals, [10], [20], seen=rows(1, pair=1))["rewinds"] == 4
+    assert look(totals, [10], [20], seen=rows(1, pair=2))["rewinds"] == 0
