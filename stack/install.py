@@ -58,6 +58,8 @@ def requirements_for(purpose: str, rabbitmq: int | None) -> list[Requirement]:
         *brokers,
         Requirement("PostgreSQL", ("postgresql",), lambda: any(Path("/usr/lib/postgresql").glob("*/bin/postgres"))),
         Requirement("promtool", ("prometheus",), lambda: _has_program("promtool")),
+        Requirement("amtool", ("prometheus-alertmanager",), lambda: _has_program("amtool")),
+        Requirement("curl", ("curl",), lambda: _has_program("curl")),
         # without a font a headless browser draws no letters
         Requirement("Chromium", ("chromium", "fonts-dejavu-core"), lambda: _has_program("chromium")),
     ]
