@@ -1,12 +1,16 @@
-"""How fast a job may go: a token bucket whose fill is small, so that the rate holds over short times too."""
+"""How fast a job may go: a token bucket that begins empty, so that the rate is never exceeded from the start on.
+
+What a slow broker made it miss in half a second may be made up for, in small steps; more than that is let go.
+"""
 
 from collections.abc import Callable
 
-_FILL_SECONDS = 0.2
+_STEP_SECONDS = 0.1
+_MADE_UP_SECONDS = 0.5
 
 
 class Pace:
-    """Grants messages at a rate; None is without limit. One thread uses it, another may set `rate`."""
+    """Grants messages at a rate (a second); None is without limit. `rate` may be set at any time."""
 
     def __init__(self, rate: float | None, monotonic: Callable[[], float]) -> None:
         self.rate = rate
@@ -18,13 +22,12 @@ class Pace:
         if self.rate is None:
             return most
         now = self._monotonic()
-        largest = max(1.0, self.rate * _FILL_SECONDS)
+        largest = max(1.0, self.rate * _MADE_UP_SECONDS)
         self._tokens = min(largest, self._tokens + (now - self._at) * self.rate)
         self._at = now
-        # Waiting for half a fill makes fewer and larger steps: each costs a transaction.
-        if self._tokens < max(1.0, largest / 2):
-            return 0
-        return min(most, int(self._tokens))
+        # Each step costs a transaction or a round trip, so it is worth waiting for more than one message.
+        step = self._step(self.rate)
+        return min(most, int(2 * step), int(self._tokens)) if self._tokens >= step else 0
 
     def spend(self, number: int) -> None:
         """Note that so many have gone."""
@@ -33,7 +36,7 @@ class Pace:
 
     def wait_seconds(self) -> float:
         """Return how long it takes until some may go."""
-        if self.rate is None:
-            return 0.0
-        missing = max(1.0, self.rate * _FILL_SECONDS / 2) - self._tokens
-        return max(0.0, missing / self.rate)
+        return 0.0 if self.rate is None else max(0.0, (self._step(self.rate) - self._tokens) / self.rate)
+
+    def _step(self, rate: float) -> float:
+        return max(1.0, rate * _STEP_SECONDS)

@@ -11,25 +11,27 @@ from monitor.api.redrive_items import JobItem
 from monitor.apiclient import ApiClient
 from tests.integration.app.running import ROOT, Process, wait_until
 
+_OPTIONS = ("--listen", "127.0.0.1:0", "--log-format", "json")
 ENDED = ("completed", "completed_with_failures", "cancelled", "failed")
 
 
 class Server:
     """`eventflow serve` on a free port. Every start goes on with the same database."""
 
-    def __init__(self, folder: Path, clusters: str, environment: Mapping[str, str], settings: str = "") -> None:
+    def __init__(
+        self, folder: Path, clusters: str, environment: Mapping[str, str], settings: str = "", token: str | None = None
+    ) -> None:
         self._file = folder / "monitor.yml"
         database = f"database_url: sqlite:///{folder}/eventflow.db\n"
         self._file.write_text(f"{database}{settings}clusters:\n{clusters}", encoding="utf-8")
-        self._environment = environment
+        self._environment, self._token = environment, token
         self._process: Process | None = None
         self.client: ApiClient
 
     def start(self) -> None:
         """Start, and wait until it answers."""
         popen = subprocess.Popen(
-            [sys.executable, "-m", "monitor", "serve", "--config", str(self._file)]
-            + ["--listen", "127.0.0.1:0", "--log-format", "json"],
+            [sys.executable, "-m", "monitor", "serve", "--config", str(self._file), *_OPTIONS],
             cwd=ROOT,
             env=dict(self._environment),
             stdout=subprocess.DEVNULL,
@@ -37,7 +39,11 @@ class Server:
             text=True,
         )
         self._process = Process(popen)
-        self.client = ApiClient(self.url, timeout_seconds=60)
+        self.client = self.client_of(self._token)
+
+    def client_of(self, token: str | None) -> ApiClient:
+        """Return a client for whoever has this token."""
+        return ApiClient(self.url, token, timeout_seconds=60)
 
     @property
     def url(self) -> str:

@@ -1,41 +1,36 @@
 """Fixtures of redrive on a real Kafka."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
+from monitor.config import hash_token
 from stack.state import Endpoints
 from tests.integration.app.running import _ENVIRONMENT
 from tests.integration.kafka.playground import Playground
 from tests.integration.redrive.kafka.yard import Yard
 from tests.integration.redrive.server import Server, running
 
+ROLES = ("viewer", "operator", "admin")
+"""Each is also the token of somebody with that role."""
 
-@pytest.fixture
-def kafka(endpoints: Endpoints) -> Iterator[Playground]:
-    """The session's Kafka cluster, with names of this test's own."""
+
+@pytest.fixture(scope="module")
+def yard(endpoints: Endpoints) -> Iterator[Yard]:
+    """The session's Kafka cluster, with names of this module's own."""
     playground = Playground(endpoints.kafka)
-    yield playground
+    yield Yard(playground)
     playground.clean()
 
 
-@pytest.fixture
-def yard(kafka: Playground) -> Yard:
-    return Yard(kafka)
-
-
-def cluster_of(kafka: Playground, redrive: str = "{}") -> str:
-    """The configuration of a cluster that sees this test's names alone."""
-    names = f'{{include: ["{kafka.prefix}*"]}}'
-    return (
-        f'  - {{name: k, kind: kafka, bootstrap_servers: "{kafka.bootstrap}", interval: 500ms, '
-        f"topics: {names}, groups: {names}, redrive: {redrive}}}\n"
-    )
-
-
-@pytest.fixture
-def server(kafka: Playground, tmp_path: Path) -> Iterator[Server]:
-    """A monitor that may redrive on this cluster."""
-    with running(Server(tmp_path, cluster_of(kafka), _ENVIRONMENT)) as started:
+@pytest.fixture(scope="module")
+def server(yard: Yard, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A monitor that may redrive on this cluster, and its operator."""
+    names = f'{{include: ["{yard.kafka.prefix}*"]}}'
+    about = f'kind: kafka, bootstrap_servers: "{yard.kafka.bootstrap}", interval: 500ms, topics: {names}'
+    clusters = f"  - {{name: k, {about}, groups: {names}, redrive: {{}}}}\n  - {{name: watched, {about}}}\n"
+    tokens = ", ".join(f'{{name: {role}, role: {role}, sha256: "{hash_token(role)}"}}' for role in ROLES)
+    settings = f"server: {{tokens: [{tokens}]}}\n"
+    folder = tmp_path_factory.mktemp("server")
+    with running(Server(folder, clusters, _ENVIRONMENT, settings, "operator")) as started:
         yield started
