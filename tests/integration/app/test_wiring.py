@@ -59,12 +59,13 @@ class Told:
     """A collector that sees what the test says, or nothing."""
 
     def __init__(self) -> None:
-        self.away = False
+        self.away, self.age = False, 3.0
 
     def collect(self, deadline: float) -> Snapshot:
         if self.away:
             raise Unreachable("no connection", target="127.0.0.1:1")
-        return replace(SEEN, taken_at=time.time())
+        subscription = replace(SEEN.subscriptions[0], oldest_age=Age(self.age, AgeMethod.EXACT))
+        return replace(SEEN, taken_at=time.time(), subscriptions=(subscription,))
 
     def check(self, deadline: float) -> Sequence[Finding]:
         return ()
@@ -231,3 +232,18 @@ def test_a_disk_that_is_full_under_the_database_costs_history_alone(
         assert len(told) == 1
         monitor.routine.run_once()
         assert curve(monitor) == [600]
+
+
+def test_the_error_budget_is_counted_over_restarts(running: Running) -> None:
+    def budget(monitor: Monitor) -> float:
+        """What is left; a whole budget while nothing was judged yet."""
+        left = [it["objective_budget_left_ratio"] for it in items(monitor, "subscriptions")]
+        return 1.0 if left in ([], [None]) else float(left[0])
+
+    late = Told()
+    late.age = 60.0  # the objective allows 45 s
+    with running(late) as monitor:
+        wait_until("it is missed", lambda: budget(monitor) < 0)
+    with running(Told()) as monitor:
+        # It is met by now; without what was missed before, the whole budget would be left.
+        wait_until("what was missed before is known", lambda: budget(monitor) < 1)

@@ -15,6 +15,7 @@ import pytest
 from monitor.brokers.aws.collector import AwsCollector
 from monitor.clock import Clock
 from monitor.config import AwsCluster
+from monitor.memory import FORGETFUL, Memory
 from monitor.model import DeadLetterQueue, Snapshot, Subscription, Table
 from stack.state import Endpoints
 
@@ -53,7 +54,7 @@ class Aws:
     def arn(self, name: str, region: str = REGION) -> str:
         return f"arn:aws:sqs:{region}:000000000000:{self.name(name)}"
 
-    def collector(self, clock: Clock | None = None, **changes: Any) -> AwsCollector:
+    def collector(self, clock: Clock | None = None, memory: Memory = FORGETFUL, **changes: Any) -> AwsCollector:
         """Make a collector that watches what bears the prefix."""
         watched = {"include": [f"{self.prefix}*"]}
         config = {
@@ -66,7 +67,7 @@ class Aws:
             "cloudwatch": {"enabled": False},
             **changes,
         }
-        return AwsCollector(AwsCluster.model_validate(config), [], clock or Clock())
+        return AwsCollector(AwsCluster.model_validate(config), [], clock or Clock(), memory)
 
     def collect(self, **changes: Any) -> Snapshot:
         """Read once, by a collector that is made for it."""

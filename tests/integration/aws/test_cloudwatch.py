@@ -3,11 +3,15 @@
 import contextlib
 import math
 import time
+from contextlib import closing
 from datetime import UTC, datetime
+from pathlib import Path
 
 from monitor.brokers.aws.collector import AwsCollector
 from monitor.clock import Clock
 from monitor.model import AgeMethod, Snapshot
+from monitor.storage.counters import Counters
+from monitor.storage.database import Database
 from tests.integration.aws.conftest import Aws, rows
 
 MINUTE = 60.0
@@ -119,3 +123,32 @@ def test_more_metrics_than_one_call_takes_are_all_answered(aws: Aws) -> None:
     assert counted[aws.name("q-000"),] == 0.0
     requests = rows(snapshot.tables["aws_api"], "aws_api_requests_total")
     assert requests["cloudwatch", "GetMetricData"] == 2
+
+
+def test_a_counter_goes_on_after_a_restart_with_what_was_counted_meanwhile(aws: Aws, tmp_path: Path) -> None:
+    aws.make_queue("orders")
+    start = (time.time() - 3_600) // MINUTE * MINUTE
+    hands = Hands(start + 5)
+    pace = {"interval": "5s", "settle": "2m"}
+
+    def sent(*datapoints: tuple[float, float]) -> float | None:
+        """Start anew, look again after each of some datapoints, and save."""
+        with closing(Database.open(f"sqlite:///{tmp_path}/eventflow.db")) as database:
+            counters = Counters(database, Clock())
+            counters.load(["cloud"])
+            memory = counters.memory_of("cloud")
+            with closing(aws.collector(hands.clock, memory, cloudwatch=pace)) as collector:
+                (orders,) = hands.collect(collector).subscriptions
+                for minute, value in datapoints:
+                    publish(aws, "orders", "NumberOfMessagesSent", start + minute * MINUTE, value)
+                    hands.now += MINUTE
+                    (orders,) = hands.collect(collector).subscriptions
+            counters.save()
+        return orders.published_messages_total
+
+    assert sent((0, 5), (1, 7)) == 12.0
+    publish(aws, "orders", "NumberOfMessagesSent", start + 2 * MINUTE, 20)
+    publish(aws, "orders", "NumberOfMessagesSent", start + 1 * MINUTE, 1)  # not settled when it was saved
+    hands.now += 30 * MINUTE
+    assert sent() == 33.0
+    assert sent((33, 2)) == 35.0

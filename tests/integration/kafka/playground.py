@@ -19,6 +19,7 @@ from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-def
 from monitor.brokers.kafka.collector import KafkaCollector
 from monitor.clock import Clock
 from monitor.config import DeadLetterMapping, Filter, KafkaCluster
+from monitor.memory import FORGETFUL, Memory
 from monitor.model import Snapshot, Subscription
 
 _PATIENCE = 20.0
@@ -155,13 +156,13 @@ class Playground:
             return error.args[0].code() in (KafkaError.GROUP_ID_NOT_FOUND,)  # else a member is still leaving
         return True
 
-    def collector(self, clock: Clock | None = None, **config: Any) -> KafkaCollector:
+    def collector(self, clock: Clock | None = None, memory: Memory = FORGETFUL, **config: Any) -> KafkaCollector:
         """A collector that sees only what belongs to this test."""
         names = Filter(include=[f"{self.prefix}*"])
         dead_letters: Sequence[DeadLetterMapping] = config.pop("dead_letters", ())
         settings = {"topics": names, "groups": names} | config
         cluster = KafkaCluster(name="test", kind="kafka", bootstrap_servers=self.bootstrap, **settings)
-        return KafkaCollector(cluster, dead_letters, clock or Clock())
+        return KafkaCollector(cluster, dead_letters, clock or Clock(), memory)
 
 
 class Watcher:
