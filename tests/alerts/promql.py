@@ -78,12 +78,13 @@ def labels_of(expression: Any, known: Known) -> Labels:
 
 def _of_aggregation(expression: Any, known: Known) -> Labels:
     inner = labels_of(expression.expr, known)
+    chooses = str(expression.op) in ("topk", "bottomk")
     if expression.modifier is None:
-        return frozenset()
+        return inner if chooses else frozenset()
     assert expression.modifier.type == promql.AggModifierType.By, f"`without` keeps what nobody knows: {expression}"
     named = frozenset(expression.modifier.labels)
     assert named <= inner, f"{sorted(named - inner)} in {expression}"
-    return inner if str(expression.op) in ("topk", "bottomk") else named
+    return inner if chooses else named
 
 
 def _of_call(expression: Any, known: Known) -> Labels:

@@ -96,7 +96,9 @@ def test_ours_are_not_root_and_cannot_write_to_their_image(service: str) -> None
 
 
 @pytest.mark.parametrize(
-    "command", [SERVICES["monitor"]["command"], yaml.safe_load(re.findall(r"^CMD (.+)$", DOCKERFILE, re.M)[-1])], ids=str
+    "command",
+    [SERVICES["monitor"]["command"], yaml.safe_load(re.findall(r"^CMD (.+)$", DOCKERFILE, re.M)[-1])],
+    ids=str,
 )
 def test_the_command_is_one_that_the_package_has(command: list[str]) -> None:
     root = typer.main.get_command(app)
@@ -138,9 +140,10 @@ def test_the_configuration_that_it_mounts_is_right(monkeypatch: pytest.MonkeyPat
 
 
 def test_the_broker_is_the_one_that_the_tests_run_on() -> None:
-    version = re.search(r"<artifactId>kafka_2.13</artifactId>\s*<version>([\d.]+)<", pom := (
-        ROOT / "stack" / "kafka" / "pom.xml"
-    ).read_text(encoding="utf-8"))
+    version = re.search(
+        r"<artifactId>kafka_2.13</artifactId>\s*<version>([\d.]+)<",
+        pom := (ROOT / "stack" / "kafka" / "pom.xml").read_text(encoding="utf-8"),
+    )
 
     assert version, pom
     assert SERVICES["kafka"]["image"] == f"apache/kafka:{version[1]}"
