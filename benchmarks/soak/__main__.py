@@ -3,9 +3,9 @@
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
-from benchmarks.soak import churn
+from benchmarks.soak import churn, kafka_redrive
 
-SOAKS: Mapping[str, Callable[[], int]] = {"churn": churn.main}
+SOAKS: Mapping[str, Callable[[], int]] = {"churn": churn.main, "redrive-kafka": kafka_redrive.main}
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -93,14 +93,17 @@ class Audit:
     def verify(self) -> Verification:
         """Hash every record anew, from the first on."""
         previous, expected = _BEGINNING, 1
-        query = sa.select(AUDIT).order_by(AUDIT.c.sequence)
-        with self._database.reading() as connection:
-            result = connection.execution_options(yield_per=_READ_AT_ONCE).execute(query)
-            for row in result.mappings():
+        while rows := self._read_from(expected):
+            for row in rows:
                 if not _fits(row, expected, previous):
                     return Verification(expected - 1, expected, previous)
                 previous, expected = row["hash"], expected + 1
         return Verification(expected - 1, None, previous)
+
+    def _read_from(self, sequence: int) -> Sequence[Mapping[Any, Any]]:
+        query = sa.select(AUDIT).where(AUDIT.c.sequence >= sequence).order_by(AUDIT.c.sequence).limit(_READ_AT_ONCE)
+        with self._database.reading() as connection:
+            return connection.execute(query).mappings().all()
 
 
 def _fits(row: Mapping[Any, Any], sequence: int, previous: str) -> bool:

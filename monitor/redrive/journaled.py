@@ -3,8 +3,7 @@
 `intent` is committed before the send, `sent` before the removal, `removed` afterwards. So after an interruption `sent`
 means: only remove. `intent` alone means that nobody knows; such a message is `ambiguous`, and is sent once more or left
 where it is, as the plan says. Messages are known again by their position. Where the broker has no id of its own, equal
-messages have equal positions: then each is an occurrence of its own, and since they are equal it does not matter which
-is taken for which.
+messages have equal positions: then each is an occurrence of its own, and `sent` without `removed` is ambiguous as well.
 """
 
 from collections.abc import Mapping, Sequence
@@ -130,11 +129,10 @@ class JournaledMover:
     def _was_sent(self, it: _Taken) -> bool:
         """Say whether a message is sent already, and only to be removed.
 
-        Among equal messages nobody can tell the one that was sent from its twin that was not: those go once more.
+        Where equal messages cannot be told apart, nobody knows whether this is the one that was sent, or its twin while
+        that one is removed already: it is ambiguous, since to remove it could lose it.
         """
-        if it.item is None or it.item.stage not in ("sent", "removed"):
-            return False
-        return self._unique or ("\t" not in it.position and "#" not in it.position)
+        return self._unique and it.item is not None and it.item.stage in ("sent", "removed")
 
     def _decide(self, it: _Taken, outgoing: list[tuple[_Taken, Outgoing]], fates: list[Fate]) -> None:
         choice = self._choose(it.message)

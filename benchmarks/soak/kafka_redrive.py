@@ -1,0 +1,147 @@
+"""Redrives Kafka dead letters while the monitor that does it is killed again and again; counts at the target.
+
+    python -m benchmarks.soak redrive-kafka
+
+The whole monitor runs as its users run it, over one database, and is killed with -9. A reader of committed data must
+see every message exactly once. EVENTFLOW_TEST_ENDPOINTS names the brokers of a running stack, if they are to be used.
+"""
+
+import json
+import os
+import random
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from stack.control import Stack
+from stack.state import Options, read_endpoints
+from tests.integration.app.running import wait_until
+from tests.integration.kafka.playground import Playground
+from tests.integration.redrive.kafka.yard import Yard, spring_headers
+from tests.integration.redrive.server import ENDED, Server
+
+MESSAGES, KILLS, PER_SECOND = 20_000, 10, 500.0
+_PATIENCE_SECONDS = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What was counted: `committed` by a reader of committed data, `written` by one that sees everything."""
+
+    messages: int
+    kills: int
+    committed: int
+    unique: int
+    written: int
+    waiting: int
+    state: str
+    adds_up: bool
+    interruptions: int
+    seconds: float
+
+    @property
+    def holds(self) -> bool:
+        """Say whether each message was seen exactly once, none waits any more, and the report adds up."""
+        once = self.committed == self.unique == self.messages
+        return once and self.waiting == 0 and self.state == "completed" and self.adds_up
+
+
+def main() -> int:
+    """Run the proof and print its table."""
+    with brokers() as bootstrap, tempfile.TemporaryDirectory() as folder:
+        proof = prove(bootstrap, Path(folder), MESSAGES, KILLS, PER_SECOND)
+    table = Table(title="Kafka redrive, the monitor killed with -9")
+    cells = {
+        "messages": f"{proof.messages:,}",
+        "kills": str(proof.kills),
+        "seen": f"{proof.committed:,}",
+        "lost": f"{proof.messages - proof.unique:,}",
+        "doubled": f"{proof.committed - proof.unique:,}",
+        "written, uncommitted too": f"{proof.written:,}",
+        "waiting": str(proof.waiting),
+        "state": proof.state,
+        "seconds": f"{proof.seconds:.0f}",
+        "holds": str(proof.holds),
+    }
+    for name in cells:
+        table.add_column(name, justify="right")
+    table.add_row(*cells.values())
+    Console().print(table)
+    return 0 if proof.holds else 1
+
+
+@contextmanager
+def brokers() -> Iterator[str]:
+    """Give the address of Kafka: of the stack that runs, or of one for this proof."""
+    running = os.environ.get("EVENTFLOW_TEST_ENDPOINTS")
+    if running:
+        yield read_endpoints(Path(running)).kafka
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        stack = Stack(Path(folder) / "stack", Options(parts=("kafka",)))
+        stack.start()
+        try:
+            yield stack.endpoints.kafka
+        finally:
+            stack.stop()
+
+
+def prove(bootstrap: str, folder: Path, messages: int, kills: int, per_second: float) -> Proof:
+    """Fill a dead-letter topic, redrive it with so many kills, and count."""
+    kafka = Playground(bootstrap)
+    yard = Yard(kafka)
+    names = f'{{include: ["{kafka.prefix}*"]}}'
+    about = f'name: k, kind: kafka, bootstrap_servers: "{bootstrap}", interval: 500ms, topics: {names}, groups: {names}'
+    server = Server(folder, f"  - {{{about}, redrive: {{}}}}\n", {"PATH": os.environ["PATH"]})
+    try:
+        target, dead = yard.pair(4)
+        yard.fill(dead, messages, spring_headers(target))
+        server.start()
+        return _prove(yard, server, target, dead, kills, per_second)
+    finally:
+        server.kill()
+        kafka.clean()
+
+
+def _prove(yard: Yard, server: Server, target: str, dead: str, kills: int, per_second: float) -> Proof:
+    began, moments = time.monotonic(), random.Random(7)
+    queue = f"k/{dead}"
+    server.wait_for_queue(queue)
+    planned = server.client.plan_redrive(queue, rate=per_second)
+    job = server.client.start_redrive(planned["id"], planned["hash"])["id"]
+    messages = planned["count"]
+    for number in range(kills):
+        goal = int(messages * (number + moments.random()) / (kills + 1))
+        wait_until(f"{goal} are sent", partial(_has_sent, server, job, goal), _PATIENCE_SECONDS)
+        server.kill()
+        server.start()
+    ended = server.wait_for_job(job, seconds=_PATIENCE_SECONDS)
+    report = server.client.redrive_report(job)
+    waiting = server.client.plan_redrive(queue, target=target)["count"]
+    seen = Counter(json.loads(message.value() or b"")["id"] for message in yard.read(target))
+    return Proof(
+        messages=messages,
+        kills=kills,
+        committed=seen.total(),
+        unique=len(seen),
+        written=len(yard.read(target, "read_uncommitted")),
+        waiting=waiting,
+        state=ended["state"],
+        adds_up=report["adds_up"] and ended["counts"]["sent"] == messages,
+        interruptions=report["interruptions"],
+        seconds=time.monotonic() - began,
+    )
+
+
+def _has_sent(server: Server, job: str, goal: int) -> bool:
+    told = server.client.redrive(job)
+    assert told["state"] not in ENDED, "it was over before it could be killed"
+    return told["counts"]["sent"] >= goal

@@ -1,0 +1,201 @@
+"""Moving with a journal: what is done again after an interruption at each place, on a queue that only pretends.
+
+A real broker cannot be interrupted between two lines of code; the buses' own tests kill the monitor at random.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from monitor.clock import Clock
+from monitor.letters import (
+    HEADER_ID,
+    HEADER_JOB,
+    DeadMessage,
+    Header,
+    Job,
+    OnAmbiguous,
+    Outcome,
+    Outgoing,
+    PlanRequest,
+    SendResult,
+)
+from monitor.redrive.choosing import make_chooser
+from monitor.redrive.journal import Journal
+from monitor.redrive.journaled import JournaledMover
+from monitor.redrive.model import Counts
+from monitor.storage.database import Database
+from tests.storage.test_redrive import job_of
+
+FAR = 1e9
+
+
+class Crash(Exception):
+    """The process ends here."""
+
+
+class Queue:
+    """What lies in the queue and at the target, and at which call the process ends."""
+
+    def __init__(self, bodies: Sequence[str], unique: bool = True) -> None:
+        self.positions_are_unique = unique
+        self.waiting = [DeadMessage(body, {}, None, body.encode()) for body in bodies]
+        self.hand: list[DeadMessage] = []
+        self.arrived: list[str] = []
+        self.crash_at = ""
+        self.refuse: set[str] = set()
+
+    def take(self, limit: int, deadline: float) -> Sequence[DeadMessage]:
+        taken, self.waiting = self.waiting[:limit], self.waiting[limit:]
+        self.hand += taken
+        return taken
+
+    def send(self, messages: Sequence[Outgoing], deadline: float) -> Sequence[SendResult]:
+        self._maybe_crash("before send")
+        results = []
+        for out in messages:
+            body = (out.message.value or b"").decode()
+            if body in self.refuse:
+                results.append(SendResult(False, reason="unroutable"))
+                continue
+            self.arrived.append(body)
+            results.append(SendResult(True, "target"))
+        self._maybe_crash("after send")
+        return results
+
+    def remove(self, messages: Sequence[DeadMessage], deadline: float) -> Sequence[bool]:
+        self._maybe_crash("before remove")
+        for message in messages:
+            self.hand.remove(message)
+        self._maybe_crash("after remove")
+        return [True] * len(messages)
+
+    def release(self, messages: Sequence[DeadMessage]) -> None:
+        for message in messages:
+            self.hand.remove(message)
+            self.waiting.append(message)
+
+    def close(self) -> None:
+        self.waiting, self.hand = [*self.hand, *self.waiting], []
+
+    def _maybe_crash(self, place: str) -> None:
+        if self.crash_at == place:
+            self.crash_at = ""
+            raise Crash
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    database = Database.open(f"sqlite:///{tmp_path}/eventflow.db")
+    yield Journal(database)
+    database.close()
+
+
+def carry_out(journal: Journal, queue: Queue, **request: object) -> Counts:
+    """Run a job over the queue, again after each crash, and return its counts at the end."""
+    count = len(queue.waiting)
+    journal.add_job(job_of("j", planned=count))
+    asked = PlanRequest("k/q", **request)  # type: ignore[arg-type]
+    job = Job("j", asked, "q", "t", {"count": count})
+    finished = False
+    for _ in range(5):
+        mover = JournaledMover(queue, journal, job, make_chooser(job, lambda: 0.0), Clock())
+        try:
+            mover.recover(FAR)
+            while not finished:
+                finished = mover.step(2, FAR).finished
+        except Crash:
+            queue.close()
+            continue
+        mover.close()
+        break
+    assert finished
+    return journal.job("j").counts
+
+
+PLACES = ("before send", "after send", "before remove", "after remove")
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_nothing_is_lost_wherever_it_is_interrupted_and_only_what_is_unknown_goes_twice(
+    journal: Journal, place: str
+) -> None:
+    queue = Queue("abcde")
+    queue.crash_at = place
+    counts = carry_out(journal, queue)
+    assert set(queue.arrived) == set("abcde")
+    assert sorted(queue.arrived) == sorted("abcdeab" if place == "after send" else "abcde")
+    assert (queue.waiting, queue.hand) == ([], [])
+    assert counts == Counts(planned=5, sent=5)
+    assert journal.job("j").resent == (2 if place in ("before send", "after send") else 0)
+
+
+def test_with_hold_what_is_unknown_stays_and_is_counted(journal: Journal) -> None:
+    queue = Queue("abcde")
+    queue.crash_at = "after send"
+    counts = carry_out(journal, queue, on_ambiguous=OnAmbiguous.HOLD)
+    assert sorted(queue.arrived) == list("abcde")
+    assert [message.position for message in queue.waiting] == ["a", "b"]
+    assert counts == Counts(planned=5, sent=3, ambiguous=2)
+
+
+def test_what_the_target_refuses_stays_with_its_reason(journal: Journal) -> None:
+    queue = Queue("abc")
+    queue.refuse = {"b"}
+    counts = carry_out(journal, queue)
+    assert counts == Counts(planned=3, sent=2, failed=1)
+    assert [message.position for message in queue.waiting] == ["b"]
+    assert [it.reason for it in journal.items("j", 9, None, "failed")] == ["unroutable"]
+
+
+def test_what_is_not_selected_stays_and_gets_no_outcome(journal: Journal) -> None:
+    queue = Queue("abcd")
+    counts = carry_out(journal, queue, select="text == 'b' || text == 'c'")
+    assert queue.arrived == ["b", "c"]
+    assert [message.position for message in queue.waiting] == ["a", "d"]
+    assert (counts.sent, counts.left) == (2, 2)
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_equal_messages_are_each_sent(journal: Journal, place: str) -> None:
+    queue = Queue(["same", "other", "same", "same"], unique=False)
+    queue.crash_at = place
+    carry_out(journal, queue)
+    assert queue.arrived.count("same") >= 3
+    assert (queue.waiting, queue.hand) == ([], [])
+
+
+def test_a_message_that_was_never_handed_out_is_not_taken_for_one_that_was_sent(journal: Journal) -> None:
+    queue = Queue(["same"], unique=False)
+    queue.crash_at = "after remove"
+    # Its equal, which lay behind it, has never been in anybody's hand.
+    behind = DeadMessage("same", {}, None, b"same", properties={"redelivered": False})
+    queue.waiting.append(behind)
+    carry_out(journal, queue)
+    assert queue.arrived == ["same", "same"]
+
+
+def test_a_message_that_comes_back_is_counted_as_bounced_and_not_sent_again(journal: Journal) -> None:
+    queue = Queue("ab")
+
+    def come_back(send: Callable[..., Sequence[SendResult]]) -> Callable[..., Sequence[SendResult]]:
+        def sending(messages: Sequence[Outgoing], deadline: float) -> Sequence[SendResult]:
+            for out in messages:
+                stamps = (Header(HEADER_ID, out.redrive_id.encode()), Header(HEADER_JOB, b"j"))
+                queue.waiting.append(DeadMessage(f"{out.message.position}-back", {}, None, b"x", stamps))
+            return send(messages, deadline)
+
+        return sending
+
+    queue.send = come_back(queue.send)  # type: ignore[method-assign]
+    job = Job("j", PlanRequest("k/q"), "q", "t", {"count": 10})
+    journal.add_job(job_of("j", planned=2))
+    mover = JournaledMover(queue, journal, job, make_chooser(job, lambda: 0.0), Clock())
+    mover.recover(FAR)
+    while not mover.step(2, FAR).finished:
+        pass
+    mover.close()
+    assert journal.job("j").counts == Counts(planned=2, bounced=2)
+    assert len(queue.arrived) == 2
+    assert {it.outcome for it in journal.items("j", 9, None, None)} == {Outcome.BOUNCED}
