@@ -300,8 +300,8 @@ class Verdict:
     `drain_seconds` is how long the backlog lasts at the present rates: infinite when it does not shrink, None when the
     rates are not known. `owner` is empty where nobody is configured. `objective_seconds` counts, by outcome (`met`,
     `missed`, `unknown`), the seconds watched since the start, and `objective_target` is the share of the time for which
-    the objective must hold. `objective_lifetime` counts `met` and `missed` seconds over restarts, since the subscription
-    was first watched. All are None without an objective.
+    the objective must hold. `objective_lifetime` counts `met` and `missed` seconds over restarts, since the first look.
+    All are None without an objective.
     """
 
     status: Status

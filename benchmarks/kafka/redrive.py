@@ -148,9 +148,9 @@ def copy_plainly(yard: Yard) -> tuple[int, float]:
                 assert error.code() == KafkaError._PARTITION_EOF
                 ended += 1
                 continue
-            producer.produce(
-                yard.target, message.value(), message.key(), message.partition(), headers=message.headers()
-            )  # type: ignore[arg-type]
+            place = message.partition()
+            assert place is not None
+            producer.produce(yard.target, message.value(), message.key(), place, headers=message.headers())
             copied += 1
         producer.poll(0)
         first = first or time.perf_counter()

@@ -177,3 +177,16 @@ def test_the_image_is_made_of_what_there_is(source: str) -> None:
 def test_dependencies_are_those_of_the_lock_file() -> None:
     assert all("--frozen" in line for line in DOCKERFILE.splitlines() if "uv sync" in line)
     assert Path(ROOT / "uv.lock").is_file()
+
+
+def test_the_documented_lines_make_all_secrets(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    block = next(it for it in re.findall(r"```sh\n(.+?)```", text, re.DOTALL) if "umask" in it)
+    script = block.replace("docker-compose --profile flow up -d\n", "")
+
+    subprocess.run(["sh", "-ec", script], cwd=tmp_path, check=True)
+
+    made = dict(line.split("=", 1) for line in (tmp_path / ".env").read_text(encoding="utf-8").splitlines())
+    assert set(made) == set(SECRETS)
+    assert made["EVENTFLOW_TOKEN_SHA256"] == hash_token(made["EVENTFLOW_TOKEN"])
+    assert (tmp_path / ".env").stat().st_mode & 0o077 == 0
