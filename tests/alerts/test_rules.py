@@ -164,3 +164,12 @@ def test_a_metric_or_label_that_is_not_there_would_be_found() -> None:
             labels_of(promql.parse(wrong), known)
     assert labels_of(promql.parse("b * on (x) group_left () a"), known) == {"x", "y"}
     assert labels_of(promql.parse('label_replace(a, "z", "$1", "x", "(.*)") > 1'), known) == {"x", "z"}
+
+
+def test_the_documents_list_every_alert_with_its_severity_and_wait() -> None:
+    text = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+
+    listed = dict(re.findall(r"^\| `(Eventflow\w+)` \| (\w+ \| [\w ]+) \|", text, re.MULTILINE))
+    assert listed == {
+        alert: f"{rule['labels']['severity']} | {rule.get('for', 'at once')}" for alert, rule in ALERTS.items()
+    }
