@@ -114,6 +114,7 @@ class _ClusterMemory:
         found = _Changes()
         with self._lock:
             found.tables = dict(self._latest)
+            self._let_claimed_go()
             found.expired = [
                 name
                 for name in found.tables
@@ -130,6 +131,12 @@ class _ClusterMemory:
                 leaving -= set(_keys(table))
             found.gone += [(f"{name}.{column}", key) for key in leaving for column in table.columns]
         return found
+
+    def _let_claimed_go(self) -> None:
+        for name, table in self._latest.items():
+            if self._unclaimed.get(name):
+                claimed = set(_keys(table))
+                self._unclaimed[name] = {key: it for key, it in self._unclaimed[name].items() if key not in claimed}
 
     def note_saved(self, changes: _Changes) -> None:
         """Note that changes have been written."""

@@ -154,3 +154,17 @@ def test_what_could_not_be_written_is_written_the_next_time(
             counters.save()
     counters.save()
     assert recalled(started(database).memory_of("c")) == {"a": 9.0}
+
+
+def test_what_was_claimed_after_a_restart_and_is_gone_then_begins_anew(database: Database) -> None:
+    before = started(database)
+    before.memory_of("c").keep("groups", totals(a=1.0, b=2.0))
+    before.save()
+    counters = started(database)
+    memory = counters.memory_of("c")
+    memory.keep("groups", totals(a=1.0, b=2.0))
+    counters.save()
+    memory.keep("groups", totals(a=1.0))
+    counters.save()
+    assert recalled(memory) == {"a": 1.0}
+    assert rows(database) == 1

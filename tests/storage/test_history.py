@@ -1,6 +1,7 @@
 """History on SQLite and PostgreSQL: what is kept, thinned, left out and told."""
 
 import logging
+from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
@@ -228,3 +229,25 @@ def read_only(database: Database) -> sa.Engine:
         connection.commit()
 
     return engine
+
+
+def test_a_postgresql_that_was_gone_is_written_again_without_a_restart(postgresql_url: str) -> None:
+    admin = sa.create_engine(postgresql_url, isolation_level="AUTOCOMMIT")
+    name = "gone_and_back"
+    with closing(admin.connect()) as ask:
+        ask.exec_driver_sql(f"CREATE DATABASE {name}")
+        with closing(Database.open(postgresql_url.removesuffix("postgres") + name)) as database:
+            time = Time()
+            kept = history(database, time)
+            kept.write([view(seen())])
+            ask.exec_driver_sql(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+            ask.exec_driver_sql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+            time.now += 60
+            with pytest.raises(StorageError):
+                kept.write([view(seen())])
+            ask.exec_driver_sql(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+            time.now += 60
+            kept.write([view(seen())])
+            assert len(known(kept.read(T, time.now - 120, time.now + 60, None))) == 2
+        ask.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
+    admin.dispose()
