@@ -1,7 +1,7 @@
 # The monitor, the dashboard and the reference flow in one image; the command chooses. Dependencies are those of uv.lock.
 
 FROM python:3.12.11-slim-bookworm AS build
-COPY --from=ghcr.io/astral-sh/uv:0.8.22 /uv /usr/local/bin/uv
+COPY --from=ghcr.io/astral-sh/uv:0.13.9 /uv /usr/local/bin/uv
 ENV UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never
 WORKDIR /app
 # Dependencies first: they change more seldom than the code, so their layer is kept.

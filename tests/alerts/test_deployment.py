@@ -190,3 +190,10 @@ def test_the_documented_lines_make_all_secrets(tmp_path: Path) -> None:
     assert set(made) == set(SECRETS)
     assert made["EVENTFLOW_TOKEN_SHA256"] == hash_token(made["EVENTFLOW_TOKEN"])
     assert (tmp_path / ".env").stat().st_mode & 0o077 == 0
+
+
+def test_the_image_is_made_with_the_uv_that_made_the_lock_file() -> None:
+    version = re.search(r"^UV_VERSION := (\S+)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M)
+
+    assert version
+    assert f"ghcr.io/astral-sh/uv:{version[1]} " in DOCKERFILE
