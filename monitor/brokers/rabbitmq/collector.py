@@ -122,7 +122,9 @@ class RabbitCollector:
         plugin, management, surveyor, amqp = self._prometheus, self._management, self._surveyor, self._amqp
         readers: list[Reader] = []
         if plugin is not None:
-            readers.append(lambda deadline: Depths(plugin.read(deadline), plugin.target))
+            readers.append(
+                lambda deadline: Depths(plugin.read(deadline, frugal=self._is_supplemented()), plugin.target)
+            )
         if management is not None and surveyor is not None:
             readers.append(lambda deadline: depths_of(surveyor.fresh(deadline), management.target))
         if amqp is not None and amqp.queues:
@@ -155,6 +157,11 @@ class RabbitCollector:
             return False
         others = (survey.node_names - {plugin.node}) if survey is not None else frozenset()
         return not others and (totals is None or not totals.peers)
+
+    def _is_supplemented(self) -> bool:
+        """Say whether the management API tells sizes and timestamps, so that the plugin need not."""
+        survey = self._surveyor.survey if self._surveyor is not None else None
+        return survey is not None and survey.overview.stats and self._is_fresh(survey)
 
     def _is_fresh(self, survey: Survey | None) -> bool:
         longest = max(_STALE_CYCLES * self._config.interval, _STALE_SECONDS)
@@ -207,6 +214,7 @@ class RabbitCollector:
             peers=totals.peers if totals is not None else frozenset(),
             hidden_vhosts=hidden_vhosts(sight.readings, survey),
             unread_streams=bool(np.isnan(sight.readings.column(STREAM_LAG)[streams]).any()),
+            frugal=uses_plugin and self._prometheus is not None and self._prometheus.is_frugal,
             only_named=self._amqp is not None and depths.target == self._amqp.target,
         )
 

@@ -29,6 +29,7 @@ class Sources:
     peers: Collection[str] = ()
     hidden_vhosts: Collection[str] = ()
     unread_streams: bool = False
+    frugal: bool = False
     only_named: bool = False
 
 
@@ -43,6 +44,11 @@ def _depth(sources: Sources) -> Iterator[str]:
         yield (
             "AMQP tells ready messages and consumers of the queues named in queues.include, and nothing else: no "
             "unacknowledged messages, sizes, counters, ages or queues that are not named."
+        )
+    if sources.frugal:
+        yield (
+            "With so many queues, sizes and publishers' timestamps come from the management API at a slower pace; "
+            "reported ages are as of then."
         )
     if not sources.plugin_node:
         remedy = "" if sources.plugin else "; enable rabbitmq_prometheus and set prometheus_url"

@@ -35,9 +35,10 @@ from monitor.model import Floats, Ids
 
 _DETAILED = "/metrics/detailed"
 _AGGREGATED = "/metrics"
+_ALL = "queue_metrics"  # consumers, sizes, timestamps and a dozen others of each queue, four times what the rest is
+_CONSUMERS = "queue_consumer_count"
 _FAMILIES = (
     "queue_coarse_metrics",
-    "queue_metrics",
     "queue_delivery_metrics",  # since 4.0, as the next two; an unknown family is passed over by the plugin
     "queue_exchange_metrics",
     "stream_consumer_metrics",
@@ -61,6 +62,7 @@ _COLUMNS: Mapping[str, tuple[str, ...]] = {
     REDELIVERED: ("rabbitmq_detailed_queue_messages_redelivered_total",),
 }
 _ALL_FAMILIES = {family for families in _COLUMNS.values() for family in families}
+_MANY = 1_000  # queues; the full page of 5,000 has 9 MB and takes 0.2 s, the frugal one 2 MB and 0.05 s
 _QUEUE_INFO = "rabbitmq_detailed_queue_info"  # since 4.2
 _DEAD_LETTERED = "rabbitmq_global_messages_dead_lettered_"
 _REASONS = ("expired", "rejected", "maxlen", "delivery_limit")
@@ -105,7 +107,7 @@ class PrometheusSource:
         self._keys: tuple[QueueKey, ...] = ()
         self._placed: dict[str, tuple[tuple[bytes, ...], Ids]] = {}
         self._escaped = True
-        self.node, self.version, self.counts = "", "", False
+        self.node, self.version, self.counts, self.is_frugal = "", "", False, False
         self.types: Mapping[QueueKey, str] = {}
 
     def close(self) -> None:
@@ -117,12 +119,13 @@ class PrometheusSource:
         """Return what is asked, for people."""
         return self._client.target
 
-    def read(self, deadline: float) -> Readings:
-        """Return the numbers of all queues of this node.
+    def read(self, deadline: float, *, frugal: bool = False) -> Readings:
+        """Return the numbers of all queues of this node; with `frugal` without sizes and timestamps if there are many.
 
         Raises BrokerError; NotThere or BadAnswer when the plugin has no page of details or not these families.
         """
-        query: dict[str, Sequence[str]] = {"family": _FAMILIES}
+        self.is_frugal = frugal and len(self._keys) > _MANY
+        query: dict[str, Sequence[str]] = {"family": (*_FAMILIES, _CONSUMERS if self.is_frugal else _ALL)}
         if self._vhosts:
             query["vhost"] = self._vhosts
         page = Page(self._client.get(_DETAILED, deadline, query))

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from monitor.brokers.rabbitmq.readings import COUNTERS, QueueKey, Readings, align
+from monitor.brokers.rabbitmq.readings import COUNTERS, HEAD, QueueKey, Readings, align
 from monitor.brokers.rabbitmq.survey import Survey
 from monitor.model import Floats
 
@@ -31,7 +31,7 @@ class Rows:
             return own if own_counts else Readings(keys, _without_counters(own.columns))
         if survey.readings is readings:
             return own
-        other = align(survey.readings, keys) if fresh else Readings(keys, {})
+        other = _as_of(align(survey.readings, keys), now - survey.taken_at) if fresh else Readings(keys, {})
         columns = dict(own.columns)
         for name in set(own.columns) | set(other.columns):
             if name not in COUNTERS:
@@ -61,6 +61,14 @@ class Rows:
         if keys != self._keys:
             self._keys = keys
         return self._keys
+
+
+def _as_of(readings: Readings, seconds: float) -> Readings:
+    """Return readings that are so many seconds old, their timestamps moved so that ages are as they were then.
+
+    What was first in the queue then may have gone meanwhile: its timestamp would make the next one look too old.
+    """
+    return Readings(readings.keys, {**readings.columns, HEAD: readings.column(HEAD) + seconds})
 
 
 def _without_counters(columns: Mapping[str, Floats]) -> dict[str, Floats]:

@@ -68,6 +68,12 @@ def test_counters_that_are_a_part_are_none() -> None:
     assert nan_equal(joined.column("ready"), [1.0])
 
 
+def test_timestamps_of_the_survey_give_the_ages_of_its_time() -> None:
+    survey = survey_of(readings((A,), head=[5000.0]), taken_at=100.0)
+    joined = Rows().join(readings((A,), ready=[1.0]), survey, 120.0, own_counts=False, fresh=True)
+    assert nan_equal(joined.column("head"), [5020.0])
+
+
 def test_an_old_survey_tells_no_numbers() -> None:
     joined = Rows().join(
         readings((A,), ready=[1.0]),
@@ -214,6 +220,12 @@ def test_what_other_nodes_do_not_tell_is_said() -> None:
 def test_a_plugin_of_one_node_among_several_says_so() -> None:
     notes = build_notes(Sources("plugin", "", plugin_node="n1", peers=("n3", "n2")))
     assert any("n1 alone; what is on n2, n3 is not seen" in note for note in notes)
+
+
+def test_what_comes_at_a_slower_pace_is_said() -> None:
+    survey = survey_of(readings((A,), ready=[1.0]))
+    notes = build_notes(Sources("plugin", "management", plugin_node="n1", survey=survey, frugal=True))
+    assert any("timestamps come from the management API at a slower pace" in note for note in notes)
 
 
 def test_disabled_statistics_are_said() -> None:

@@ -132,6 +132,17 @@ def test_only_the_virtual_hosts_that_are_wanted_are_asked_for(mock_broker: MockB
     assert mock_broker.asked[0][1]["vhost"] == ["sales", "stock/eu"]
 
 
+def test_of_many_queues_sizes_are_left_to_others_where_these_have_them(mock_broker: MockBroker) -> None:
+    many = "".join(f'rabbitmq_detailed_queue_messages_ready{{vhost="/",queue="q{n}"}} 1\n' for n in range(1_001))
+    page = f"# TYPE rabbitmq_detailed_queue_messages_ready gauge\n{many}"
+    mock_broker.answers["/metrics/detailed"] = (200, page.encode())
+    source = source_of(mock_broker)
+    for frugal in (True, True, False):  # how many there are is known after the first time
+        source.read(soon(), frugal=frugal)
+    families = [query["family"][-1] for _, query in mock_broker.asked]
+    assert families == ["queue_metrics", "queue_consumer_count", "queue_metrics"]
+
+
 def test_a_plugin_without_the_page_is_told(mock_broker: MockBroker) -> None:
     with pytest.raises(NotThere):
         source_of(mock_broker).read(soon())
