@@ -172,7 +172,7 @@ def test_wrong_usage_is_2_and_no_traceback(shell: Shell, arguments: tuple[str, .
 
 
 def test_what_is_not_there_yet_is_no_command(shell: Shell) -> None:
-    for command in (("rules",), ("redrive", "undo")):
+    for command in (("redrive", "undo"), ("dlq", "purge")):
         assert shell.run(*command).code == 2
 
 
