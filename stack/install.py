@@ -59,6 +59,7 @@ def requirements_for(purpose: str, rabbitmq: int | None) -> list[Requirement]:
         Requirement("PostgreSQL", ("postgresql",), lambda: any(Path("/usr/lib/postgresql").glob("*/bin/postgres"))),
         Requirement("promtool", ("prometheus",), lambda: _has_program("promtool")),
         Requirement("amtool", ("prometheus-alertmanager",), lambda: _has_program("amtool")),
+        Requirement("docker-compose", ("docker-compose",), lambda: _has_program("docker-compose")),
         Requirement("curl", ("curl",), lambda: _has_program("curl")),
         # without a font a headless browser draws no letters
         Requirement("Chromium", ("chromium", "fonts-dejavu-core"), lambda: _has_program("chromium")),
