@@ -10,6 +10,9 @@ Facts of confluent-kafka 2.16 (librdkafka) that shape this module:
   (`rd_kafka_enq_once_del_source_return: Assertion`; also librdkafka#4605). The library also keeps believing in a
   coordinator that hangs, after others have taken over. So these requests never time out inside the library; when one
   is given up here, the whole handle is given up with it, which ends them in order, and the next handle asks anew.
+- Asking for committed offsets can crash the process when a broker answers that it is not the group's coordinator
+  (librdkafka#5040): the library then tells the consumer group of a handle that has none. That happens mostly for groups
+  that nobody has used yet, so only groups that have been listed are asked.
 """
 
 import logging

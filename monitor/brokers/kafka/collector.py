@@ -69,7 +69,7 @@ class KafkaCollector:
         self._groups = Groups(cluster.groups)
         self._facts = TopicFacts()
         self._dead_letters = DeadLetterTopics(cluster.name, dead_letters)
-        self._redriven = Redriven(self._client, library_settings(cluster), clock)
+        self._redriven = Redriven(library_settings(cluster), clock)
         self._book = AgeBook()
         self._tables = Tables()
         self._ends = Memory(start=np.nan, end=np.nan, transactional=0.0)
@@ -105,7 +105,7 @@ class KafkaCollector:
                 logs,
                 published,
                 self._facts,
-                self._read_redriven(deadline, problems),
+                self._read_redriven(listing, deadline, problems),
                 polled_at,
                 self._sounder(replication, deadline, problems),
             ),
@@ -128,10 +128,10 @@ class KafkaCollector:
         self._client.close()
         self._redriven.close()
 
-    def _read_redriven(self, deadline: float, problems: Problems) -> Gone:
+    def _read_redriven(self, listing: Listing, deadline: float, problems: Problems) -> Gone:
         topics = self._dead_letters.names(self._directory.partitions.topics)
         known = {name: self._facts.of(name).topic_id for name in topics}
-        return self._redriven.read(known, self._share(deadline, _SHARE_OF_REDRIVEN), problems)
+        return self._redriven.read(listing.topics, known, self._share(deadline, _SHARE_OF_REDRIVEN), problems)
 
     def _share(self, deadline: float, share: float) -> float:
         return max(0.0, self._client.remaining(deadline) * share)
@@ -145,10 +145,8 @@ class KafkaCollector:
             groups = self._client.wait(listed, seconds)
         except BrokerError as error:
             problems.add(error, "listing groups")
-            self._redriven.note(list(listing.topics), None)
         else:
             self._groups.update(groups, problems)
-            self._redriven.note(list(listing.topics), [group.group_id for group in groups.valid])
         return listing
 
     def _take_topics(self, listing: Listing, problems: Problems) -> Replication:

@@ -3,8 +3,8 @@
 The *cursor* of a dead-letter topic is what the group `eventflow.redrive.TOPIC` has committed: nothing before it waits.
 Offsets cannot express holes, so what was redriven beyond the cursor stands in the *ledger*, the compacted topic
 `eventflow.redrive.ledger`: each record names the offsets from the one in its key up to the one in its value. Both are
-written in the transaction that redrives. A group without members loses its offsets after `offsets.retention.minutes`,
-so each job ends with a record for everything before the cursor (key with offset 0); the larger of both counts.
+written in the transaction that redrives. The cursor is in the ledger too, as the range from 0 on: a group without
+members loses its offsets after `offsets.retention.minutes`, and whoever reads the ledger needs nothing else.
 Records of a topic that has since been deleted and made anew carry another topic id, and do not count.
 """
 

@@ -63,12 +63,15 @@ class Lane:
     refused: int = 0
     expired: int = 0
     ended: bool = False  # nothing of it is still to be handed out
-    dirty: bool = False  # its cursor stands in the group's offsets alone
 
     @property
     def finished(self) -> bool:
         """Say whether everything within the bounds has been read."""
         return self.next >= self.high
+
+    def passed(self) -> list[int]:
+        """Return where the ledger's ranges begin that the cursor has passed; the cursor's own is not among them."""
+        return [start for start, until in self.rows.items() if start and until <= self.cursor]
 
     def reached(self) -> list[int]:
         """Return what the journal keeps of this lane."""
@@ -160,7 +163,7 @@ class KafkaMover:
         return Step(reached=self._reached())
 
     def close(self) -> None:
-        """Write the cursor to where it outlives the group's offsets, and let go."""
+        """Clean up, and let go."""
         with suppress(BrokerError, LeaseLost):
             if self._producer is not None:
                 self._settle(self._clock.monotonic() + _TO_CLOSE_SECONDS)
@@ -446,6 +449,8 @@ class KafkaMover:
         for move in moves:
             for start, until in move.rows.items():
                 self._write_row(producer, move.lane.partition, start, until)
+            if move.cursor != move.lane.cursor:
+                self._write_row(producer, move.lane.partition, 0, move.cursor)
         self._send_offsets(producer, [self._offset(move) for move in moves], deadline)
         self._retry(producer.commit_transaction, deadline)
 
@@ -472,24 +477,21 @@ class KafkaMover:
         producer.produce(LEDGER_TOPIC, value, ledger_key(self._topic, partition, start), 0, report)
 
     def _settle(self, deadline: float) -> None:
-        """Write the cursors into the ledger, where they do not expire, and take out the ranges that lie before them."""
-        producer, lanes = self._producer, [lane for lane in self._lanes.values() if lane.dirty]
+        """Take the ranges that the cursors have passed out of the ledger."""
+        producer, lanes = self._producer, [lane for lane in self._lanes.values() if lane.passed()]
         if producer is None or not lanes:
             return
         with _translated(self._topic):
             producer.begin_transaction()
             for lane in lanes:
-                for start, until in lane.rows.items():
-                    if start and until <= lane.cursor:
-                        self._write_row(producer, lane.partition, start, None)
-                if lane.cursor:
-                    self._write_row(producer, lane.partition, 0, lane.cursor)
+                for start in lane.passed():
+                    self._write_row(producer, lane.partition, start, None)
             moves = [_Move(lane, lane.next, Intervals(), 0, 0) for lane in lanes]
             self._send_offsets(producer, [self._offset(move) for move in moves], deadline)
             self._retry(producer.commit_transaction, deadline)
         for lane in lanes:
-            lane.rows = {start: until for start, until in lane.rows.items() if until > lane.cursor}
-            lane.dirty = False
+            for start in lane.passed():
+                del lane.rows[start]
 
     def _retry(self, call: Callable[[float], object], deadline: float) -> None:
         while True:
@@ -558,7 +560,7 @@ class _Move:
         for start, end in self.added:
             lane.gone.add(start, end)
         lane.rows.update(self.rows)
-        lane.cursor, lane.next, lane.dirty = self.cursor, self.place, True
+        lane.cursor, lane.next = self.cursor, self.place
         lane.sent += self.sent
         lane.refused += self.refused
 

@@ -47,6 +47,7 @@ _SAMPLES = 5
 _GROUPS_ASKED = 500
 _COUNTED_AT_MOST = 1_000_000
 _DEFAULT_MAX_BYTES = 1_048_588
+_LEDGER_CONFIG = {"cleanup.policy": "compact", "segment.bytes": "16777216", "min.cleanable.dirty.ratio": "0.1"}
 _ORDERING = (
     "In order within each partition; but they come after the newer messages of the same key that are there already."
 )
@@ -59,13 +60,17 @@ class _Waiting:
     partition: int
     start: int
     stable: int
-    cursor: int | None
     gone: Intervals
 
     @property
     def low(self) -> int:
         """The first offset that may still wait."""
-        return self.gone.after(max(self.start, self.gone.after(0)))
+        return self.gone.after(max(self.start, self.cursor))
+
+    @property
+    def cursor(self) -> int:
+        """Nothing before it waits."""
+        return self.gone.after(0)
 
     def count(self, low: int, high: int) -> int:
         """Return how many offsets within bounds still wait."""
@@ -130,7 +135,7 @@ class KafkaRedriveBus:
             bounds={
                 "partitions": bounds,
                 "partition_count": len(waiting),
-                "since": {str(it.partition): it.cursor or 0 for it in waiting}
+                "since": {str(it.partition): it.cursor for it in waiting}
                 | {"topic_id": self._topic_id(queue, deadline)},
                 "targets": found.targets,
                 "default": found.default,
@@ -206,22 +211,15 @@ class KafkaRedriveBus:
         return {name: len(it.partitions) for name, it in listing.topics.items() if it.error is None}
 
     def _waiting(self, queue: str, deadline: float) -> list[_Waiting]:
-        """Return what waits in each partition.
-
-        The ledger is read before the cursor: its ranges are taken out when the cursor has passed them.
-        """
+        """Return what waits in each partition, as the ledger has it."""
         topics = self._topics(deadline)
         if queue not in topics:
             raise BadAnswer("there is no such topic", target=queue)
         numbers = range(topics[queue])
         starts, stables = self._offsets(queue, numbers, deadline)
         self._ledger.refresh(deadline)
-        cursors = self._cursors(queue, numbers, deadline)
         rows = self._ledger.rows(queue, self._topic_id(queue, deadline))
-        return [
-            _Waiting(n, starts[n], stables[n], cursors[n], gone_before(_valid(cursors[n], stables[n]), rows.get(n, {})))
-            for n in numbers
-        ]
+        return [_Waiting(n, starts[n], stables[n], gone_before(None, rows.get(n, {}))) for n in numbers]
 
     def _offsets(self, queue: str, numbers: Sequence[int], deadline: float) -> tuple[list[int], list[int]]:
         """Return where each partition's log begins, and its last stable offset."""
@@ -237,15 +235,6 @@ class KafkaRedriveBus:
                 raise error
             results[call.key] = result.offsets
         return results[EARLIEST], results[LATEST]
-
-    def _cursors(self, queue: str, numbers: Sequence[int], deadline: float) -> dict[int, int | None]:
-        asked = [TopicPartition(queue, number) for number in numbers]
-        call = self._client.committed(0, group_of(queue), asked)
-        for _, result in self._client.run({0: [call]}, self._client.remaining(deadline)):
-            if isinstance(result, BrokerError):
-                raise result
-            return {it.partition: it.offset if it.offset >= 0 else None for it in result}
-        raise TimedOut("what has been redriven could not be read in time", target=queue)
 
     def _topic_id(self, queue: str, deadline: float) -> str:
         described = self._client.describe_topics([queue], self._client.remaining(deadline))[queue]
@@ -268,7 +257,7 @@ class KafkaRedriveBus:
 
     def _make_ledger(self) -> None:
         admin = AdminClient(self._settings)
-        topic = NewTopic(LEDGER_TOPIC, num_partitions=1, replication_factor=-1, config={"cleanup.policy": "compact"})
+        topic = NewTopic(LEDGER_TOPIC, num_partitions=1, replication_factor=-1, config=_LEDGER_CONFIG)
         try:
             admin.create_topics([topic])[LEDGER_TOPIC].result(15)
         except KafkaException as error:
@@ -454,11 +443,6 @@ def _parse_position(text: str) -> tuple[int, int]:
     if not (partition.isdigit() and offset.isdigit()):
         raise BadAnswer(f"{text!r} is no position; write PARTITION:OFFSET")
     return int(partition), int(offset)
-
-
-def _valid(cursor: int | None, stable: int) -> int | None:
-    """Return a cursor, unless it lies beyond the log: then it belongs to a topic of this name that was deleted."""
-    return cursor if cursor is not None and cursor <= stable else None
 
 
 def _warn_of_readers(also: Sequence[str], failed: set[str]) -> list[str]:

@@ -1,19 +1,17 @@
 """What has been redriven from the dead-letter topics, for the collector: it still lies there, and no longer waits."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
-from confluent_kafka import TopicPartition
 
 from monitor.brokers.kafka.ages import Sound
-from monitor.brokers.kafka.client import KafkaClient
 from monitor.brokers.kafka.intervals import Intervals
-from monitor.brokers.kafka.ledger import Ledger, gone_before, group_of
+from monitor.brokers.kafka.ledger import Ledger, gone_before
 from monitor.brokers.kafka.problems import Problems
 from monitor.clock import Clock
 from monitor.errors import BrokerError
-from monitor.letters import GROUP_PREFIX, LEDGER_TOPIC
+from monitor.letters import LEDGER_TOPIC
 from monitor.model import Floats, Ids
 
 _CLOSE_ENOUGH_SECONDS = 1.0
@@ -24,57 +22,35 @@ Gone = Mapping[tuple[str, int], Intervals]
 
 
 class Redriven:
-    """Reads the cursors and the ledger of one cluster, of which most clusters have none."""
+    """Reads the ledger of one cluster, which most clusters do not have.
 
-    def __init__(self, client: KafkaClient, settings: Mapping[str, Any], clock: Clock) -> None:
-        self._client, self._clock = client, clock
+    It names all that the cursors do: to ask the groups for these through the admin API is not safe, see `KafkaClient`.
+    """
+
+    def __init__(self, settings: Mapping[str, Any], clock: Clock) -> None:
+        self._clock = clock
         self._ledger = Ledger(settings, clock)
-        self._groups: frozenset[str] = frozenset()
-        self._has_ledger = False
-        self._known: dict[tuple[str, int], Intervals] = {}
 
-    def note(self, topics: Sequence[str], groups: Sequence[str] | None) -> None:
-        """Take note of what there is on the cluster, so that nothing is asked where nothing was redriven."""
-        self._has_ledger = LEDGER_TOPIC in topics
-        if groups is not None:
-            self._groups = frozenset(group for group in groups if group.startswith(GROUP_PREFIX))
+    def read(self, topics: Collection[str], dead: Mapping[str, str | None], seconds: float, problems: Problems) -> Gone:
+        """Return what is gone of the dead-letter topics (name to topic id). What cannot be read stays as it was.
 
-    def read(self, topics: Mapping[str, str | None], seconds: float, problems: Problems) -> Gone:
-        """Return what is gone of these topics (name to topic id). What cannot be read stays as it was.
-
-        The ledger comes first: its ranges are taken out when the cursor has passed them, never the other way about.
+        `topics` are all that there are: without a ledger among them nothing is asked.
         """
-        asked = {group_of(topic): topic for topic in topics if group_of(topic) in self._groups}
-        if not asked and not self._has_ledger:
+        if LEDGER_TOPIC not in topics:
             return {}
-        deadline = self._clock.monotonic() + seconds
-        if self._has_ledger:
-            try:
-                self._ledger.refresh(deadline)
-            except BrokerError as error:
-                problems.add(error, "the ledger of redrives")
-        cursors = self._read_cursors(asked, seconds, problems)
-        gone: dict[tuple[str, int], Intervals] = {}
-        for topic, topic_id in topics.items():
-            rows = self._ledger.rows(topic, topic_id)
-            for number in rows.keys() | {partition for name, partition in cursors if name == topic}:
-                gone[topic, number] = gone_before(cursors.get((topic, number)), rows.get(number, {}))
-        return gone
+        try:
+            self._ledger.refresh(self._clock.monotonic() + seconds)
+        except BrokerError as error:
+            problems.add(error, "the ledger of redrives")
+        return {
+            (topic, number): gone_before(None, rows)
+            for topic, topic_id in dead.items()
+            for number, rows in self._ledger.rows(topic, topic_id).items()
+        }
 
     def close(self) -> None:
         """Let go of the connection."""
         self._ledger.close()
-
-    def _read_cursors(self, asked: Mapping[str, str], seconds: float, problems: Problems) -> dict[tuple[str, int], int]:
-        calls = [self._client.committed(topic, group, None) for group, topic in asked.items()]
-        cursors: dict[tuple[str, int], int] = {}
-        for call, result in self._client.run({0: calls}, seconds):
-            if isinstance(result, BrokerError):
-                problems.add(result, f"what has been redriven from {call.key}")
-                continue
-            found: Sequence[TopicPartition] = result
-            cursors.update({(it.topic, it.partition): it.offset for it in found if it.offset >= 0})
-        return cursors
 
 
 def date_offsets(slots: Ids, offsets: Floats, oldest: Floats, now: float, sound: Sound) -> Floats:

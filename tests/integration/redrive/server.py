@@ -33,7 +33,7 @@ class Server:
         popen = subprocess.Popen(
             [sys.executable, "-m", "monitor", "serve", "--config", str(self._file), *_OPTIONS],
             cwd=ROOT,
-            env=dict(self._environment),
+            env={**self._environment, "PYTHONFAULTHANDLER": "1"},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
@@ -66,6 +66,7 @@ class Server:
         if self._process is None:
             return
         self.client.close()
+        print("".join(self._process.lines)[-20_000:])
         getattr(self._process.popen, how)()
         self._process.popen.wait(20)
         self._process.close()
