@@ -69,7 +69,7 @@ class KafkaCollector:
         self._groups = Groups(cluster.groups)
         self._facts = TopicFacts()
         self._dead_letters = DeadLetterTopics(cluster.name, dead_letters)
-        self._redriven = Redriven(library_settings(cluster), clock)
+        self._redriven = Redriven(self._client, library_settings(cluster), clock)
         self._book = AgeBook()
         self._tables = Tables()
         self._ends = Memory(start=np.nan, end=np.nan, transactional=0.0)

@@ -87,7 +87,7 @@ class KafkaRedriveBus:
         self._origins = {it.queue.removeprefix(f"{cluster.name}/"): tuple(it.origins) for it in dead_letters}
         self._settings = library_settings(cluster)
         self._client = KafkaClient(cluster, clock.monotonic)
-        self._ledger = Ledger(self._settings, clock)
+        self._ledger = Ledger(self._client, self._settings, clock)
         self._lock = threading.Lock()
 
     def browse(self, queue: str, limit: int, cursor: str | None, deadline: float) -> Page:
@@ -217,7 +217,8 @@ class KafkaRedriveBus:
             raise BadAnswer("there is no such topic", target=queue)
         numbers = range(topics[queue])
         starts, stables = self._offsets(queue, numbers, deadline)
-        self._ledger.refresh(deadline)
+        if LEDGER_TOPIC in topics:
+            self._ledger.refresh(deadline)
         rows = self._ledger.rows(queue, self._topic_id(queue, deadline))
         return [_Waiting(n, starts[n], stables[n], gone_before(None, rows.get(n, {}))) for n in numbers]
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from monitor.brokers.kafka.ages import Sound
+from monitor.brokers.kafka.client import KafkaClient
 from monitor.brokers.kafka.intervals import Intervals
 from monitor.brokers.kafka.ledger import Ledger, gone_before
 from monitor.brokers.kafka.problems import Problems
@@ -27,9 +28,9 @@ class Redriven:
     It names all that the cursors do: to ask the groups for these through the admin API is not safe, see `KafkaClient`.
     """
 
-    def __init__(self, settings: Mapping[str, Any], clock: Clock) -> None:
+    def __init__(self, client: KafkaClient, settings: Mapping[str, Any], clock: Clock) -> None:
         self._clock = clock
-        self._ledger = Ledger(settings, clock)
+        self._ledger = Ledger(client, settings, clock)
 
     def read(self, topics: Collection[str], dead: Mapping[str, str | None], seconds: float, problems: Problems) -> Gone:
         """Return what is gone of the dead-letter topics (name to topic id). What cannot be read stays as it was.
