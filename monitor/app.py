@@ -4,7 +4,7 @@ import errno
 import logging
 import signal
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from types import FrameType
 
@@ -28,6 +28,7 @@ from monitor.config import Cluster, Configuration, DeadLetterMapping, split_addr
 from monitor.errors import EventflowError, StorageError
 from monitor.exposition.muted import muted_tables
 from monitor.exposition.page import MetricsPage
+from monitor.exposition.redriven import redrive_tables
 from monitor.memory import Memory
 from monitor.model import ClusterView, Table
 from monitor.redrive.audit import Actor, Audit
@@ -35,6 +36,7 @@ from monitor.redrive.claims import Claims
 from monitor.redrive.engine import Engine
 from monitor.redrive.journal import Journal
 from monitor.redrive.service import Redrives
+from monitor.redrive.totals import Totals
 from monitor.storage.counters import Counters
 from monitor.storage.database import Database
 from monitor.storage.history import History
@@ -66,7 +68,7 @@ class Monitor:
         self._mutes = Mutes(database, clock)
         self.audit = Audit(database, clock)
         self._history = _make_history(configuration, database, clock)
-        self._page = MetricsPage(further=lambda view: muted_tables(view, self._mutes.find))
+        self._page = MetricsPage(further=self._tell_further)
         self.store = Store(configuration.clusters, clock)
         self.store.subscribe(self._render)
         self._schedule = Schedule(
@@ -85,6 +87,7 @@ class Monitor:
             lambda cluster: open_redriver(cluster, configuration.dead_letters, clock),
             clock,
         )
+        self._totals = Totals(journal)
         self._engine = Engine(journal, self.audit, Claims(database), self.redrives.bus_of, clock)
         self.redrives.attach(self._engine)
         # Others that share the database may have muted something.
@@ -114,6 +117,10 @@ class Monitor:
         self._schedule.stop(_CLUSTERS_CLOSED_WITHIN_SECONDS)
         self.routine.stop(_WRITTEN_WITHIN_SECONDS)
 
+    def _tell_further(self, view: ClusterView) -> Mapping[str, Table]:
+        redriven = redrive_tables(self._totals.messages(view.health.cluster))
+        return {**muted_tables(view, self._mutes.find), **redriven}
+
     def _write_history(self) -> None:
         try:
             self._history.write(self.store.views())
@@ -142,6 +149,8 @@ class Monitor:
         return Rules.of(cluster.interval, owners, objectives, cluster.counters_every, seconds)
 
     def _render(self, view: ClusterView, occasion: Occasion) -> None:
+        self._totals.read()
+        self._page.tell_jobs(self._totals.states())
         self._page.update(view, cycle_ended=occasion in (Occasion.SUCCESS, Occasion.FAILURE))
 
 

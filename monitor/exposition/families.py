@@ -280,6 +280,16 @@ _DEAD_LETTERS = (
         "not_allowed, other_region, drops_everything.",
     ),
     Family(
+        "redrive_messages_total",
+        _COUNTER,
+        ("system", "cluster", "source", "target", "outcome"),
+        "messages",
+        Bus.EVERY,
+        "What redrive jobs did with dead letters, by outcome: sent, skipped, failed, expired, bounced, ambiguous",
+        "What came back counts as sent and as bounced. Of the database: it goes on after a restart, and monitors that "
+        "share one tell the same, so take `max by` before any sum.",
+    ),
+    Family(
         "dead_letter_muted",
         _GAUGE,
         _DEAD_LETTER,
@@ -886,6 +896,15 @@ _COLLECTORS = (
         Bus.MONITOR,
         "Duration of the collector's cycles, one observation a cycle",
         "`_count` counts cycles, failed ones included.",
+    ),
+    Family(
+        "redrive_jobs",
+        _GAUGE,
+        ("state",),
+        "jobs",
+        Bus.MONITOR,
+        "Redrive jobs by state, ended ones included",
+        "Of the database: monitors that share one tell the same, so take `max`.",
     ),
     Family(
         "history_write_errors_total",

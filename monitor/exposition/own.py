@@ -1,7 +1,7 @@
 """What the monitor tells about itself, kept by prometheus-client in a registry of its own."""
 
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.gc_collector import GCCollector
@@ -35,9 +35,17 @@ class OwnMetrics:
         )
         self._registry.register(_WithoutCreated(self._durations))
 
+        jobs = BY_NAME["redrive_jobs"]
+        self._jobs = Gauge(jobs.full_name, jobs.help, jobs.labels, registry=self._registry)
+
         failures = BY_NAME["history_write_errors_total"]
         self._history_failures = Counter(failures.full_name, failures.help, registry=None)
         self._registry.register(_WithoutCreated(self._history_failures))
+
+    def tell_jobs(self, states: Mapping[str, int]) -> None:
+        """Take over how many redrive jobs are in each state."""
+        for state, number in states.items():
+            self._jobs.labels(state).set(number)
 
     def count_history_failure(self) -> None:
         """Count a minute whose history could not be written."""

@@ -88,6 +88,10 @@ class MetricsPage:
         """Count a minute whose history could not be written; the page tells it from its next update on."""
         self._own.count_history_failure()
 
+    def tell_jobs(self, states: Mapping[str, int]) -> None:
+        """Take over how many redrive jobs are in each state; the page tells it from its next update on."""
+        self._own.tell_jobs(states)
+
     def page(self) -> Page:
         """Return the page as it lies; never waits."""
         return self._page

@@ -137,6 +137,15 @@ class Journal:
         with self._database.reading() as connection:
             return _jobs(connection, REDRIVE_JOBS.c.active_queue.is_not(None))
 
+    def tallies(self) -> list[tuple[str, JobState, Counts]]:
+        """Return plan, state and counts of every job there has been, the oldest first."""
+        columns = (REDRIVE_JOBS.c.plan, REDRIVE_JOBS.c.state, *(REDRIVE_JOBS.c[name] for name in _COUNTS))
+        with self._database.reading() as connection:
+            rows = connection.execute(sa.select(*columns).order_by(REDRIVE_JOBS.c.sequence)).mappings()
+            return [
+                (row["plan"], JobState(row["state"]), Counts(**{name: row[name] for name in _COUNTS})) for row in rows
+            ]
+
     def update_job(self, id_: str, **values: Any) -> None:
         """Change fields of a job; a final state lets its queue go."""
         if values.get("state") in FINAL_STATES:

@@ -10,8 +10,9 @@ from monitor.errors import Conflict
 from monitor.letters import DeadMessage, Fate, Outcome
 from monitor.redrive.audit import Actor, Audit
 from monitor.redrive.claims import Claims
-from monitor.redrive.journal import Item, Journal, StoredJob
+from monitor.redrive.journal import Item, Journal, StoredJob, StoredPlan
 from monitor.redrive.model import Counts, JobState
+from monitor.redrive.totals import Totals
 from monitor.storage.database import Database
 from monitor.storage.tables import AUDIT
 
@@ -132,6 +133,22 @@ def test_ranges_and_reached_are_kept_with_the_counts(journal: Journal) -> None:
     journal.record("a", 2.0, moved=1, ranges=[{"sent": 1}])
     assert journal.job("a").reached == {"0": [2, 2, 0, 0]}
     assert len(journal.ranges("a")) == 3
+
+
+def test_totals_never_fall_and_count_what_came_back_as_sent_too(journal: Journal) -> None:
+    body = {"system": "kafka", "cluster": "k", "source": "q", "target": "t"}
+    journal.add_plan(StoredPlan("plan-a", "h", "k/q", 1.0, 2.0, body))
+    journal.add_job(job_of("a"))
+    totals = Totals(journal)
+    journal.record("a", 1.0, moved=4, fates=[fate_of("9", Outcome.FAILED, "no")])
+    totals.read()
+    journal.count_bounced("a", ["a:0:1"], 2.0)
+    journal.record("a", 3.0, fates=[fate_of("9", Outcome.SENT)])
+    totals.read()
+    sums = {way[-1]: number for way, number in totals.messages("k")}
+    assert (sums["sent"], sums["bounced"], sums["failed"]) == (5, 1, 1)
+    assert totals.messages("other") == []
+    assert totals.states()["planned"] == 1
 
 
 def test_a_job_that_has_ended_cannot_be_steered(journal: Journal) -> None:

@@ -84,6 +84,8 @@ PINNED = {
     "sns_topic_delivered_total": ("counter", SNS_TOPIC),
     "sns_topic_failed_total": ("counter", SNS_TOPIC),
     "sns_topic_filtered_out_total": ("counter", f"{SNS_TOPIC} reason"),
+    "redrive_messages_total": ("counter", "system cluster source target outcome"),
+    "redrive_jobs": ("gauge", "state"),
     "sns_topic_redriven_to_dlq_total": ("counter", SNS_TOPIC),
     "sns_topic_failed_to_redrive_total": ("counter", SNS_TOPIC),
     "sns_subscription_info": ("gauge", f"{SNS_TOPIC} protocol endpoint has_dlq"),

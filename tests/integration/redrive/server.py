@@ -50,6 +50,10 @@ class Server:
         assert self._process is not None
         return self._process.url
 
+    def metrics(self) -> str:
+        assert self._process is not None
+        return self._process.get("/metrics").text
+
     def events(self) -> list[dict[str, Any]]:
         assert self._process is not None
         return self._process.events()

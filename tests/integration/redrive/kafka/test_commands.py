@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
-from tests.integration.app.running import eventflow
+from tests.integration.app.running import eventflow, wait_until
 from tests.integration.redrive.kafka.yard import Yard, spring_headers
 from tests.integration.redrive.server import Server
 
@@ -62,6 +63,13 @@ def test_from_a_look_to_the_report(yard: Yard, server: Server, terminal: Termina
     assert rest["counts"]["sent"] == 2
     assert [it["id"] for it in terminal.json("redrive", "status")["items"]][:2] == [rest["id"], job["id"]]
     assert terminal.json("audit", "verify")["intact"] is True
+    wait_until("the metric is there", lambda: told_sent(server.metrics(), dead) == [6.0])
+
+
+def told_sent(page: str, dead: str) -> list[float]:
+    families = text_string_to_metric_families(page)
+    samples = [it for family in families for it in family.samples if it.name == "eventflow_redrive_messages_total"]
+    return [it.value for it in samples if (it.labels["source"], it.labels["outcome"]) == (dead, "sent")]
 
 
 def test_what_is_refused_has_the_exit_code_of_the_contract(yard: Yard, server: Server, terminal: Terminal) -> None:
