@@ -38,7 +38,7 @@ class Claims:
         """Say whether the claim still stands: a broken connection has let go of it."""
         with self._lock:
             if self._engine.dialect.name != "postgresql":
-                return self._file is not None
+                return self._file is not None or self._is_in_memory()
             session = self._sessions.get(job)
             if session is None:
                 return False
@@ -78,9 +78,9 @@ class Claims:
     def _take_file(self) -> bool:
         if self._file is not None:
             return True
-        path = self._engine.url.database
-        if not path or path == ":memory:":
+        if self._is_in_memory():
             return True
+        path = self._engine.url.database
         file = Path(f"{path}.jobs.lock").open("w", encoding="utf-8")  # noqa: SIM115 (kept open: the lock is the open file's)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -89,6 +89,9 @@ class Claims:
             return False
         self._file = file
         return True
+
+    def _is_in_memory(self) -> bool:
+        return self._engine.url.database in (None, "", ":memory:")
 
     def _drop(self, job: str) -> None:
         session = self._sessions.pop(job, None)
