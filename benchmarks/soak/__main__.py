@@ -5,7 +5,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 from benchmarks.soak import churn, kafka_redrive
 
-SOAKS: Mapping[str, Callable[[], int]] = {"churn": churn.main, "redrive-kafka": kafka_redrive.main}
+SOAKS: Mapping[str, Callable[[], int]] = {
+    "churn": churn.main,
+    "redrive-kafka": kafka_redrive.main,
+    "redrive-kafka-faults": kafka_redrive.main_faults,
+}
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -1,6 +1,7 @@
 """Redrives Kafka dead letters while the monitor that does it is killed again and again; counts at the target.
 
     python -m benchmarks.soak redrive-kafka
+    python -m benchmarks.soak redrive-kafka-faults    (the broker is killed and frozen instead of the monitor)
 
 The whole monitor runs as its users run it, over one database, and is killed with -9. A reader of committed data must
 see every message exactly once. EVENTFLOW_TEST_ENDPOINTS names the brokers of a running stack, if they are to be used.
@@ -12,7 +13,7 @@ import random
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -30,6 +31,8 @@ from tests.integration.redrive.server import ENDED, Server
 
 MESSAGES, KILLS, PER_SECOND = 20_000, 10, 500.0
 _PATIENCE_SECONDS = 300.0
+
+Fault = Callable[[Server], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +58,31 @@ class Proof:
 
 
 def main() -> int:
-    """Run the proof and print its table."""
+    """Run the proof in which the monitor is killed, and print its table."""
     with brokers() as bootstrap, tempfile.TemporaryDirectory() as folder:
         proof = prove(bootstrap, Path(folder), MESSAGES, KILLS, PER_SECOND)
-    table = Table(title="Kafka redrive, the monitor killed with -9")
+    return tell("Kafka redrive, the monitor killed with -9", proof)
+
+
+def main_faults() -> int:
+    """Run the proof in which the broker is killed and frozen, and print its table."""
+    with tempfile.TemporaryDirectory() as folder:
+        proof = prove_faults(Path(folder), MESSAGES, PER_SECOND / 2, frozen_seconds=30.0)
+    return tell("Kafka redrive, the broker killed, frozen for 30 s and killed again", proof)
+
+
+def tell(title: str, proof: Proof) -> int:
+    """Print the table; return the exit code."""
+    table = Table(title=title)
     cells = {
         "messages": f"{proof.messages:,}",
-        "kills": str(proof.kills),
+        "faults": str(proof.kills),
         "seen": f"{proof.committed:,}",
         "lost": f"{proof.messages - proof.unique:,}",
         "doubled": f"{proof.committed - proof.unique:,}",
-        "written, uncommitted too": f"{proof.written:,}",
+        "written": f"{proof.written:,}",
         "waiting": str(proof.waiting),
+        "interruptions": str(proof.interruptions),
         "state": proof.state,
         "seconds": f"{proof.seconds:.0f}",
         "holds": str(proof.holds),
@@ -74,7 +90,7 @@ def main() -> int:
     for name in cells:
         table.add_column(name, justify="right")
     table.add_row(*cells.values())
-    Console().print(table)
+    Console(width=140).print(table)
     return 0 if proof.holds else 1
 
 
@@ -95,7 +111,36 @@ def brokers() -> Iterator[str]:
 
 
 def prove(bootstrap: str, folder: Path, messages: int, kills: int, per_second: float) -> Proof:
-    """Fill a dead-letter topic, redrive it with so many kills, and count."""
+    """Fill a dead-letter topic, redrive it while the monitor is killed so many times, and count."""
+
+    def kill(server: Server) -> None:
+        server.kill()
+        server.start()
+
+    return _prove(bootstrap, folder, messages, [kill] * kills, per_second)
+
+
+def prove_faults(folder: Path, messages: int, per_second: float, frozen_seconds: float) -> Proof:
+    """Do the same while a broker of its own is killed, frozen for a time, and killed again."""
+    stack = Stack(folder / "stack", Options(parts=("kafka",)))
+    stack.start()
+
+    def kill(_: Server) -> None:
+        stack.kill("kafka")
+        stack.restart("kafka")
+
+    def freeze(_: Server) -> None:
+        stack.freeze("kafka")
+        time.sleep(frozen_seconds)
+        stack.thaw("kafka")
+
+    try:
+        return _prove(stack.endpoints.kafka, folder, messages, [kill, freeze, kill], per_second)
+    finally:
+        stack.stop()
+
+
+def _prove(bootstrap: str, folder: Path, messages: int, faults: Sequence[Fault], per_second: float) -> Proof:
     kafka = Playground(bootstrap)
     yard = Yard(kafka)
     names = f'{{include: ["{kafka.prefix}*"]}}'
@@ -105,31 +150,30 @@ def prove(bootstrap: str, folder: Path, messages: int, kills: int, per_second: f
         target, dead = yard.pair(4)
         yard.fill(dead, messages, spring_headers(target))
         server.start()
-        return _prove(yard, server, target, dead, kills, per_second)
+        return _redrive(yard, server, target, dead, faults, per_second)
     finally:
         server.kill()
         kafka.clean()
 
 
-def _prove(yard: Yard, server: Server, target: str, dead: str, kills: int, per_second: float) -> Proof:
+def _redrive(yard: Yard, server: Server, target: str, dead: str, faults: Sequence[Fault], per_second: float) -> Proof:
     began, moments = time.monotonic(), random.Random(7)
     queue = f"k/{dead}"
     server.wait_for_queue(queue)
     planned = server.client.plan_redrive(queue, rate=per_second)
     job = server.client.start_redrive(planned["id"], planned["hash"])["id"]
     messages = planned["count"]
-    for number in range(kills):
-        goal = int(messages * (number + moments.random()) / (kills + 1))
+    for number, fault in enumerate(faults):
+        goal = int(messages * (number + moments.random()) / (len(faults) + 1))
         wait_until(f"{goal} are sent", partial(_has_sent, server, job, goal), _PATIENCE_SECONDS)
-        server.kill()
-        server.start()
+        fault(server)
     ended = server.wait_for_job(job, seconds=_PATIENCE_SECONDS)
     report = server.client.redrive_report(job)
     waiting = server.client.plan_redrive(queue, target=target)["count"]
     seen = Counter(json.loads(message.value() or b"")["id"] for message in yard.read(target))
     return Proof(
         messages=messages,
-        kills=kills,
+        kills=len(faults),
         committed=seen.total(),
         unique=len(seen),
         written=len(yard.read(target, "read_uncommitted")),
@@ -143,5 +187,5 @@ def _prove(yard: Yard, server: Server, target: str, dead: str, kills: int, per_s
 
 def _has_sent(server: Server, job: str, goal: int) -> bool:
     told = server.client.redrive(job)
-    assert told["state"] not in ENDED, "it was over before it could be killed"
+    assert told["state"] not in ENDED, "it was over before the fault came"
     return told["counts"]["sent"] >= goal

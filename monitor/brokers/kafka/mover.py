@@ -7,7 +7,9 @@ Any error inside of a transaction ends this mover; the next one finds the transa
 """
 
 import json
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -39,6 +41,8 @@ _CONSUME_SECONDS = 0.1
 _SILENCE_SECONDS = 20.0
 _TO_CLOSE_SECONDS = 1.0
 _TO_ABORT_SECONDS = 10.0
+_CALL_SECONDS = 5.0
+_GRACE_SECONDS = 2.0
 _CAME_TO_THE_END = 100  # with fewer messages at once, what there is has been read
 _BATCH_OVERHEAD = 61  # bytes before the first record of a batch (format v2)
 _FENCED = {KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH, KafkaError.PRODUCER_FENCED}
@@ -126,7 +130,7 @@ class KafkaMover:
         self._lanes: dict[int, Lane] = {}
         strip = job.request.strip_failure_headers
         self._addresser = Addresser(route, job.id, strip_failure_headers=strip)
-        self._careful = False
+        self._careful = self._broken = False
         self._failures: list[tuple[int, int, KafkaError]] = []
         self._consumer: Consumer | None = None
         self._producer: Producer | None = None
@@ -164,13 +168,13 @@ class KafkaMover:
 
     def close(self) -> None:
         """Clean up, and let go."""
-        with suppress(BrokerError, LeaseLost):
-            if self._producer is not None:
+        if self._producer is not None and not self._broken:
+            with suppress(BrokerError, LeaseLost):
                 self._settle(self._clock.monotonic() + _TO_CLOSE_SECONDS)
-        for consumer in (self._consumer, self._watch):
-            if consumer is not None:
-                consumer.close()
+        handles = [self._producer, self._watch, self._consumer]
         self._consumer = self._watch = self._producer = None
+        # The library lets go of a broker that does not answer only after a while.
+        threading.Thread(target=_let_go, args=(handles,), name="kafka-close", daemon=True).start()
 
     def look_for_bounces(self, deadline: float) -> Sequence[str]:
         """Return the redrive ids of this job's messages that have come to lie beyond the bounds since the last look."""
@@ -369,19 +373,20 @@ class KafkaMover:
             move.apply()
 
     def _give_up(self, producer: Producer, batch: _Batch, error: KafkaError, began: bool) -> None:
-        """Abort, and raise `_TooLarge` when that was it; what is left to the caller is to raise the error itself."""
-        if not began or error.code() in _FENCED or error.fatal():
+        """Abort and raise `_TooLarge` when that was it; raising any other error is left to the caller.
+
+        Of any other error nothing is made good here: the next mover's first call ends the transaction, either way.
+        """
+        failures = [error, *batch.errors, *(why for _, _, why in self._failures)]
+        if not began or error.code() in _FENCED or not any(it.code() in _TOO_LARGE for it in failures):
+            self._broken = True
             return
         producer.abort_transaction(_TO_ABORT_SECONDS)
-        if self._careful:
-            refused = {(p, offset) for p, offset, why in self._failures if why.code() in _TOO_LARGE}
-            if not refused:
-                return
+        refused = {(partition, offset) for partition, offset, why in self._failures if why.code() in _TOO_LARGE}
+        if refused:
             # A batch is refused as a whole, and every message of it with it: only the largest is surely too large.
             largest = max((m for m in batch.messages if (m.partition(), m.offset()) in refused), key=_size)
             self._addresser.too_large.add((int(largest.partition() or 0), int(largest.offset() or 0)))
-        elif not any(it.code() in _TOO_LARGE for it in (error, *batch.errors)):
-            return
         self._careful = True  # once more, with reports that say which message they are about
         raise _TooLarge
 
@@ -496,12 +501,32 @@ class KafkaMover:
     def _retry(self, call: Callable[[float], object], deadline: float) -> None:
         while True:
             try:
-                call(max(0.5, min(30.0, self._left(deadline))))
+                self._call_aside(call, max(0.5, min(_CALL_SECONDS, self._left(deadline))))
             except KafkaException as error:
                 if not error.args[0].retriable() or self._left(deadline) <= 0:
                     raise
             else:
                 return
+
+    def _call_aside(self, call: Callable[[float], object], seconds: float) -> None:
+        """Call the library, and leave the call behind when it takes longer than it was told to.
+
+        After a restart of the group's coordinator `send_offsets_to_transaction` never comes back, whatever its timeout.
+        """
+        done: Future[object] = Future()
+
+        def run() -> None:
+            try:
+                done.set_result(call(seconds))
+            except KafkaException as error:
+                done.set_exception(error)
+
+        threading.Thread(target=run, name="kafka-transaction", daemon=True).start()
+        try:
+            done.result(seconds + _GRACE_SECONDS)
+        except TimeoutError:
+            self._broken = True
+            raise TimedOut("the transaction does not come to an end", target=self._topic) from None
 
     # -- telling ------------------------------------------------------------------------------------------------------
 
@@ -574,6 +599,15 @@ class _Quiet:
 
     def log(self, _level: int, _text: str, *_arguments: object) -> None:
         pass
+
+
+def _let_go(handles: list[Consumer | Producer | None]) -> None:
+    while handles:
+        handle = handles.pop()
+        if isinstance(handle, Consumer):
+            handle.close()
+        elif isinstance(handle, Producer):
+            handle.purge()
 
 
 def _read_metadata(metadata: str | None) -> dict[str, Any]:

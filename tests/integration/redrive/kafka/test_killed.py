@@ -1,12 +1,19 @@
-"""The monitor is killed in the middle of a job, again and again: the soak at a small size."""
+"""The monitor or the broker is killed in the middle of a job: the soaks at a small size."""
 
 from pathlib import Path
 
-from benchmarks.soak.kafka_redrive import prove
+from benchmarks.soak.kafka_redrive import prove, prove_faults
 from stack.state import Endpoints
 
 
-def test_a_job_survives_kills_without_loss_or_duplicate(endpoints: Endpoints, tmp_path: Path) -> None:
+def test_a_job_survives_kills_of_the_monitor_without_loss_or_duplicate(endpoints: Endpoints, tmp_path: Path) -> None:
     proof = prove(endpoints.kafka, tmp_path, messages=2_000, kills=3, per_second=400)
     assert (proof.committed, proof.unique, proof.waiting) == (2_000, 2_000, 0)
     assert (proof.state, proof.adds_up) == ("completed", True)
+
+
+def test_a_job_survives_a_killed_and_a_frozen_broker_without_loss_or_duplicate(tmp_path: Path) -> None:
+    proof = prove_faults(tmp_path, messages=2_000, per_second=400, frozen_seconds=8)
+    assert (proof.committed, proof.unique, proof.waiting) == (2_000, 2_000, 0)
+    assert (proof.state, proof.adds_up) == ("completed", True)
+    assert proof.interruptions >= 2
