@@ -8,16 +8,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from stack.control import Stack
-from stack.state import Endpoints
 
-Commands = Callable[[Endpoints], Sequence[Sequence[str]]]
+Commands = Callable[[Stack], Sequence[Sequence[str]]]
 
 
 def kafka_at(topics: int, partitions: int, groups: int) -> Commands:
     """Return the commands for one size of the Kafka fixture: fill, collector alone, whole monitor, remove."""
 
-    def commands(endpoints: Endpoints) -> Sequence[Sequence[str]]:
-        bootstrap = ("--bootstrap", endpoints.kafka)
+    def commands(stack: Stack) -> Sequence[Sequence[str]]:
+        bootstrap = ("--bootstrap", stack.endpoints.kafka)
         size = ("--topics", str(topics), "--partitions", str(partitions), "--groups", str(groups))
         return [
             ("benchmarks.kafka.fixture", *bootstrap, *size),
@@ -29,9 +28,28 @@ def kafka_at(topics: int, partitions: int, groups: int) -> Commands:
     return commands
 
 
+def rabbitmq_addresses(stack: Stack) -> Sequence[str]:
+    """Return the options that name the three addresses of RabbitMQ."""
+    rabbitmq = stack.endpoints.rabbitmq
+    return (
+        "--amqp",
+        rabbitmq.amqp,
+        "--management",
+        rabbitmq.management,
+        "--prometheus",
+        rabbitmq.prometheus,
+    )
+
+
 BENCHMARKS: Mapping[str, Commands] = {
     "kafka": kafka_at(topics=100, partitions=20, groups=79),
-    "aws": lambda endpoints: [("benchmarks.aws.cycle", "--endpoint", endpoints.aws)],
+    "rabbitmq": lambda stack: [("benchmarks.rabbitmq.cycle", *rabbitmq_addresses(stack))],
+    "aws": lambda stack: [("benchmarks.aws.cycle", "--endpoint", stack.endpoints.aws)],
+    "redrive": lambda stack: [
+        ("benchmarks.kafka.redrive", "--bootstrap", stack.endpoints.kafka),
+        ("benchmarks.rabbitmq.redrive", "--endpoints", str(stack.directory / "endpoints.json")),
+        ("benchmarks.aws.redrive", "--endpoint", stack.endpoints.aws),
+    ],
     "analysis": lambda _: [("benchmarks.analysis",)],
     "exposition": lambda _: [("benchmarks.exposition",)],
     "demo": lambda _: [("benchmarks.demo",)],
@@ -48,11 +66,11 @@ def main() -> int:
     failed = False
     with tempfile.TemporaryDirectory() as folder:
         stack = Stack(Path(folder))
-        endpoints = stack.start()
+        stack.start()
         try:
             for name in chosen:
-                for command in BENCHMARKS[name](endpoints):
-                    print(f"\n== {' '.join(command)}", flush=True)
+                for command in BENCHMARKS[name](stack):
+                    print(f"\n== {command[0]}", flush=True)
                     failed |= subprocess.run([sys.executable, "-m", *command], check=False).returncode != 0
         finally:
             stack.stop()

@@ -1,14 +1,34 @@
 """The long proofs, one a name: `make soak NAME=churn`."""
 
+import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
-from benchmarks.soak import churn, kafka_redrive
+from benchmarks.soak import churn, kafka_redrive, rabbitmq_redrive
+from stack.control import Stack
+from stack.state import Options
+
+
+def redrive_sqs() -> int:
+    """Run the proof of SQS over an AWS stand-in of its own; the proof starts itself anew to be killed."""
+    with tempfile.TemporaryDirectory() as folder:
+        stack = Stack(Path(folder), Options(parts=("aws",)))
+        endpoint = stack.start().aws
+        try:
+            command = [sys.executable, "-m", "benchmarks.soak.sqs_redrive", "--endpoint", endpoint]
+            return subprocess.run(command, check=False).returncode
+        finally:
+            stack.stop()
+
 
 SOAKS: Mapping[str, Callable[[], int]] = {
     "churn": churn.main,
     "redrive-kafka": kafka_redrive.main,
     "redrive-kafka-faults": kafka_redrive.main_faults,
+    "redrive-rabbitmq": rabbitmq_redrive.main,
+    "redrive-sqs": redrive_sqs,
 }
 
 
