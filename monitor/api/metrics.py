@@ -8,8 +8,8 @@ from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
 from monitor.exposition.page import Page
+from monitor.exposition.text import CONTENT_TYPE
 
-_CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 _METHODS = ("GET", "HEAD")
 
 
@@ -27,7 +27,7 @@ class MetricsEndpoint:
         gzip = accepts_gzip(Headers(scope=scope).getlist("accept-encoding"))
         size = len(page.gzip) if gzip else page.size
         headers = [
-            (b"content-type", _CONTENT_TYPE),
+            (b"content-type", CONTENT_TYPE.encode()),
             (b"content-length", b"%d" % size),
             (b"vary", b"Accept-Encoding"),
             *([(b"content-encoding", b"gzip")] if gzip else []),

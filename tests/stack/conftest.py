@@ -1,12 +1,13 @@
 """What the tests of the stack share."""
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-Until = Callable[[Callable[[], bool], str], None]
+from tests.waiting import wait_for
+
+Until = Callable[[Callable[[], bool], str], bool]
 
 
 @pytest.fixture
@@ -22,10 +23,4 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def until() -> Until:
     """Wait until something holds; fail with what was waited for after half a minute."""
 
-    def wait(holds: Callable[[], bool], what: str) -> None:
-        end = time.monotonic() + 30
-        while not holds():
-            assert time.monotonic() < end, f"waited in vain: {what}"
-            time.sleep(0.05)
-
-    return wait
+    return wait_for

@@ -190,16 +190,7 @@ def read_queues(
 
     A queue that is gone by now is in neither.
     """
-    names = list(urls)
-    outcomes = workers.run([partial(read_queue, clients, urls[name]) for name in names], deadline)
-    queues: dict[str, Queue] = {}
-    failures: dict[str, BrokerError] = {}
-    for name, outcome in zip(names, outcomes, strict=True):
-        if isinstance(outcome, Queue):
-            queues[name] = outcome
-        elif not isinstance(outcome, Missing):
-            failures[name] = outcome
-    return queues, failures
+    return workers.run_named({name: partial(read_queue, clients, url) for name, url in urls.items()}, deadline)
 
 
 def read_queue(clients: Clients, url: str) -> Queue:

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
-from monitor.brokers.aws.client import Clients, Missing, translating
+from monitor.brokers.aws.client import Clients, translating
 from monitor.brokers.aws.dead_letters import TopicSource
 from monitor.brokers.aws.filters import drops_everything
 from monitor.brokers.aws.workers import Workers
@@ -137,16 +137,8 @@ def read_attributes(
     clients: Clients, workers: Workers, subscriptions: Iterable[TopicSubscription], deadline: float
 ) -> tuple[dict[str, Attributes], dict[str, BrokerError]]:
     """Ask for the attributes of the confirmed ones; return them and the errors of the others, by ARN."""
-    arns = [subscription.arn for subscription in subscriptions if is_confirmed(subscription)]
-    outcomes = workers.run([partial(read_attributes_of, clients, arn) for arn in arns], deadline)
-    read: dict[str, Attributes] = {}
-    failures: dict[str, BrokerError] = {}
-    for arn, outcome in zip(arns, outcomes, strict=True):
-        if isinstance(outcome, Attributes):
-            read[arn] = outcome
-        elif not isinstance(outcome, Missing):
-            failures[arn] = outcome
-    return read, failures
+    arns = (subscription.arn for subscription in subscriptions if is_confirmed(subscription))
+    return workers.run_named({arn: partial(read_attributes_of, clients, arn) for arn in arns}, deadline)
 
 
 def is_confirmed(subscription: TopicSubscription) -> bool:

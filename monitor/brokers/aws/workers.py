@@ -2,9 +2,10 @@
 
 import queue
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
+from monitor.brokers.aws.client import Missing
 from monitor.clock import Clock
 from monitor.errors import BrokerError, TimedOut, Unreachable
 
@@ -42,6 +43,22 @@ class Workers:
             if self._closed:
                 raise Unreachable("the connection was closed")
             return batch.end()
+
+    def run_named(
+        self, calls: Mapping[str, Callable[[], T]], deadline: float
+    ) -> tuple[dict[str, T], dict[str, BrokerError]]:
+        """Make all calls as `run` does; return what they returned and the errors of the others, by name.
+
+        What is Missing, gone since it was listed, is in neither.
+        """
+        returned: dict[str, T] = {}
+        failures: dict[str, BrokerError] = {}
+        for name, outcome in zip(calls, self.run(list(calls.values()), deadline), strict=True):
+            if not isinstance(outcome, BrokerError):
+                returned[name] = outcome
+            elif not isinstance(outcome, Missing):
+                failures[name] = outcome
+        return returned, failures
 
     def call(self, call: Callable[[], T], deadline: float) -> T:
         """Make one call. Raises as it does, TimedOut at the deadline."""

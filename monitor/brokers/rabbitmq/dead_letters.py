@@ -95,11 +95,6 @@ def resolve(
     return _Resolution(queues, routes, configured, consumed).topology()
 
 
-def by_name_alone(keys: Sequence[QueueKey], configured: Mapping[QueueKey, Configured]) -> Topology:
-    """Work out what each queue is for where nothing but its name can be seen."""
-    return resolve([QueueFacts(key, durable=False) for key in keys], Routes(), configured)
-
-
 class _Resolution:
     def __init__(
         self,

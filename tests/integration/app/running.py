@@ -19,6 +19,8 @@ from typing import Any
 
 import httpx
 
+from tests.waiting import wait_for
+
 ROOT = Path(__file__).parents[3]
 UNTRUSTED = Path(__file__).with_name("untrusted.pem")
 PATIENCE_SECONDS = 30.0
@@ -27,13 +29,8 @@ _ENVIRONMENT = {"PATH": os.environ["PATH"], "AWS_EC2_METADATA_DISABLED": "true",
 
 
 def wait_until(what: str, holds: Callable[[], Any], seconds: float = PATIENCE_SECONDS) -> Any:
-    """Return the first true value of `holds`, looking twenty times a second."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if found := holds():
-            return found
-        time.sleep(0.05)
-    raise AssertionError(f"after {seconds:g} s still not: {what}")
+    """Return the first true value of `holds`."""
+    return wait_for(holds, what, seconds)
 
 
 @dataclass

@@ -7,12 +7,14 @@ thread, which nothing in Python can interrupt but the closing of its socket.
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 from monitor.config import Cluster, KafkaCluster
 from monitor.errors import Unreachable
 from monitor.model import Finding, Snapshot
+from tests import waiting
 
 PATIENCE = 10.0
 
@@ -114,8 +116,4 @@ def cluster(name: str, address: str, interval: float = 0.2, deadline: float = 0.
     return KafkaCluster(name=name, kind="kafka", bootstrap_servers=address, interval=interval, deadline=deadline)
 
 
-def wait_for(condition: Callable[[], object], what: str) -> None:
-    until = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < until, f"{what} did not come about in {PATIENCE:g} s"
-        time.sleep(0.01)
+wait_for = partial(waiting.wait_for, seconds=PATIENCE)

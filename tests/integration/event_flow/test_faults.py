@@ -8,11 +8,12 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from time import monotonic, sleep
+from time import monotonic
 from urllib.parse import urlsplit
 
 import pika
@@ -26,16 +27,13 @@ from examples.event_flow.flow import Flow, set_up
 from examples.event_flow.handling import Outcome, Pause
 from examples.event_flow.names import Endpoints, Names
 from examples.event_flow.running import Contact, Crew, Stop, Tally, Worker
+from tests import waiting
 
 ROOT = Path(__file__).parents[3]
 DEADLINE_SECONDS = 45.0
 
 
-def wait_for(condition: Callable[[], object], what: str) -> None:
-    deadline = monotonic() + DEADLINE_SECONDS
-    while not condition():
-        assert monotonic() < deadline, f"waited in vain: {what}"
-        sleep(0.05)
+wait_for = partial(waiting.wait_for, seconds=DEADLINE_SECONDS)
 
 
 def flow(buses: Endpoints, names: Names) -> Flow:

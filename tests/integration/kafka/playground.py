@@ -3,6 +3,7 @@
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from confluent_kafka import (
@@ -21,6 +22,7 @@ from monitor.clock import Clock
 from monitor.config import DeadLetterMapping, Filter, KafkaCluster
 from monitor.memory import FORGETFUL, Memory
 from monitor.model import Snapshot, Subscription
+from tests import waiting
 
 _PATIENCE = 20.0
 
@@ -192,12 +194,7 @@ class Watcher:
         return rows
 
 
-def wait_for(condition: Callable[[], object], what: str, seconds: float = _PATIENCE) -> None:
-    """Wait until something is so; fail after a time."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"{what} did not come in {seconds:g} s"
-        time.sleep(0.05)
+wait_for = partial(waiting.wait_for, seconds=_PATIENCE)
 
 
 def _must_succeed(error: KafkaError | None, _message: Message) -> None:

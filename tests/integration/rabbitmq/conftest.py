@@ -17,6 +17,7 @@ from monitor.clock import Clock
 from monitor.config import DeadLetterMapping, Filter, RabbitCluster
 from monitor.model import Snapshot
 from stack.state import Endpoints, RabbitmqEndpoints
+from tests.waiting import wait_for
 
 T = TypeVar("T")
 ALL = ("amqp", "management", "prometheus")
@@ -72,13 +73,7 @@ def as_user(url: str, user: str, password: str) -> str:
 
 def until(condition: Callable[[], T | None], within: float = 20.0) -> T:
     """Return the condition's first value that is not false; fail when none comes in time."""
-    end = time.monotonic() + within
-    while time.monotonic() < end:
-        found = condition()
-        if found:
-            return found
-        time.sleep(0.05)
-    raise AssertionError(f"did not happen within {within:g} s")
+    return wait_for(condition, seconds=within)
 
 
 @pytest.fixture(scope="session")

@@ -1,13 +1,13 @@
 """Fakes for what cannot be provoked in milliseconds: a collector that does as it is told, and a clock that is set."""
 
 import threading
-import time
 from collections.abc import Callable
-from itertools import count
+from functools import partial
 
 from monitor.clock import Clock
 from monitor.config import Cluster, KafkaCluster
 from monitor.model import Finding, Snapshot
+from tests import waiting
 
 PATIENCE = 5.0
 
@@ -80,11 +80,4 @@ class SetClock:
         self.steady += seconds
 
 
-def wait_for(condition: Callable[[], object], what: str = "the condition") -> None:
-    """Wait until `condition` holds, PATIENCE seconds at most."""
-    until = time.monotonic() + PATIENCE
-    for _ in count():
-        if condition():
-            return
-        assert time.monotonic() < until, f"{what} did not come about in {PATIENCE:g} s"
-        time.sleep(0.002)
+wait_for = partial(waiting.wait_for, seconds=PATIENCE)

@@ -17,6 +17,7 @@ from monitor.clock import Clock
 from monitor.config import RabbitCluster
 from monitor.letters import DeadMessage, Job, Outgoing, PlanRequest, SendResult, Survey
 from stack.state import RabbitmqEndpoints
+from tests.waiting import wait_for
 
 CLUSTER = "mail"
 DLQ, WORK = "work.dlq", "work"
@@ -160,11 +161,7 @@ def soon(seconds: float = 15.0) -> float:
 
 def until(condition: Callable[[], bool], within: float = 15.0) -> None:
     """Wait for a condition."""
-    end = time.monotonic() + within
-    while not condition():
-        if time.monotonic() > end:
-            raise AssertionError(f"did not happen within {within:g} s")
-        time.sleep(0.02)
+    wait_for(condition, seconds=within)
 
 
 def plan(yard: Yard, bus: RabbitRedriveBus, queue: str = DLQ, **wishes: Any) -> Survey:
