@@ -31,6 +31,7 @@ _bearer = HTTPBearer(auto_error=False)
 _QUEUES = "/dead-letters/"
 
 Limit = Annotated[int, Query(ge=1, le=1000, description="items a page")]
+LookLimit = Annotated[int, Query(ge=0, le=1000, description="items a page; 0 looks at none and tells only the warning")]
 Cursor = Annotated[str | None, Query(max_length=500, description="the `next` of the page before")]
 Text = Annotated[str, Field(max_length=2_000)]
 
@@ -121,7 +122,7 @@ def _add_letters(router: APIRouter, redrives: Redrives) -> None:
     def list_messages(
         request: Request,
         actor: viewer,
-        limit: Limit = 50,
+        limit: LookLimit = 50,
         cursor: Cursor = None,
         select: Annotated[str | None, Query(max_length=2_000, description="a JMESPath expression")] = None,
     ) -> JSONResponse:
