@@ -9,7 +9,7 @@ import hashlib
 import ipaddress
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -29,6 +29,7 @@ from pydantic import (
 
 from monitor.document import Document, KeyPath, why_unreadable
 from monitor.errors import ConfigurationError
+from monitor.model import decode_id
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -130,6 +131,15 @@ def _readable(name: str) -> str:
     return name
 
 
+def _queue_id(id_: str) -> str:
+    try:
+        decode_id(id_)
+    except ValueError as error:
+        why = "" if isinstance(error, UnicodeError) else f" ({error})"
+        raise ValueError(f"must be an id: cluster/queue, with / and % inside a name as %2F and %25{why}") from None
+    return id_
+
+
 def _printable(name: str) -> str:
     if not name.isprintable():
         raise ValueError("must not have line breaks or control characters")
@@ -145,6 +155,7 @@ SecretHttpUrl = Annotated[SecretStr, AfterValidator(_url_of("http", "https"))]
 AmqpUrl = Annotated[SecretStr, AfterValidator(_url_of("amqp", "amqps"))]
 ReadableFile = Annotated[str, AfterValidator(_readable)]
 Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_printable)]
+QueueId = Annotated[str, AfterValidator(_queue_id)]
 
 
 class Section(BaseModel):
@@ -360,10 +371,29 @@ class Owner(Section):
 
 
 class DeadLetterMapping(Section):
-    """A dead-letter queue that discovery cannot know, and the destinations its messages come from."""
+    """A dead-letter queue that discovery cannot know, and the destinations its messages come from.
 
-    queue: str
+    `queue` is an id; `origins` are named as in the label `destination`, without the cluster, which is the same.
+    """
+
+    queue: QueueId
     origins: list[str] = []
+
+    @property
+    def cluster(self) -> str:
+        """The name of the cluster that the queue is in."""
+        return decode_id(self.queue)[0]
+
+    @property
+    def place(self) -> tuple[str, ...]:
+        """Where the queue is in its cluster: its name, before that the virtual host where that is not `/`."""
+        parts = decode_id(self.queue)[1:]
+        return parts[1:] if len(parts) == 2 and parts[0] == "/" else parts
+
+
+def origins_by_place(cluster: str, mappings: Iterable[DeadLetterMapping]) -> dict[tuple[str, ...], tuple[str, ...]]:
+    """Return what the configuration says of the dead-letter queues of one cluster: their origins by `place`."""
+    return {mapping.place: tuple(mapping.origins) for mapping in mappings if mapping.cluster == cluster}
 
 
 class History(Section):
@@ -440,7 +470,25 @@ def parse_configuration(text: str, name: str, environment: Mapping[str, str]) ->
     if not configuration.clusters:
         problem, remedy = "no cluster is configured, so there is nothing to watch", "add one under clusters"
         raise ConfigurationError(problem, place=name, remedy=remedy)
+    strangers = list(_find_strangers(configuration, document))
+    if strangers:
+        raise ConfigurationError("\n".join(strangers))
     return configuration
+
+
+def _find_strangers(configuration: Configuration, document: Document) -> Iterator[str]:
+    """Tell the mappings of dead-letter queues that can be about no configured cluster."""
+    kinds = {cluster.name: cluster.kind for cluster in configuration.clusters}
+    for entry, mapping in enumerate(configuration.dead_letters):
+        queue, origins = (document.place(("dead_letters", entry, key)) for key in ("queue", "origins"))
+        most = 2 if kinds.get(mapping.cluster) == "rabbitmq" else 1
+        if mapping.cluster not in kinds:
+            yield f"{queue}: there is no cluster {mapping.cluster!r}; {_suggestion(mapping.cluster, list(kinds))}"
+        elif len(mapping.place) > most:
+            shape = "cluster/queue or cluster/vhost/queue" if most == 2 else "cluster/queue"
+            yield f"{queue}: must be {shape}; a slash inside a name is written %2F"
+        elif most == 1 and any("/" in origin for origin in mapping.origins):
+            yield f"{origins}: must be names of destinations in the same cluster; leave the cluster out"
 
 
 def with_listen(configuration: Configuration, address: str) -> Configuration:

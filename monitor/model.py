@@ -6,11 +6,12 @@ A *snapshot* is everything that one collector saw in one cycle. Numbers per part
 Times are Unix seconds, ages and durations seconds, sizes bytes, backlogs messages.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Self
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,6 +84,22 @@ class Problem(StrEnum):
 def encode_id(*parts: str) -> str:
     """Join the parts of an id by `/`, each percent-encoded, so that a slash inside a name stays inside its part."""
     return "/".join(quote(part, safe="") for part in parts)
+
+
+_STRAY_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
+
+
+def decode_id(id_: str) -> tuple[str, ...]:
+    """Return the parts of an id, the cluster first. What only looks unencoded (a space) is taken as it is.
+
+    Raises ValueError for what is no id: fewer than two parts, an empty one, or a percent sign that encodes nothing.
+    """
+    if _STRAY_PERCENT.search(id_):
+        raise ValueError("a percent sign inside a name is written %25")
+    parts = tuple(unquote(part, errors="strict") for part in id_.split("/"))
+    if len(parts) < 2 or not all(parts):
+        raise ValueError("an id has a cluster and a name, as in cluster/queue")
+    return parts
 
 
 @dataclass(frozen=True, slots=True)

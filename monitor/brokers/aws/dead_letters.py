@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from monitor.brokers.aws.queues import Queue, name_of
 from monitor.brokers.naming import is_dead_by_name, is_retry_by_name, strip_dead_suffix
-from monitor.config import DeadLetterMapping
-from monitor.model import FoundBy, Origin, Problem, Role, encode_id
+from monitor.config import DeadLetterMapping, origins_by_place
+from monitor.model import FoundBy, Origin, Problem, Role
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,13 +124,8 @@ def _find_topic_problems(topic_sources: Iterable[TopicSource], missing: Set[str]
 
 
 def mapped_origins(cluster: str, mappings: Iterable[DeadLetterMapping]) -> dict[str, Sequence[str]]:
-    """Return the origins by queue of the mappings that name a queue of this cluster, as `cluster/queue` or by name."""
-    found: dict[str, Sequence[str]] = {}
-    for mapping in mappings:
-        owner, _, queue = mapping.queue.rpartition("/")
-        if owner in ("", cluster, encode_id(cluster)):
-            found[queue] = [origin.rpartition("/")[2] for origin in mapping.origins]
-    return found
+    """Return the origins that the configuration names, by queue of this cluster."""
+    return {queue: origins for (queue, *_), origins in origins_by_place(cluster, mappings).items()}
 
 
 def find_expiry(now: float, retention: float, oldest_possible: float, carried: float) -> float | None:

@@ -11,7 +11,7 @@ from monitor.brokers.kafka.metadata import Partitions
 from monitor.brokers.kafka.offsets import Logs
 from monitor.brokers.kafka.redriven import Gone, date_offsets
 from monitor.brokers.naming import is_dead_by_name, strip_dead_suffix
-from monitor.config import DeadLetterMapping
+from monitor.config import DeadLetterMapping, origins_by_place
 from monitor.model import Age, AgeMethod, DeadLetterQueue, Floats, FoundBy, Ids, Origin, System, encode_id
 
 
@@ -25,7 +25,7 @@ class DeadLetterTopics:
     def __init__(self, cluster: str, mappings: Sequence[DeadLetterMapping]) -> None:
         self._cluster = cluster
         self._mapped: Mapping[str, tuple[str, ...]] = {
-            mapping.queue.removeprefix(f"{cluster}/"): tuple(mapping.origins) for mapping in mappings
+            topic: origins for (topic, *_), origins in origins_by_place(cluster, mappings).items()
         }
         self._first = Memory(start=np.nan, stamp=np.nan, low=np.nan, waiting=np.nan)
         self._arrivals: dict[int, float] = {}

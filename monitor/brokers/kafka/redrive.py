@@ -24,7 +24,7 @@ from monitor.brokers.kafka.mover import KafkaMover
 from monitor.brokers.kafka.translation import translate
 from monitor.brokers.naming import strip_dead_suffix
 from monitor.clock import Clock
-from monitor.config import DeadLetterMapping, KafkaCluster
+from monitor.config import DeadLetterMapping, KafkaCluster, origins_by_place
 from monitor.errors import BadAnswer, BrokerError, TimedOut
 from monitor.letters import (
     GROUP_PREFIX,
@@ -84,7 +84,7 @@ class KafkaRedriveBus:
         if cluster.redrive is not None and cluster.redrive.security is not None:
             cluster = cluster.model_copy(update={"security": cluster.redrive.security})
         self._cluster, self._clock = cluster, clock
-        self._origins = {it.queue.removeprefix(f"{cluster.name}/"): tuple(it.origins) for it in dead_letters}
+        self._origins = {topic: it for (topic, *_), it in origins_by_place(cluster.name, dead_letters).items()}
         self._settings = library_settings(cluster)
         self._client = KafkaClient(cluster, clock.monotonic)
         self._ledger = Ledger(self._client, self._settings, clock)

@@ -6,10 +6,9 @@ import numpy as np
 
 from monitor.brokers.rabbitmq.dead_letters import Configured, Topology, resolve
 from monitor.brokers.rabbitmq.facts import QueueFacts, Routes, by_key
-from monitor.brokers.rabbitmq.readings import CONSUMERS, QueueKey, Readings, label_of
+from monitor.brokers.rabbitmq.readings import CONSUMERS, QueueKey, Readings
 from monitor.brokers.rabbitmq.survey import Survey
-from monitor.config import DeadLetterMapping
-from monitor.model import encode_id
+from monitor.config import DeadLetterMapping, origins_by_place
 
 UNKNOWN_TYPE = "unknown"
 
@@ -49,25 +48,10 @@ class Lookup:
 def configured_queues(
     cluster: str, mappings: Sequence[DeadLetterMapping], keys: Sequence[QueueKey]
 ) -> dict[QueueKey, Configured]:
-    """Return which queues the configuration calls dead-letter queues.
-
-    It names them by id (`cluster/vhost/queue`, encoded or not) or by label alone, and their origins likewise.
-    """
-    if not mappings:
-        return {}
-    named = {mapping.queue: mapping for mapping in mappings}
-    found = {}
-    for key in keys:
-        mapping = next((named[name] for name in _names(cluster, key) if name in named), None)
-        if mapping is not None:
-            found[key] = Configured(tuple(name.removeprefix(f"{cluster}/") for name in mapping.origins))
-    return found
-
-
-def _names(cluster: str, key: QueueKey) -> tuple[str, ...]:
-    label, (vhost, name) = label_of(key), key
-    encoded = encode_id(cluster, name) if vhost == "/" else encode_id(cluster, vhost, name)
-    return label, f"{cluster}/{label}", encoded
+    """Return which queues the configuration calls dead-letter queues."""
+    mapped = origins_by_place(cluster, mappings)
+    places = {key: key[1:] if key[0] == "/" else key for key in keys} if mapped else {}
+    return {key: Configured(mapped[place]) for key, place in places.items() if place in mapped}
 
 
 def _unknown(key: QueueKey, types: Mapping[QueueKey, str]) -> QueueFacts:

@@ -64,7 +64,7 @@ def test_an_origin_that_does_not_exist_is_not_named(kafka: Playground, watcher: 
 
 def test_a_mapping_names_a_topic_and_its_origins_that_discovery_cannot_know(kafka: Playground) -> None:
     topic = kafka.topic("graveyard")
-    mapping = DeadLetterMapping(queue=topic, origins=["orders", "payments"])
+    mapping = DeadLetterMapping(queue=f"test/{topic}", origins=["orders", "payments"])
     watcher = Watcher(kafka.collector(dead_letters=[mapping]))
     found = only(watcher)
     assert found.found_by is FoundBy.CONFIGURATION

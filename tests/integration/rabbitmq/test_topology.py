@@ -62,7 +62,7 @@ def dead(snapshot: Snapshot) -> dict[str, DeadLetterQueue]:
 
 
 def test_each_queue_is_known_for_what_it_is_for(topology: str, open_collector: OpenCollector) -> None:
-    mapping = DeadLetterMapping(queue=f"mail/{topology}/told-graveyard", origins=["somewhere"])
+    mapping = DeadLetterMapping(queue=f"mail/{quoted(topology)}/told-graveyard", origins=["somewhere"])
     snapshot = collect_surveyed(open_collector([topology], mappings=[mapping]))
     found = roles(snapshot)
     assert {name for name, role in found.items() if role == "dead_letter"} == {
@@ -90,7 +90,7 @@ def test_a_dead_letter_queue_is_no_subscription_and_a_retry_queue_is_one(
 
 
 def test_origins_and_how_they_are_known(topology: str, open_collector: OpenCollector) -> None:
-    mapping = DeadLetterMapping(queue=f"{topology}/told-graveyard", origins=["somewhere"])
+    mapping = DeadLetterMapping(queue=f"mail/{quoted(topology)}/told-graveyard", origins=["somewhere"])
     found = dead(collect_surveyed(open_collector([topology], mappings=[mapping])))
     assert found["argued-graveyard"].found_by is FoundBy.TOPOLOGY
     assert found["argued-graveyard"].origins == (

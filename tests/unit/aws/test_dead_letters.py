@@ -34,12 +34,12 @@ def test_the_configuration_names_dead_letter_queues_that_nothing_else_shows() ->
     mapped = mapped_origins(
         "pay ments",
         [
-            DeadLetterMapping(queue="pay%20ments/graveyard", origins=["pay%20ments/orders"]),
+            DeadLetterMapping(queue="pay%20ments/graveyard", origins=["orders"]),
             DeadLetterMapping(queue="pay ments/tomb", origins=[]),
             DeadLetterMapping(queue="other/elsewhere", origins=["x"]),
         ],
     )
-    assert mapped == {"graveyard": ["orders"], "tomb": []}
+    assert mapped == {"graveyard": ("orders",), "tomb": ()}
     relations = resolve(by_name(queue("graveyard"), queue("tomb")), mapped=mapped)
     assert relations.dead_letters["graveyard"].found_by is FoundBy.CONFIGURATION
     assert relations.dead_letters["graveyard"].origins == (Origin("orders", FoundBy.CONFIGURATION),)

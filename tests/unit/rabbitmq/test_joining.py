@@ -7,7 +7,7 @@ from monitor.brokers.rabbitmq.facts import NodeFacts, QueueFacts, Routes
 from monitor.brokers.rabbitmq.lookup import Lookup, configured_queues
 from monitor.brokers.rabbitmq.management_source import Overview
 from monitor.brokers.rabbitmq.notes import Sources, build_notes
-from monitor.brokers.rabbitmq.readings import Readings, label_of
+from monitor.brokers.rabbitmq.readings import QueueKey, Readings, label_of
 from monitor.brokers.rabbitmq.rows import Rows
 from monitor.brokers.rabbitmq.survey import Survey
 from monitor.clock import Clock
@@ -190,12 +190,13 @@ def test_what_queues_are_is_worked_out_once() -> None:
     assert lookup.see(numbers, survey, types)[1] is lookup.see(numbers, survey, types)[1]
 
 
-@pytest.mark.parametrize("name", ["v/a b", "mail/v/a b", "mail/v/a%20b"])
-def test_the_configuration_names_a_queue_by_label_or_id(name: str) -> None:
-    queues = (("v", "a b"), ("/", "a b"))
-    found = configured_queues("mail", [DeadLetterMapping(queue=name, origins=["mail/work", "other"])], queues)
-    assert list(found) == [("v", "a b")]
-    assert found["v", "a b"].origins == ("work", "other")
+@pytest.mark.parametrize(("id_", "named"), [("mail/v%2Fw/a%2Fb", ("v/w", "a/b")), ("mail/a%2Fb", ("/", "a/b"))])
+def test_the_configuration_names_a_queue_by_its_id(id_: str, named: QueueKey) -> None:
+    queues = (("v/w", "a/b"), ("/", "a/b"))
+    found = configured_queues("mail", [DeadLetterMapping(queue=id_, origins=["v/w/work", "other"])], queues)
+    assert list(found) == [named]
+    assert found[named].origins == ("v/w/work", "other")
+    assert configured_queues("post", [DeadLetterMapping(queue=id_)], queues) == {}
 
 
 def test_the_label_of_a_queue_has_its_virtual_host_unless_that_is_the_default() -> None:
