@@ -10,6 +10,7 @@ from urllib.parse import quote
 import httpx
 
 from monitor.api.items import (
+    AboutItem,
     CollectorItem,
     DeadLetterDetail,
     DeadLetterItem,
@@ -82,6 +83,10 @@ class ApiClient:
     def close(self) -> None:
         """Let go of the connections."""
         self._http.close()
+
+    def about(self) -> AboutItem:
+        """Return which monitor this is, and who asks."""
+        return cast(AboutItem, self._get("about", {}))
 
     def subscriptions(self, **query: Any) -> Page[SubscriptionItem]:
         """Return one page of subscriptions, worst first unless `sort` says otherwise."""

@@ -3,27 +3,17 @@
 from collections.abc import Sequence
 from typing import Any
 
+from dashboards.components.status import collector_look, look_of, say_problem
 from monitor.api.items import CollectorItem, DeadLetterItem, SubscriptionItem
 from monitor.words import NOT_KNOWN, say_age, say_count, say_duration, say_rate
 
 Row = dict[str, Any]
 
-# A word and a shape for each status, so that colour is never alone.
-STATUS_WORDS = {
-    "losing": "⛔ losing",
-    "stopped": "⏹ stopped",
-    "stalled": "⏸ stalled",
-    "unknown": "❔ unknown",
-    "rewound": "⏪ rewound",
-    "lagging": "▲ lagging",
-    "ok": "✔ ok",
-}
-
 
 def subscription_row(item: SubscriptionItem) -> Row:
     """Return one subscription as the columns of the table, exact numbers beside words."""
     return {
-        "Status": STATUS_WORDS.get(item["status"], item["status"]) + (" (muted)" if item["muted_until"] else ""),
+        "Status": str(look_of(item["status"])) + (" (muted)" if item["muted_until"] else ""),
         "Subscriber": item["subscriber"],
         "Destination": item["destination"],
         "Cluster": f"{item['cluster']} ({item['system']})",
@@ -57,7 +47,7 @@ def dead_letter_row(item: DeadLetterItem, now: float) -> Row:
         "Next loss in": "–" if expires is None or not item["messages"] else say_duration(max(0.0, expires - now)),
         "Arrived": item["arrivals_total"],
         "Comes from": ", ".join(item["origins"]),
-        "Set-up": ", ".join(problem.replace("_", " ") for problem in item["problems"]) or "✔",
+        "Set-up": ", ".join(map(say_problem, item["problems"])) or "✔",
         "Muted": item["muted_reason"] or "",
     }
 
@@ -83,6 +73,6 @@ def say_state(
 
 def say_health(item: CollectorItem, now: float) -> tuple[str, str]:
     """Return the state of a collector in a word, and how old its data is."""
-    word = {True: "✔ up", False: "✖ down", None: "… starting"}[item["up"]]
+    word = str(collector_look(item["up"]))
     success = item["last_success_timestamp_seconds"]
     return word, NOT_KNOWN if success is None else f"{say_duration(max(0.0, now - success))} ago"

@@ -1,25 +1,25 @@
 """Overview: what is wrong, on all buses, worst first."""
 
-import re
 import time
 from collections.abc import Sequence
 
 import streamlit as st
 
 from dashboards.client import connect
+from dashboards.components.head import draw_head
 from dashboards.components.rows import dead_letter_row, say_health, say_state, subscription_row
+from dashboards.components.states import REFRESH_SECONDS, say_away, say_refusal
+from dashboards.components.text import as_text
 from monitor.api.items import CollectorItem
 from monitor.errors import MonitorRefused, MonitorUnreachable
 
-REFRESH_SECONDS = 3
 _MOST_ROWS = 500
 _MOST_ERRORS = 3
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~$:])")
 
 
 def show() -> None:
     """Draw the page; its body draws itself again every few seconds."""
-    st.title("Eventflow Monitor")
+    draw_head("Overview")
     _body()
 
 
@@ -31,10 +31,10 @@ def _body() -> None:
         subscriptions = monitor.subscriptions(limit=_MOST_ROWS)["items"]
         dead_letters = monitor.dead_letters(limit=_MOST_ROWS)["items"]
     except MonitorUnreachable as away:
-        _say_away(away)
+        say_away(away)
         return
     except MonitorRefused as refusal:
-        st.error(f"The monitor refuses: {refusal}. Give a token in EVENTFLOW_TOKEN where the dashboard is started.")
+        say_refusal(refusal)
         return
     now = time.time()
     st.markdown(f"**{say_state(subscriptions, dead_letters, collectors)}**")
@@ -48,20 +48,15 @@ _EMPTY_SUBSCRIPTIONS = "No subscription has been seen yet: no consumer group has
 _EMPTY_DEAD_LETTERS = "No dead-letter queue has been found."
 
 
-def _say_away(away: MonitorUnreachable) -> None:
-    st.error(f"No data: {away}. What stood here is not shown, since it would be old.")
-    st.caption(f"Trying again every {REFRESH_SECONDS} s. Start it with `eventflow serve --config FILE`.")
-
-
 def _draw_collectors(collectors: Sequence[CollectorItem], now: float) -> None:
     for column, item in zip(st.columns(max(1, len(collectors))), collectors, strict=False):
         word, age = say_health(item, now)
         with column.container(border=True):
-            st.markdown(f"**{_as_text(item['cluster'])}** · {item['system']}")
+            st.markdown(f"**{as_text(item['cluster'])}** · {item['system']}")
             st.markdown(f"### {word}")
             st.caption(f"data {age}")
             for error in item["errors"][:_MOST_ERRORS]:
-                st.caption(_as_text(f"{error['reason']}: {error['message']}"))
+                st.caption(as_text(f"{error['reason']}: {error['message']}"))
 
 
 def _draw_table(title: str, rows: Sequence[dict[str, object]], empty: str) -> None:
@@ -70,8 +65,3 @@ def _draw_table(title: str, rows: Sequence[dict[str, object]], empty: str) -> No
         st.info(empty)
         return
     st.dataframe(list(rows), hide_index=True, width="stretch", placeholder="–")
-
-
-def _as_text(text: str) -> str:
-    """Keep what a broker or a person has named from being read as Markdown."""
-    return _MARKDOWN.sub(r"\\\1", text)

@@ -9,6 +9,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 import monitor
+from monitor.api.about import make_about_router
 from monitor.api.guard import Guard
 from monitor.api.health import tell_readiness
 from monitor.api.metrics import MetricsEndpoint
@@ -32,7 +33,7 @@ def make_api(sources: Sources, server: Server, further: Iterable[APIRouter] = ()
     install_problem_handlers(app)
     app.add_middleware(Guard, server=server)
     # The general paths last: an id may hold slashes, so that theirs would take those of the others too.
-    for router in (*further, make_router(sources)):
+    for router in (*further, make_about_router(sources.clock), make_router(sources)):
         app.include_router(router)
     app.router.routes += [
         Route("/metrics", MetricsEndpoint(sources.page)),

@@ -57,6 +57,17 @@ class Page(TypedDict, Generic[T]):
     next: str | None
 
 
+class AboutItem(TypedDict):
+    """Which monitor answers, and who asks."""
+
+    version: str
+    python: str
+    started_at: Annotated[float, Field(description="Unix seconds")]
+    now: Annotated[float, Field(description="the monitor's clock, in Unix seconds")]
+    name: Annotated[str, Field(description="whose token was given; `local` where none is needed")]
+    role: Annotated[str, Field(description="viewer, operator or admin")]
+
+
 class SubscriptionItem(TypedDict):
     """One consumer's view of a destination."""
 

@@ -1,0 +1,59 @@
+"""Addresses: every view has one, and it says all that is needed to see the view again."""
+
+from collections.abc import Iterable, Mapping
+from typing import NoReturn
+from urllib.parse import urlencode
+
+import streamlit as st
+from streamlit.navigation.page import StreamlitPage
+
+# Parameters that alerts and people link by. Kept while one moves about on a page, dropped when one leaves it.
+PLACE_PARAMETERS = ("system", "cluster", "destination", "subscriber", "queue", "source")
+
+_PAGES = "pages by path"
+
+
+def remember_pages(pages: Mapping[str, StreamlitPage]) -> None:
+    """Keep the pages of this session, by their paths, for links between them."""
+    st.session_state[_PAGES] = dict(pages)
+
+
+def page(path: str) -> StreamlitPage:
+    """Return the page with this path (`overview`, `subscriptions`, `dead-letters`, ...)."""
+    found: StreamlitPage = st.session_state[_PAGES][path]
+    return found
+
+
+def open_page(path: str, **parameters: str | None) -> NoReturn:
+    """Go to a page with these query parameters; those that are None are left out."""
+    st.switch_page(page(path), query_params=given(parameters))
+
+
+def link(path: str, label: str, *, icon: str | None = None, help: str | None = None, **parameters: str | None) -> None:
+    """Draw a link to a page; `label` and `help` are Markdown, so that foreign text in them needs `as_text`."""
+    st.page_link(page(path), label=label, icon=icon, help=help, query_params=given(parameters))
+
+
+def address(path: str, **parameters: str | None) -> str:
+    """Return the address of a view as it can be pasted elsewhere, without the host."""
+    query = urlencode(given(parameters))
+    return f"/{'' if path == 'overview' else path}" + (f"?{query}" if query else "")
+
+
+def given(parameters: Mapping[str, str | None]) -> dict[str, str]:
+    """Return the parameters that have a value."""
+    return {name: value for name, value in parameters.items() if value}
+
+
+def read_parameters(names: Iterable[str] = PLACE_PARAMETERS) -> dict[str, str]:
+    """Return those of the named query parameters that the address has."""
+    return {name: st.query_params[name] for name in names if st.query_params.get(name)}
+
+
+def set_parameters(**parameters: str | None) -> None:
+    """Put parameters into the address without moving; None takes one away."""
+    for name, value in parameters.items():
+        if value:
+            st.query_params[name] = value
+        elif name in st.query_params:
+            del st.query_params[name]

@@ -1,0 +1,97 @@
+"""What a page looks like when it has nothing to show, cannot show it, or shows what is old. One look for each."""
+
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import streamlit as st
+
+from dashboards.components.text import as_text
+from dashboards.components.times import now, say_moment
+from monitor.errors import MonitorRefused, MonitorUnreachable
+from monitor.words import say_duration
+
+T = TypeVar("T")
+
+REFRESH_SECONDS = 3
+_REMEMBERED = "last answers"
+_MOST_REMEMBERED = 40
+_OLDEST_SHOWN_SECONDS = 600.0
+
+
+def read(key: Hashable, ask: Callable[[], T]) -> T:
+    """Return what `ask` gives; while the monitor is away, what it gave last, and say on the page that this is old.
+
+    `key` tells apart what is asked for, with all its parameters. What is older than ten minutes is not shown any more.
+    Raises MonitorUnreachable when there is nothing to show, and MonitorRefused.
+    """
+    memory: dict[Hashable, tuple[float, Any]] = st.session_state.setdefault(_REMEMBERED, {})
+    try:
+        answer = ask()
+    except MonitorUnreachable:
+        at, old = memory.get(key, (float("-inf"), None))
+        if now() - at > _OLDEST_SHOWN_SECONDS:
+            raise
+        say_stale(at)
+        return old  # type: ignore[no-any-return]
+    memory.pop(key, None)
+    memory[key] = (now(), answer)
+    while len(memory) > _MOST_REMEMBERED:
+        del memory[next(iter(memory))]
+    return answer
+
+
+def say_stale(at: float) -> None:
+    """Say that what stands below was asked for at `at`, since the monitor is away."""
+    told = f"The monitor is away: this is from {say_moment(at)}, and it is tried again by itself."
+    st.warning(told, icon=":material/history:")
+
+
+@contextmanager
+def failures_told() -> Iterator[None]:
+    """Draw why a part of a page cannot be shown, and what to do, in its place; the rest of the page stays."""
+    try:
+        yield
+    except MonitorUnreachable as away:
+        say_away(away)
+    except MonitorRefused as refusal:
+        say_refusal(refusal)
+
+
+def say_away(away: MonitorUnreachable) -> None:
+    """Say that nothing is known, since the monitor cannot be asked."""
+    st.error(f"Waiting for the monitor: {as_text(str(away))}", icon=":material/cloud_off:")
+    st.caption(
+        f"This page asks again every {say_duration(REFRESH_SECONDS)} and heals by itself; a restart takes seconds. "
+        "If it stays away, look whether `eventflow serve` runs, and at its log."
+    )
+
+
+def say_refusal(refusal: MonitorRefused) -> None:
+    """Say what the monitor refuses, and what helps."""
+    told = as_text(str(refusal))
+    if refusal.status == 401:
+        st.error(f"You are not signed in: {told}", icon=":material/lock:")
+        st.caption("Reload this page to sign in, or give the dashboard a token in EVENTFLOW_TOKEN.")
+    elif refusal.status == 403:
+        st.warning(f"This is not for your role: {told}", icon=":material/lock:")
+        st.caption("Whoever keeps the monitor's configuration can give your token another role.")
+    elif refusal.status == 404:
+        say_empty(told, "It may have gone, or its name may be written differently. Search for a part of it.")
+    else:
+        st.error(f"The monitor could not answer: {told}", icon=":material/error:")
+        st.caption("The rest of the page stands. The monitor's log says more.")
+
+
+def say_empty(what: str, remedy: str = "") -> None:
+    """Say that there is nothing to show, which is no failure; both texts are Markdown."""
+    st.info(what, icon=":material/inbox:")
+    if remedy:
+        st.caption(remedy)
+
+
+def say_partly(what: str, remedy: str = "") -> None:
+    """Say that a part could not be read, so that what is shown is not all; both texts are Markdown."""
+    st.warning(what, icon=":material/rule:")
+    if remedy:
+        st.caption(remedy)

@@ -1,0 +1,69 @@
+"""The frame: which pages there are, at which addresses, and what stands around all of them."""
+
+import os
+from collections.abc import Callable
+from typing import NamedTuple
+
+import streamlit as st
+
+from dashboards.client import about
+from dashboards.components.address import remember_pages
+from dashboards.components.text import as_text
+from dashboards.views import (
+    alerts,
+    audit,
+    dead_letters,
+    event_flow,
+    monitor,
+    overview,
+    redrive,
+    subscriptions,
+    throughput,
+)
+
+
+class Place(NamedTuple):
+    """A page: its path in the address, what it is called, and what draws it."""
+
+    path: str
+    title: str
+    icon: str
+    show: Callable[[], None]
+
+
+# Alerts link to these paths, see alerts/rules.
+PLACES = (
+    Place("overview", "Overview", "monitor_heart", overview.show),
+    Place("subscriptions", "Subscriptions", "inbox", subscriptions.show),
+    Place("throughput", "Throughput", "swap_vert", throughput.show),
+    Place("dead-letters", "Dead letters", "mark_email_unread", dead_letters.show),
+    Place("redrive", "Redrive", "replay", redrive.show),
+    Place("event-flow", "Event flow", "account_tree", event_flow.show),
+    Place("alerts", "Alerts", "notifications", alerts.show),
+    Place("clusters", "Monitor", "dns", monitor.show),
+    Place("audit", "Audit", "history_edu", audit.show),
+)
+
+
+def run(first: str = "overview") -> None:
+    """Draw the page that the address names, else the `first`."""
+    st.set_page_config(page_title="Eventflow Monitor", page_icon=":material/monitor_heart:", layout="wide")
+    pages = {
+        it.path: st.Page(
+            it.show, title=it.title, icon=f":material/{it.icon}:", url_path=it.path, default=it.path == first
+        )
+        for it in PLACES
+    }
+    remember_pages(pages)
+    chosen = st.navigation(list(pages.values()), position="sidebar", expanded=True)
+    _say_who()
+    chosen.run()
+
+
+def _say_who() -> None:
+    known = about()
+    with st.sidebar:
+        if known:
+            st.caption(f"{as_text(known['name'])} ({known['role']}) · monitor {as_text(known['version'])}")
+        else:
+            st.caption(f"monitor at {as_text(os.environ.get('EVENTFLOW_URL', ''))}")
