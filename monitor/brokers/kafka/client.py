@@ -10,6 +10,7 @@ Facts of confluent-kafka 2.16 (librdkafka) that shape this module:
   (`rd_kafka_enq_once_del_source_return: Assertion`; also librdkafka#4605). The library also keeps believing in a
   coordinator that hangs, after others have taken over. So these requests never time out inside the library; when one
   is given up here, the whole handle is given up with it, which ends them in order, and the next handle asks anew.
+- The listing of consumer groups leaves out every other kind of group; only an older call, which blocks, has them all.
 - Asking for committed offsets can crash the process when a broker answers that it is not the group's coordinator
   (librdkafka#5040): the library then tells the consumer group of a handle that has none. That happens mostly for groups
   that nobody has used yet, so only groups that have been listed are asked.
@@ -99,6 +100,12 @@ class _Admin(AdminClient):
         super(AdminClient, self).describe_consumer_groups(groups, future, request_timeout=seconds)
         return future
 
+    def list_described_groups(self, timeout: float) -> list[Any]:
+        """List groups of every kind; blocks."""
+        below: Any = super(AdminClient, self)  # above it, the same call warns that it is an old one
+        listed: list[Any] = below.list_groups(timeout=timeout)
+        return listed
+
 
 class KafkaClient:
     """One Kafka cluster's admin API. Made without connecting; `close` may come from another thread, and twice."""
@@ -149,6 +156,14 @@ class KafkaClient:
     def list_groups(self, seconds: float) -> Future[Any]:
         """Start listing consumer groups; the result has `.valid` and `.errors` (brokers that did not answer)."""
         return self._handle().list_consumer_groups(request_timeout=_timeout(seconds))
+
+    def list_groups_of_all_kinds(self, seconds: float) -> list[tuple[str, str, str]]:
+        """Return name, state and protocol of every group, also of those that are no consumer groups.
+
+        Every group is described for that, in the protocol of classic groups. Raises BrokerError.
+        """
+        listed = self._result(_start_aside(self._handle().list_described_groups, seconds), seconds)
+        return [(group.id, group.state, group.protocol_type) for group in listed]
 
     def describe_cluster(self, seconds: float) -> Any:
         """Return the cluster's nodes and what these credentials may do to it. Raises BrokerError."""

@@ -23,13 +23,14 @@ from monitor.model import Floats, Ids
 
 STATES = ("stable", "preparing_rebalance", "completing_rebalance", "empty", "dead", "unknown")
 _STATE_NAMES = {"preparing_rebalancing": "preparing_rebalance", "completing_rebalancing": "completing_rebalance"}
-_REBALANCING = frozenset({"preparing_rebalance", "completing_rebalance"})
+REBALANCING = frozenset({"preparing_rebalance", "completing_rebalance"})
 _CHUNK = 250
 _WHOLE_EVERY = 20
 _UNUSED_REQUESTS = 100
 _GROUPS_A_CALL = 50  # one answer holds all of them, and larger batches have made the library abort (librdkafka#4605)
 _FAILED = -2_000_000
 _NO_KEYS: Ids = np.empty(0, dtype=np.int64)
+_NOBODY = hash(frozenset[Any]())
 
 
 @dataclass(slots=True)
@@ -38,8 +39,9 @@ class Group:
 
     `keys` are the partitions (rising) that it has committed on or that its members own; `committed` has the offset for
     each, NaN where there is none or it could not be read; `uncommitted` says which of these have none for certain.
-    `owned` are the partitions that a member owns and `consumers` the members that own any, by topic; both None while
-    that is not known (the group was not described, is rebalancing, or assigns its partitions by itself).
+    `owned` are the partitions that a member owns and `consumers` the members that own any, by topic; `idle` are the
+    members that own none, `assignment` tells one distribution of partitions from another. All None while that is not
+    known (the group was not described, is rebalancing, or assigns its partitions by itself).
     """
 
     name: str
@@ -51,6 +53,8 @@ class Group:
     members: int | None = None
     owned: Ids | None = None
     consumers: Mapping[str, int] | None = None
+    idle: int | None = None
+    assignment: int | None = None
     keys: Ids = field(default_factory=lambda: _NO_KEYS)
     committed: Floats = field(default_factory=lambda: np.empty(0))
     uncommitted: np.ndarray[Any, np.dtype[np.bool_]] = field(default_factory=lambda: np.empty(0, dtype=bool))
@@ -112,8 +116,9 @@ class Groups:
             coordinator = self._coordinator(group, directory)
             if group.is_empty and coordinator != NO_LEADER:
                 group.members, group.owned, group.consumers = 0, None if group.simple else _NO_KEYS, {}
+                group.idle, group.assignment = 0, _NOBODY
             else:
-                group.members = group.owned = group.consumers = None
+                group.members = group.owned = group.consumers = group.idle = group.assignment = None
                 lanes.setdefault(coordinator, []).append(group.name)
         calls = {
             broker: [client.descriptions((broker, batch), batch) for batch in _batches(names, _GROUPS_A_CALL)]
@@ -225,20 +230,23 @@ def _take_description(group: Group, description: Any, directory: Directory) -> N
     group.members = len(description.members)
     if description.coordinator is not None:
         group.coordinator = description.coordinator.id
-    if group.state in _REBALANCING:
+    if group.state in REBALANCING:
         return  # members have no partitions now, which does not mean that nobody will read them
     consumers: dict[str, int] = {}
     topics: list[int] = []
     numbers: list[int] = []
     index = directory.index
+    shares = {}
     for member in description.members:
         owned = [(part.topic, part.partition) for part in member.assignment.topic_partitions]
+        shares[member.member_id] = frozenset(owned)
         for topic in {topic for topic, _ in owned}:
             consumers[topic] = consumers.get(topic, 0) + 1
         topics += [index.get(topic, -1) for topic, _ in owned]
         numbers += [number for _, number in owned]
     keys, _ = _keys_of(topics, numbers, directory)
     group.consumers, group.owned = consumers, np.unique(keys)
+    group.idle, group.assignment = sum(not share for share in shares.values()), hash(frozenset(shares.items()))
 
 
 def _take_offsets(answer: _Answer, result: Sequence[Any], index: Mapping[str, int], problems: Problems) -> None:

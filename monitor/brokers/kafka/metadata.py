@@ -16,8 +16,10 @@ from monitor.model import Codes, Ids
 PARTITION_BITS = 18
 TOPIC_BITS = 20
 NO_LEADER = -1
-OWN_PREFIX = "eventflow.redrive."
-INTERNAL_TOPICS = frozenset({"__consumer_offsets", "__transaction_state", "__share_group_state"})
+OWN_PREFIX = ("eventflow.redrive.", "eventflow.probe")
+"""How the topics and groups of the product itself begin, which are not watched."""
+SHARE_STATE_TOPIC = "__share_group_state"
+INTERNAL_TOPICS = frozenset({"__consumer_offsets", "__transaction_state", SHARE_STATE_TOPIC})
 
 
 @dataclass(frozen=True, slots=True)
