@@ -278,6 +278,7 @@ class KafkaCluster(ClusterSection):
     topics: Filter = Filter()
     groups: Filter = Filter()
     granularity: Literal["partition", "topic"] = "partition"
+    abandoned_after: Interval = 3 * 86400.0  # longer than a weekend, shorter than Kafka keeps the offsets of nobody
     redrive: KafkaRedrive | None = None
 
 

@@ -122,6 +122,7 @@ class Subscription:
     `id` is `cluster/group/topic` or `cluster/queue` with encoded parts; the label fields are raw.
     Counters (`*_total`) only ever rise while the monitor runs. `measured < expected` says that some parts (partitions)
     could not be read: then the sums (backlog, age, in flight, totals) are None, and the status is unknown.
+    `abandoned` says that something waits, nobody is there, and for longer than is worth an alarm nothing was consumed.
     `scope` holds the label values by which the snapshot's tables name this subscription.
     """
 
@@ -142,6 +143,7 @@ class Subscription:
     expected: int = 1
     measured: int = 1
     role: Role = Role.WORK
+    abandoned: bool = False
     scope: Mapping[str, str] = field(default_factory=dict)
 
     @property
