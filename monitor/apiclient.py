@@ -19,6 +19,7 @@ from monitor.api.items import (
     Page,
     SubscriptionDetail,
     SubscriptionItem,
+    SummaryItem,
 )
 from monitor.api.redrive_items import (
     AuditPage,
@@ -87,6 +88,10 @@ class ApiClient:
     def about(self) -> AboutItem:
         """Return which monitor this is, and who asks."""
         return cast(AboutItem, self._get("about", {}))
+
+    def summary(self) -> SummaryItem:
+        """Return how everything is, in numbers."""
+        return cast(SummaryItem, self._get("summary", {}))
 
     def subscriptions(self, **query: Any) -> Page[SubscriptionItem]:
         """Return one page of subscriptions, worst first unless `sort` says otherwise."""

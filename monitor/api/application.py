@@ -17,6 +17,7 @@ from monitor.api.problems import install_problem_handlers
 from monitor.api.reference import HEADERS, render_reference
 from monitor.api.routes import make_router
 from monitor.api.sources import Sources
+from monitor.api.summary import make_summary_router
 from monitor.config import Server
 
 _UNCACHED = {"Cache-Control": "no-store"}
@@ -33,7 +34,7 @@ def make_api(sources: Sources, server: Server, further: Iterable[APIRouter] = ()
     install_problem_handlers(app)
     app.add_middleware(Guard, server=server)
     # The general paths last: an id may hold slashes, so that theirs would take those of the others too.
-    for router in (*further, make_about_router(sources.clock), make_router(sources)):
+    for router in (*further, make_about_router(sources.clock), make_summary_router(sources), make_router(sources)):
         app.include_router(router)
     app.router.routes += [
         Route("/metrics", MetricsEndpoint(sources.page)),

@@ -55,6 +55,7 @@ class Page(TypedDict, Generic[T]):
 
     items: list[T]
     next: str | None
+    total: Annotated[int, Field(description="how many there are on all pages")]
 
 
 class AboutItem(TypedDict):
@@ -66,6 +67,29 @@ class AboutItem(TypedDict):
     now: Annotated[float, Field(description="the monitor's clock, in Unix seconds")]
     name: Annotated[str, Field(description="whose token was given; `local` where none is needed")]
     role: Annotated[str, Field(description="viewer, operator or admin")]
+
+
+class ClusterSummary(TypedDict):
+    """How one cluster is, in numbers; all are null while nothing is known of it. Retry queues do not count."""
+
+    cluster: str
+    system: Annotated[str, Field(description="the kind: kafka, rabbitmq or aws")]
+    up: bool | None
+    as_of: float | None
+    statuses: Annotated[dict[str, int] | None, Field(description="subscriptions by status")]
+    need_a_look: Annotated[int | None, Field(description="neither ok nor lagging, and not muted")]
+    muted: Annotated[int | None, Field(description="neither ok nor lagging, but muted")]
+    dead_letter_messages: Annotated[Number | None, Field(description="of all queues whose depth is known")]
+    dead_letter_queues: int | None
+    dead_letter_problems: Annotated[int | None, Field(description="queues whose set-up is wrong")]
+    expiry_timestamp_seconds: Annotated[Number | None, Field(description="worst case of the next loss")]
+
+
+class SummaryItem(TypedDict):
+    """How everything is."""
+
+    clusters: list[ClusterSummary]
+    owners: Annotated[list[str], Field(description="the teams that own any of the subscriptions")]
 
 
 class SubscriptionItem(TypedDict):

@@ -64,6 +64,7 @@ class ListRequest:
     """Which part of a list is asked for. `filters` map a name of the kind's filters to the accepted texts."""
 
     limit: int = DEFAULT_LIMIT
+    offset: int = 0
     cursor: str | None = None
     sort: str | None = None
     q: str | None = None
@@ -88,12 +89,15 @@ class Listing(Generic[T]):
         """Return one page. Raises BadRequest for an unknown sort field or cursor."""
         index = self._current()
         if request.cursor is None:
-            start, ids = 0, [row.id for row in index.select(request)]
+            start, ids = request.offset, [row.id for row in index.select(request)]
+        elif request.offset:
+            raise BadRequest("offset: a cursor says already where to go on; give one of them", parameter="offset")
         else:
             start, ids = self._resume(request)
         rows, end = _take(index.by_id, ids, start, request.limit)
         items = [self._kind.item(row, now) for row in rows]
-        return {"items": items, "next": self._cursor(request, ids, end) if end < len(ids) else None}
+        following = self._cursor(request, ids, end) if end < len(ids) else None
+        return {"items": items, "next": following, "total": len(ids)}
 
     def find(self, raw: str) -> Row:
         """Return the row whose id was given as it stands in the path: as it is, or percent-encoded once more.

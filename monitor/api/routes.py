@@ -30,6 +30,7 @@ class ListQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     limit: Annotated[int, Field(ge=1, le=LARGEST_LIMIT, description="items a page")] = DEFAULT_LIMIT
+    offset: Annotated[int, Field(ge=0, le=10**9, description="how many to leave out before the first")] = 0
     cursor: Annotated[str | None, Field(max_length=200, description="the next of the page before")] = None
     sort: Annotated[
         str | None, Field(max_length=100, description="a field, with - before it descending; else worst first")

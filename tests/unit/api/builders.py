@@ -1,7 +1,7 @@
 """Views filled by hand, and an API over them that is asked without a network."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,7 @@ from monitor.model import (
     DeadLetterQueue,
     FoundBy,
     Health,
+    Mute,
     Snapshot,
     Status,
     Subscription,
@@ -74,11 +75,13 @@ class Api:
 
     views: list[ClusterView] = field(default_factory=list)
     server: Server = field(default_factory=Server)
+    mute_of: Callable[[str], Mute | None] = lambda _: None
 
     def __post_init__(self) -> None:
         self.page = MetricsPage("1.2.3")
         clock = Clock(now=lambda: NOW)
-        self.app = make_api(Sources(lambda: self.views, self.page.page, self.page.series, clock), self.server)
+        sources = Sources(lambda: self.views, self.page.page, self.page.series, clock, lambda id_: self.mute_of(id_))
+        self.app = make_api(sources, self.server)
 
     def ask(self, method: str, path: str, **more: Any) -> httpx.Response:
         return asyncio.run(self._ask(method, path, **more))

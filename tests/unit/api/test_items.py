@@ -200,8 +200,8 @@ def test_a_collector_without_a_snapshot_claims_no_coverage() -> None:
 
 def test_a_cluster_without_a_snapshot_has_no_subscriptions_and_no_dead_letters() -> None:
     api = Api([blind_view(up=False)])
-    assert api.get("subscriptions").json() == {"items": [], "next": None}
-    assert api.get("dead-letters").json() == {"items": [], "next": None}
+    assert api.get("subscriptions").json() == {"items": [], "next": None, "total": 0}
+    assert api.get("dead-letters").json() == {"items": [], "next": None, "total": 0}
 
 
 TABLES = {

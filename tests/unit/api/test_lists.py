@@ -164,6 +164,21 @@ def test_a_list_that_fits_exactly_has_no_next_page() -> None:
     assert Api([view(many(10))]).get("subscriptions", params={"limit": 10}).json()["next"] is None
 
 
+def test_a_later_page_can_be_gone_to_at_once_and_the_number_of_all_is_told() -> None:
+    api = Api([view(many(25))])
+    page = api.get("subscriptions", params={"limit": 10, "offset": 20, "sort": "id"}).json()
+    assert ([it["destination"] for it in page["items"]], page["next"], page["total"]) == (
+        [f"t{i:03}" for i in range(20, 25)],
+        None,
+        25,
+    )
+    between = api.get("subscriptions", params={"limit": 10, "offset": 10, "sort": "id"}).json()
+    after = api.get("subscriptions", params={"limit": 10, "cursor": between["next"], "sort": "id"}).json()
+    assert after["items"][0]["destination"] == "t020"
+    refused = api.get("subscriptions", params={"offset": 1, "cursor": between["next"], "sort": "id"})
+    assert refused.json()["parameter"] == "offset"
+
+
 def test_pages_stay_whole_while_the_snapshot_changes_between_them() -> None:
     api = Api([view(many(30))])
     seen: list[dict[str, Any]] = []

@@ -37,4 +37,4 @@ def test_the_description_for_programs_knows_the_scheme_and_the_parameters() -> N
     assert schema["components"]["securitySchemes"]["HTTPBearer"]["scheme"] == "bearer"
     operation = schema["paths"]["/api/v1/subscriptions"]["get"]
     names = {it["name"] for it in operation["parameters"]}
-    assert names == {"limit", "cursor", "sort", "q", "cluster", "system", "role", "status", "owner"}
+    assert names == {"limit", "offset", "cursor", "sort", "q", "cluster", "system", "role", "status", "owner"}
