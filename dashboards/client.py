@@ -9,19 +9,22 @@ from monitor.api.items import AboutItem
 from monitor.apiclient import DEFAULT_URL, ApiClient
 from monitor.errors import ClientError
 
+PATIENT_SECONDS = 60.0
+"""For calls that have the monitor read messages: planning, looking at many, exporting."""
+
 _TIMEOUT_SECONDS = 5.0
 _ROLES = ("viewer", "operator", "admin")
 
 
 @st.cache_resource(on_release=ApiClient.close)
-def _client(url: str, token: str | None) -> ApiClient:
+def _client(url: str, token: str | None, timeout_seconds: float) -> ApiClient:
     # One client a token for all its sessions and redraws: it is thread-safe, and connections stay open.
-    return ApiClient(url, token, timeout_seconds=_TIMEOUT_SECONDS)
+    return ApiClient(url, token, timeout_seconds=timeout_seconds)
 
 
-def connect() -> ApiClient:
+def connect(timeout_seconds: float = _TIMEOUT_SECONDS) -> ApiClient:
     """Return the client of the monitor that EVENTFLOW_URL names, with the token of whoever has signed in."""
-    return _client(os.environ.get("EVENTFLOW_URL", DEFAULT_URL), os.environ.get("EVENTFLOW_TOKEN"))
+    return _client(os.environ.get("EVENTFLOW_URL", DEFAULT_URL), os.environ.get("EVENTFLOW_TOKEN"), timeout_seconds)
 
 
 def about() -> AboutItem | None:

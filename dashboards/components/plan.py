@@ -1,0 +1,263 @@
+"""What a plan says before anything is touched, and the choices that one has. Pure functions over the API's JSON."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from dashboards.components.message import say_evidence
+from dashboards.components.times import say_utc
+from monitor.api.redrive_items import PlanItem, WindowItem
+from monitor.words import say_count, say_duration, say_rate
+
+DEFAULT_CANARY = 10
+FIRST_CHOICES = (10, 100, 1_000)
+CANARY_CHOICES = (1, 10, 100)
+RATE_CHOICES = (1.0, 10.0, 100.0, 1_000.0)
+
+_MOST_NAMES = 12
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What somebody has chosen for a plan, as the address keeps it. `canary` of 0 is none."""
+
+    dead_letters: str
+    action: str = "redrive"
+    target: str | None = None
+    select: str | None = None
+    positions: tuple[str, ...] = ()
+    group: str | None = None
+    older_than_seconds: float | None = None
+    younger_than_seconds: float | None = None
+    first: int | None = None
+    canary: int = DEFAULT_CANARY
+    rate: float | None = None
+    on_ambiguous: str = "send"
+    strip_failure_headers: bool = False
+    native: bool = False
+    patch: tuple[Mapping[str, Any], ...] = ()
+    set_headers: Mapping[str, str] = field(default_factory=dict)
+    remove_headers: tuple[str, ...] = ()
+    reason: str = ""
+    archive: str | None = None
+
+    def options(self) -> dict[str, Any]:
+        """Return them as the API names them, without those that leave the choice to the product."""
+        asked = {name: value for name, value in asdict(self).items() if value or value == 0}
+        del asked["dead_letters"]
+        for name, usual in (("action", "redrive"), ("on_ambiguous", "send"), ("canary", 0)):
+            if asked.get(name) == usual:
+                del asked[name]
+        return asked
+
+
+def choices_of_address(parameters: Mapping[str, Sequence[str]]) -> Choices | None:
+    """Return what an address asks for; None when it names no queue. What cannot be a number is left out."""
+    queue = _last(parameters, "dead_letters")
+    if queue is None:
+        return None
+    action = _last(parameters, "action") or "redrive"
+    canary, first = _number(_last(parameters, "canary")), _number(_last(parameters, "first"))
+    return Choices(
+        queue,
+        action=action,
+        target=_last(parameters, "target"),
+        select=_last(parameters, "select"),
+        positions=tuple(parameters.get("position", ())),
+        group=_last(parameters, "group"),
+        older_than_seconds=_number(_last(parameters, "older_than_seconds")) or None,
+        younger_than_seconds=_number(_last(parameters, "younger_than_seconds")) or None,
+        first=int(first) if first else None,
+        canary=int(canary) if canary is not None else DEFAULT_CANARY if action == "redrive" else 0,
+        rate=_number(_last(parameters, "rate")) or None,
+        reason=_last(parameters, "reason") or "",
+        archive=_last(parameters, "archive"),
+    )
+
+
+def choices_of_plan(plan: PlanItem) -> Choices:
+    """Return what a plan was made of, so that it can be changed."""
+    asked = plan["request"]
+    return Choices(
+        plan["dead_letters"],
+        action=plan["action"],
+        target=asked.get("target"),
+        select=asked.get("select"),
+        positions=tuple(asked.get("positions") or ()),
+        group=asked.get("group"),
+        older_than_seconds=asked.get("older_than_seconds"),
+        younger_than_seconds=asked.get("younger_than_seconds"),
+        first=asked.get("first"),
+        canary=plan["canary"] or 0,
+        rate=plan["rate"],
+        on_ambiguous=plan["on_ambiguous"],
+        strip_failure_headers=bool(asked.get("strip_failure_headers")),
+        native=bool(asked.get("native")),
+        patch=tuple(asked.get("patch") or ()),
+        set_headers=dict(asked.get("set_headers") or {}),
+        remove_headers=tuple(asked.get("remove_headers") or ()),
+        reason=plan["reason"],
+        archive=asked.get("archive"),
+    )
+
+
+def _last(parameters: Mapping[str, Sequence[str]], name: str) -> str | None:
+    values = parameters.get(name, ())
+    return values[-1] or None if values else None
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        value = float(text or "")
+    except ValueError:
+        return None
+    return value if 0 <= value <= 1_000_000 else None
+
+
+def title_of(plan: PlanItem) -> str:
+    """Say in one plain line what would be done."""
+    many = say_count_of(plan)
+    if plan["action"] == "archive":
+        return f"Set {many} of {plan['source']} aside"
+    if plan["action"] == "restore":
+        return f"Put {many} back into {plan['source']}"
+    return f"Send {many} of {plan['source']} to {plan['target'] or 'a target that is not known yet'}"
+
+
+def idempotency_key(plan_id: str) -> str:
+    """Return the key of a plan's start: a double click, a reload and a second person make one job of it."""
+    return f"dashboard-{plan_id}"
+
+
+# -- what it says ------------------------------------------------------------------------------------------------------
+
+
+def say_count_of(plan: PlanItem) -> str:
+    """Say how many messages a plan is about, and whether that is sure."""
+    number = f"{say_count(plan['count'])} message{'' if plan['count'] == 1 else 's'}"
+    return number if plan["count_is_exact"] else f"at most {number}"
+
+
+def say_guarantee(plan: PlanItem) -> str:
+    """Say what a plan promises, in words for who has never heard of it."""
+    if plan["guarantee"] == "exactly_once":
+        return (
+            "Exactly once, for consumers that read committed data. Nothing is lost and nothing is doubled, "
+            "not even when the monitor or the broker crashes in the middle."
+        )
+    doubled = plan["max_duplicates_per_interruption"]
+    many = f"at most {say_count(doubled)} messages are sent twice" if doubled else "some messages are sent twice"
+    return (
+        f"At least once. Nothing is lost; when the monitor crashes or a connection breaks in the middle, {many}, "
+        "each time that it happens."
+    )
+
+
+def say_selection(plan: PlanItem) -> str:
+    """Say which messages a plan takes."""
+    asked = plan["request"]
+    parts = []
+    if asked.get("positions"):
+        parts.append(f"{say_count(len(asked['positions']))} chosen one by one")
+    if asked.get("group"):
+        parts.append("those of one cause")
+    if asked.get("older_than_seconds"):
+        parts.append(f"older than {say_duration(asked['older_than_seconds'])}")
+    if asked.get("younger_than_seconds"):
+        parts.append(f"younger than {say_duration(asked['younger_than_seconds'])}")
+    if asked.get("select"):
+        parts.append(f"those for which {asked['select']}")
+    if asked.get("first"):
+        parts.append(f"the first {say_count(asked['first'])}")
+    told = ", ".join(parts) if parts else "everything"
+    return f"{told}; of what waited when the plan was made: what arrives later is not touched"
+
+
+def plan_facts(plan: PlanItem) -> list[tuple[str, str]]:
+    """Return what a plan says, a name and a plain sentence each, in the order in which one asks."""
+    facts = [
+        ("Takes", say_selection(plan)),
+        ("From", f"{plan['source']} on {plan['cluster']}"),
+        ("To", plan["target"] or "not known"),
+        ("Known by", _say_known(plan["origin_evidence"])),
+        ("Also receives", _say_others(plan["also_receives"])),
+        ("Time", _say_time(plan)),
+        ("Canary", _say_canary(plan)),
+        ("Order", plan["ordering"] or "not told"),
+        ("Headers", _say_headers(plan)),
+    ]
+    if plan["guarantee"] == "at_least_once":
+        facts.append(("When in doubt", _AMBIGUOUS[plan["on_ambiguous"]]))
+    if plan["approval"]:
+        facts.append(("Approval", plan["approval"]))
+    return facts + say_times(plan["start_at"], plan["deadline"], plan["window"])
+
+
+def say_times(start_at: float | None, deadline: float | None, window: WindowItem | None) -> list[tuple[str, str]]:
+    """Return when a job may run, a name and a sentence each; nothing for one that may always."""
+    facts = []
+    if start_at is not None:
+        facts.append(("Not before", say_utc(start_at)))
+    if deadline is not None:
+        facts.append(("Not after", f"{say_utc(deadline)}; what is left then stays in the queue"))
+    if window is not None:
+        days = f" on {', '.join(window['days'])}" if window["days"] else ""
+        facts.append(("Only", f"from {window['begin']} to {window['end']}{days} ({window['timezone']})"))
+    return facts
+
+
+_AMBIGUOUS = {
+    "send": "what may or may not have been sent before an interruption is sent again",
+    "hold": "what may or may not have been sent before an interruption stays in the queue, and the report names it",
+}
+
+
+def _say_known(evidence: Sequence[Mapping[str, Any]]) -> str:
+    if not evidence:
+        return "not known; name a target"
+    return "; ".join(_say_one(it) for it in evidence)
+
+
+def _say_one(it: Mapping[str, Any]) -> str:
+    number, of = it.get("messages"), it.get("of")
+    many = "" if number is None else f", {say_count(number)}{f' of {say_count(of)}' if of else ''} looked at"
+    detail = f", {it['detail']}" if it.get("detail") else ""
+    return f"{it.get('origin')} ({say_evidence(it.get('found_by'))}{detail}{many})"
+
+
+def _say_others(names: Sequence[str]) -> str:
+    if not names:
+        return "nobody else, as far as known"
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return f"{', '.join(names[:_MOST_NAMES])}{more}"
+
+
+def _say_time(plan: PlanItem) -> str:
+    seconds = plan["duration_seconds"]
+    taken = "under 1 s" if seconds < 1 else f"about {say_duration(seconds)}"
+    return f"{taken}, " + ("at full speed" if plan["rate"] is None else f"at {say_rate(plan['rate'])} at most")
+
+
+def _say_canary(plan: PlanItem) -> str:
+    canary = plan["canary"]
+    if canary is None:
+        return "none: everything goes at once"
+    return (
+        f"the first {say_count(canary)} go ahead; when none comes back within 5 s it goes on by itself, "
+        "otherwise it stops and says so"
+    )
+
+
+def _say_headers(plan: PlanItem) -> str:
+    headers = plan["headers"]
+    parts = [f"added {', '.join(headers['added'])}"] if headers.get("added") else []
+    if headers.get("removed"):
+        parts.append(f"removed {', '.join(headers['removed'])}")
+    if headers.get("failure_headers_removed"):
+        parts.append("what frameworks wrote about the failure is removed")
+    return "; ".join(parts) or "as they are"
+
+
+def may_start(plan: PlanItem, moment: float) -> bool:
+    """Say whether a plan can be started: nothing stands against it, there is something to move, it still holds."""
+    return not plan["blockers"] and plan["count"] > 0 and moment < plan["expires_at"]
