@@ -61,6 +61,10 @@ class Topology:
     targets: Mapping[QueueKey, frozenset[QueueKey]] = field(default_factory=dict)
     dead_letters: Mapping[QueueKey, DeadLetters] = field(default_factory=dict)
 
+    def sources_of(self, key: QueueKey) -> frozenset[QueueKey]:
+        """Return the queues whose dead letters go to this one."""
+        return frozenset(source for source, targets in self.targets.items() if key in targets)
+
 
 def dead_letter_exchange(queue: QueueFacts) -> str | None:
     """Return the exchange that a queue's dead letters go to; None when they are dropped. Streams have none."""

@@ -39,6 +39,7 @@ from monitor.model import as_floats
 
 _PAGE_SIZE = 500  # the most that the API gives
 _MOST_PAGES = 10_000
+_MOST_ASKED_ALONE = 32  # exchanges, at 2 ms each
 _FACTS = (
     "vhost,name,type,node,durable,exclusive,auto_delete,arguments,policy,operator_policy,effective_policy_definition"
 )
@@ -121,6 +122,56 @@ class ManagementSource:
         wanted = [rows[key] for key in keys]
         return Listing(tuple(map(queue_facts, wanted)), _readings(keys, wanted, overview))
 
+    def read_queue(self, key: QueueKey, deadline: float) -> tuple[QueueFacts, bool] | None:
+        """Return what one queue is, and whether somebody consumes it. Raises BrokerError.
+
+        None when there is no such queue that this user may see.
+        """
+        path = f"/api/queues/{_quoted(key[0])}/{_quoted(key[1])}"
+        try:
+            row = self._client.get_json(path, deadline, {"columns": f"{_FACTS},consumers"})
+        except (NotThere, Forbidden):
+            return None
+        return queue_facts(row), bool(row.get("consumers"))
+
+    def read_queues_of(self, vhost: str, deadline: float, *, frugal: bool) -> tuple[QueueFacts, ...]:
+        """Return the queues of one virtual host without numbers. Raises BrokerError.
+
+        `frugal` leaves the broker's statistics alone, which takes a fifth of the time (5,000 queues: 0.15 s), and with
+        them what policies define.
+        """
+        path, query = f"/api/queues/{_quoted(vhost)}", {"columns": _FACTS}
+        if frugal:
+            rows = self._client.get_json(path, deadline, query | {"disable_stats": "true"})
+        else:
+            rows = self._pages(path, deadline, {**query, "page_size": _PAGE_SIZE})
+        return tuple(map(queue_facts, rows))
+
+    def read_routes_of(self, vhost: str, deadline: float) -> Routes:
+        """Return the exchanges of one virtual host and their bindings. Raises BrokerError.
+
+        The list of all bindings has one for each queue, that of the default exchange: where there are few exchanges,
+        each is asked for its own.
+        """
+        place = _quoted(vhost)
+        policies = policy_definitions(self.read_policies(deadline) or ())
+        columns = {"columns": "vhost,name,type,arguments,policy"}
+        exchanges = self._client.get_json(f"/api/exchanges/{place}", deadline, columns)
+        paths = [f"/api/exchanges/{place}/{_quoted(row['name'])}/bindings/source" for row in exchanges if row["name"]]
+        if len(paths) > _MOST_ASKED_ALONE:
+            paths = [f"/api/bindings/{place}"]
+        found = [row for path in paths for row in self._of_what_is_there(path, deadline)]
+        return Routes(
+            tuple(exchange_facts(row, policies) for row in exchanges),
+            tuple(binding_facts(row) for row in found if row["source"]),
+        )
+
+    def _of_what_is_there(self, path: str, deadline: float) -> Sequence[Definition]:
+        try:
+            return self._client.get_json(path, deadline, {"columns": _BINDING_COLUMNS})  # type: ignore[no-any-return]
+        except NotThere:  # deleted since it was listed
+            return ()
+
     def read_routes(self, deadline: float) -> Routes:
         """Return all exchanges and bindings. Raises BrokerError.
 
@@ -170,7 +221,7 @@ class ManagementSource:
         Raises BrokerError.
         """
         try:
-            self._client.get(f"/api/queues/{quote(vhost, safe='')}", deadline, {"page": 1, "page_size": 1})
+            self._client.get(f"/api/queues/{_quoted(vhost)}", deadline, {"page": 1, "page_size": 1})
         except Forbidden:
             return False
         return True
@@ -209,6 +260,10 @@ def _readings(keys: tuple[QueueKey, ...], rows: Sequence[Definition], overview: 
         columns |= {column: np.array([float(c.get(name, 0)) for c in counts]) for column, name in _COUNTS.items()}
         columns[AUTO_ACKED] = np.array([float(c.get("deliver_no_ack", 0) + c.get("get_no_ack", 0)) for c in counts])
     return Readings(keys, columns)
+
+
+def _quoted(name: str) -> str:
+    return quote(name, safe="")
 
 
 def _number(row: Definition, name: str) -> float | None:

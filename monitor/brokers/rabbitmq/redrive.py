@@ -9,20 +9,18 @@ from urllib.parse import quote
 from monitor.brokers.rabbitmq.addresses import Address, parse_address
 from monitor.brokers.rabbitmq.client import HttpClient, NotThere
 from monitor.brokers.rabbitmq.dead_letters import message_ttl, resolve
-from monitor.brokers.rabbitmq.facts import by_key
 from monitor.brokers.rabbitmq.held import Connections, RabbitHeld, Target
 from monitor.brokers.rabbitmq.looking import DEEPEST, Dangers, Look, what_looking_changes
 from monitor.brokers.rabbitmq.lookup import configured_queues
 from monitor.brokers.rabbitmq.management_source import ManagementSource
 from monitor.brokers.rabbitmq.messages import Reader
 from monitor.brokers.rabbitmq.planning import Findings, build_survey
-from monitor.brokers.rabbitmq.readings import CONSUMERS, QueueKey, label_of
+from monitor.brokers.rabbitmq.readings import QueueKey, label_of
 from monitor.brokers.rabbitmq.routing import Router, RoutingKey
 from monitor.brokers.rabbitmq.sending import Sender
 from monitor.brokers.rabbitmq.session import Line, Session
-from monitor.brokers.rabbitmq.standing import STREAM, Standing, find_standing, read_standing
-from monitor.brokers.rabbitmq.survey import Survey as Reading
-from monitor.brokers.rabbitmq.survey import take_survey
+from monitor.brokers.rabbitmq.standing import STREAM, Standing, find_standing, possible_keys, read_standing
+from monitor.brokers.rabbitmq.survey import Surroundings, look_around
 from monitor.brokers.rabbitmq.taking import Taker
 from monitor.clock import Clock
 from monitor.config import DeadLetterMapping, RabbitCluster
@@ -71,14 +69,13 @@ class RabbitRedriveBus:
     def survey(self, queue: str, request: PlanRequest, deadline: float) -> Survey:
         """Find out what a plan has to say. Raises BrokerError."""
         standing = self._standing(queue, deadline)
-        reading = self._read_cluster(deadline)
-        queues = by_key(reading.queues)
-        router = Router(queues, reading.routes)
+        around = self._look_around(standing.key, self._targets_of(standing.key, request), deadline)
+        router = Router(around.queues, around.routes)
         topology = resolve(
-            reading.queues,
-            reading.routes,
-            configured_queues(self._config.name, self._mappings, tuple(queues)),
-            _consumed(reading),
+            tuple(around.queues.values()),
+            around.routes,
+            configured_queues(self._config.name, self._mappings, tuple(around.queues)),
+            around.consumed,
         )
         samples: Sequence[DeadMessage] = ()
         looks = standing.facts.type != STREAM and standing.limits_known and standing.delivery_limit is None
@@ -87,14 +84,14 @@ class RabbitRedriveBus:
         found = Findings(
             standing,
             self._count_ready(standing, deadline),
-            queues,
+            around.queues,
             router,
             topology.dead_letters.get(standing.key),
             samples,
             looks,
             self._amqp.username or "guest",
             self._permissions(standing.key[0], deadline),
-            _alarms(reading),
+            _alarms(around),
         )
         return build_survey(found, request, self._config.name)
 
@@ -106,8 +103,8 @@ class RabbitRedriveBus:
         standing = read_standing(self._management, key, deadline)
         router = None
         if target.each_origin:
-            reading = self._read_cluster(deadline)
-            router = Router(by_key(reading.queues), reading.routes)
+            around = self._look_around(key, (), deadline)
+            router = Router(around.queues, around.routes)
         session = Session(self._clock)
         try:
             taker = Taker(self._connect(session, key[0], deadline), key[1])
@@ -162,9 +159,13 @@ class RabbitRedriveBus:
     def _standing(self, queue: str, deadline: float) -> Standing:
         return find_standing(self._management, self._config.name, queue, deadline)
 
-    def _read_cluster(self, deadline: float) -> Reading:
-        source = ManagementSource(self._management, lambda _key: True)
-        return take_survey(source, self._clock.monotonic(), deadline, None)
+    def _targets_of(self, key: QueueKey, request: PlanRequest) -> Sequence[QueueKey]:
+        """Return which queues the target that is asked for may be."""
+        name = request.target
+        return () if name is None else ((key[0], name), *possible_keys(self._config.name, name))
+
+    def _look_around(self, key: QueueKey, others: Sequence[QueueKey], deadline: float) -> Surroundings:
+        return look_around(ManagementSource(self._management, lambda _key: True), key, others, deadline)
 
     def _permissions(self, vhost: str, deadline: float) -> Mapping[str, str] | None:
         """Return the permissions of the user who redrives; None where the management API does not tell them."""
@@ -236,10 +237,5 @@ def _place(cursor: str | None) -> int | None:
     return int(cursor)
 
 
-def _consumed(reading: Reading) -> frozenset[QueueKey]:
-    consumers = reading.readings.column(CONSUMERS)
-    return frozenset(key for key, number in zip(reading.readings.keys, consumers.tolist(), strict=True) if number > 0)
-
-
-def _alarms(reading: Reading) -> Sequence[str]:
-    return [f"{alarm} alarm of {node.name}" for node in reading.nodes or () for alarm, on in node.alarms.items() if on]
+def _alarms(around: Surroundings) -> Sequence[str]:
+    return [f"{alarm} alarm of {node.name}" for node in around.nodes or () for alarm, on in node.alarms.items() if on]

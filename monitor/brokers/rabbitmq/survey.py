@@ -7,10 +7,11 @@ a queue appears that it does not know.
 """
 
 import threading
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from monitor.brokers.rabbitmq.facts import NodeFacts, QueueFacts, Routes
+from monitor.brokers.rabbitmq.dead_letters import resolve
+from monitor.brokers.rabbitmq.facts import NodeFacts, QueueFacts, Routes, by_key
 from monitor.brokers.rabbitmq.management_source import ManagementSource, Overview
 from monitor.brokers.rabbitmq.policies import with_policies
 from monitor.brokers.rabbitmq.readings import QueueKey, Readings
@@ -21,6 +22,7 @@ _PATIENCE = 0.25  # seconds of a cycle that may be spent on waiting for a result
 _EAGER_SHARE, _SHARE = 0.2, 0.02  # of the time that the API may be kept busy: for numbers, and without need of any
 _SLOWEST = 30.0
 _LONGEST = 60.0
+_MOST_SOURCES = 20  # of one queue that are asked for one by one
 _MARGIN = 0.9  # what does not come is told before the deadline
 
 
@@ -166,6 +168,39 @@ def take_survey(source: ManagementSource, began: float, deadline: float, previou
         found = source.read_routes(deadline)
         routes, routes_at = routes if found == routes else found, began
     return Survey(began, overview, queues, listing.readings, routes, routes_at, _nodes(source, deadline))
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What can have to do with one queue: the queues and routes of its virtual host, and queues that were asked for.
+
+    `consumed` are those of its sources, and of what was asked for, that have consumers. `nodes` as in `Survey`.
+    """
+
+    queues: Mapping[QueueKey, QueueFacts]
+    routes: Routes
+    consumed: frozenset[QueueKey]
+    nodes: tuple[NodeFacts, ...] | None
+
+
+def look_around(source: ManagementSource, key: QueueKey, others: Collection[QueueKey], deadline: float) -> Surroundings:
+    """Read what can have to do with a queue, and `others` by name. Raises BrokerError.
+
+    Only one list is as long as there are queues, that of the names and arguments in one virtual host: nothing else
+    tells all sources of a dead-letter queue, and a plan must not take some for all.
+    """
+    policies = source.read_policies(deadline)
+    queues = by_key(source.read_queues_of(key[0], deadline, frugal=policies is not None))
+    if policies is not None:
+        operators = source.read_operator_policies(deadline)
+        queues = {name: with_policies(queue, policies, operators) for name, queue in queues.items()}
+    routes = source.read_routes_of(key[0], deadline)
+    sources = resolve(tuple(queues.values()), routes, {}).sources_of(key)
+    found = [source.read_queue(name, deadline) for name in {key, *sorted(sources)[:_MOST_SOURCES], *others}]
+    consumed = frozenset(queue.key for queue, is_consumed in filter(None, found) if is_consumed)
+    # What the broker says of a queue's policies goes before what follows from their patterns.
+    queues |= {queue.key: queue for queue, _ in filter(None, found) if queue.definition is not None}
+    return Surroundings(queues, routes, consumed, _nodes(source, deadline))
 
 
 def _nodes(source: ManagementSource, deadline: float) -> tuple[NodeFacts, ...] | None:
