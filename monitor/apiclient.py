@@ -2,7 +2,7 @@
 
 import re
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar, cast
 from urllib.parse import quote
@@ -12,6 +12,7 @@ import httpx
 from monitor.api.items import (
     AboutItem,
     CollectorItem,
+    CurvesAnswer,
     DeadLetterDetail,
     DeadLetterItem,
     HistoryAnswer,
@@ -124,8 +125,23 @@ class ApiClient:
     def history(
         self, subject: str, since: float | None = None, to: float | None = None, step: float | None = None
     ) -> HistoryAnswer:
-        """Return the curve of `subscription:ID` or `dead_letters:ID`; times are Unix seconds, `step` seconds."""
+        """Return the curve of `subscription:ID`, `dead_letters:ID` or `cluster:NAME` (encoded).
+
+        Times are Unix seconds, `step` seconds.
+        """
         return cast(HistoryAnswer, self._get("history", {"subject": subject, "from": since, "to": to, "step": step}))
+
+    def curves(
+        self,
+        subjects: Sequence[str],
+        values: Sequence[str],
+        since: float | None = None,
+        to: float | None = None,
+        step: float | None = None,
+    ) -> CurvesAnswer:
+        """Return chosen values of up to 200 curves; see `history`."""
+        query = {"subject": list(subjects), "value": list(values), "from": since, "to": to, "step": step}
+        return cast(CurvesAnswer, self._get("history/curves", query))
 
     def mutes(self) -> list[MuteItem]:
         """Return the mutes that hold now, the longest-lasting first."""

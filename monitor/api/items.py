@@ -119,6 +119,7 @@ class SubscriptionItem(TypedDict):
     retention_seconds: Number | None
     lost_messages_total: Number | None
     rewinds_total: Number | None
+    abandoned: Annotated[bool, Field(description="messages wait, and for days nobody was there to consume")]
     objective_age_seconds: Number | None
     objective_budget_left_ratio: Annotated[
         Number | None, Field(description="share of the error budget that is left; below 0 it is overdrawn")
@@ -235,6 +236,21 @@ class HistoryAnswer(TypedDict):
     note: Annotated[str | None, Field(description="why there is no curve, where there is none")]
 
 
+class CurveItem(TypedDict):
+    """Chosen values of one curve, each as a column that has an entry for every step; null is not known."""
+
+    subject: str
+    values: dict[str, list[Number | str | None]]
+
+
+class CurvesAnswer(TypedDict):
+    """Curves of those subjects that have one."""
+
+    step_seconds: int | None
+    at: Annotated[list[int], Field(description="when each step begins, in Unix seconds")]
+    curves: list[CurveItem]
+
+
 def subscription_item(
     snapshot: Snapshot, place: int, verdict: Verdict, now: float, mute: Mute | None = None
 ) -> SubscriptionItem:
@@ -266,6 +282,7 @@ def subscription_item(
         "retention_seconds": as_number(it.retention_seconds),
         "lost_messages_total": as_number(it.lost_messages_total),
         "rewinds_total": as_number(it.rewinds_total),
+        "abandoned": it.abandoned,
         "objective_age_seconds": as_number(verdict.objective_age_seconds),
         "objective_budget_left_ratio": as_number(budget_left(verdict.objective_lifetime, verdict.objective_target)),
         "muted_until": mute.until if mute else None,

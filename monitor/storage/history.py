@@ -6,8 +6,9 @@ known is None, and where nothing was read there is no point: a gap is never 0.
 """
 
 import logging
+import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import quote
@@ -16,11 +17,11 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from monitor.clock import Clock
-from monitor.model import ClusterView, Status
+from monitor.model import ClusterView, Role, Snapshot, Status
 from monitor.storage.database import Database
 from monitor.storage.tables import HISTORY_POINTS, HISTORY_SERIES
 
-SUBSCRIPTION, DEAD_LETTERS = "subscription:", "dead_letters:"
+SUBSCRIPTION, DEAD_LETTERS, CLUSTER = "subscription:", "dead_letters:", "cluster:"
 FINE_SECONDS, COARSE_SECONDS = 60, 600
 FINE_KEPT_SECONDS = 6 * 3600
 MOST_POINTS = 2000
@@ -61,7 +62,16 @@ class Curves(Protocol):
     """Where curves come from."""
 
     def read(self, subject: str, start: float, end: float, step: float | None) -> Curve:
-        """Return the curve of `subscription:ID` or `dead_letters:ID` between two moments. Raises StorageError."""
+        """Return the curve of `subscription:ID`, `dead_letters:ID` or `cluster:NAME` (encoded) between two moments.
+
+        Raises StorageError.
+        """
+        ...
+
+    def read_many(
+        self, subjects: Sequence[str], start: float, end: float, step: float | None, values: Collection[str]
+    ) -> Mapping[str, Curve]:
+        """Return the curves of those subjects that have one, with these values of each point. Raises StorageError."""
         ...
 
 
@@ -84,7 +94,7 @@ class History:
         """Write the point of this minute for everything that is seen now."""
         at = int(self._clock.now() // FINE_SECONDS * FINE_SECONDS)
         fresh = [view for view in views if view.snapshot and view.health.up]
-        points = {subject: values for view in fresh for subject, values in _sample(view)}
+        points = {subject: values for view in fresh for subject, values in _sample(view)} if self._limit else {}
         clusters = {quote(view.health.cluster, safe="") for view in fresh}
         try:
             with self._database.writing() as connection:
@@ -102,21 +112,37 @@ class History:
 
     def read(self, subject: str, start: float, end: float, step: float | None) -> Curve:
         """Return a curve; see `Curves.read`."""
+        found = self.read_many([subject], start, end, step).get(subject)
+        width = step_of(start, end, step, self._clock.now())
+        empty = [Point(at) for at in moments(int(start // width * width), end, width)]
+        return found or Curve(width, empty, self._why_none())
+
+    def read_many(
+        self,
+        subjects: Sequence[str],
+        start: float,
+        end: float,
+        step: float | None,
+        values: Collection[str] = (*_MAXIMA, *_AVERAGES, "status"),
+    ) -> Mapping[str, Curve]:
+        """Return the curves of several subjects; see `Curves.read_many`."""
         width = step_of(start, end, step, self._clock.now())
         first = int(start // width * width)
-        query = (
-            sa.select(HISTORY_POINTS)
-            .join(HISTORY_SERIES, HISTORY_SERIES.c.id == _COLUMNS.series)
-            .where(HISTORY_SERIES.c.subject == subject, _COLUMNS.at >= first, _COLUMNS.at < end)
-        )
-        known = sa.select(HISTORY_SERIES.c.id).where(HISTORY_SERIES.c.subject == subject)
+        columns = [_COLUMNS[name] if name in values else sa.null().label(name) for name in (*_MAXIMA, *_AVERAGES)]
+        status = _COLUMNS.status if "status" in values else sa.null().label("status")
+        points = sa.select(_COLUMNS.series, _COLUMNS.step, _COLUMNS.at, *columns, status)
+        known = sa.select(HISTORY_SERIES.c.id, HISTORY_SERIES.c.subject).where(HISTORY_SERIES.c.subject.in_(subjects))
+        buckets: dict[tuple[int, int], list[Mapping[Any, Any]]] = defaultdict(list)
         with self._database.reading() as connection:
-            rows: list[Mapping[Any, Any]] = list(connection.execute(query).mappings())
-            note = "" if connection.execute(known).first() else self._why_none()
-        buckets = defaultdict(list)
-        for row in rows:
-            buckets[int(row["at"] // width * width)].append(row)
-        return Curve(width, [_joined(at, buckets.get(at, ())) for at in moments(first, end, width)], note)
+            series = {row.subject: row.id for row in connection.execute(known)}
+            within = (_COLUMNS.series.in_(series.values()), _COLUMNS.at >= first, _COLUMNS.at < end)
+            for row in connection.execute(points.where(*within)).mappings():
+                buckets[row["series"], int(row["at"] // width * width)].append(row)
+        steps = moments(first, end, width)
+        return {
+            subject: Curve(width, [_joined(at, buckets.get((number, at), ())) for at in steps])
+            for subject, number in series.items()
+        }
 
     def _why_none(self) -> str:
         more = (
@@ -134,11 +160,13 @@ class History:
         present = set(subjects)
         self._seen.update(dict.fromkeys(present & known.keys(), at))
         new = sorted(present - known.keys())
-        scarce = len(known) + len(new) - self._limit
+        # Curves of whole clusters come on top of the limit; they stand first in the order of names.
+        limit = self._limit + sum(it.startswith(CLUSTER) for it in present | known.keys())
+        scarce = len(known) + len(new) - limit
         if scarce > 0:
             self._free(connection, known, self._gone(known.keys() - present, clusters, at)[:scarce])
-            self._free(connection, known, sorted(known)[max(self._limit, 0) :])
-        added = new[: max(0, self._limit - len(known))]
+            self._free(connection, known, sorted(known)[max(limit, 0) :])
+        added = new[: max(0, limit - len(known))]
         if added:
             connection.execute(_insert_new(connection, HISTORY_SERIES), [{"subject": it} for it in added])
             self._load(connection, at)
@@ -203,6 +231,7 @@ def worst(statuses: Iterable[str]) -> str | None:
 
 def _sample(view: ClusterView) -> Iterator[tuple[str, dict[str, Any]]]:
     assert view.snapshot is not None  # noqa: S101 (asked before)
+    yield f"{CLUSTER}{quote(view.health.cluster, safe='')}", _sample_whole(view, view.snapshot)
     for it, verdict in zip(view.snapshot.subscriptions, view.verdicts, strict=True):
         whole = it.complete  # a part of a sum is no sum
         yield (
@@ -221,6 +250,24 @@ def _sample(view: ClusterView) -> Iterator[tuple[str, dict[str, Any]]]:
         if queue.messages is not None:
             age = queue.oldest_age.seconds
             yield f"{DEAD_LETTERS}{queue.id}", {"messages": queue.messages, "oldest_age_seconds": age, **nothing}
+
+
+def _sample_whole(view: ClusterView, snapshot: Snapshot) -> dict[str, Any]:
+    """Return the sums over a cluster's subscriptions, of what is known, their highest age and their worst status."""
+    work = [pair for pair in zip(snapshot.subscriptions, view.verdicts, strict=True) if pair[0].role is Role.WORK]
+    return {
+        "messages": _sum(it.backlog_messages for it, _ in work if it.complete),
+        "oldest_age_seconds": max((it.oldest_age.seconds or 0.0 for it, _ in work if it.complete), default=None),
+        "published_per_second": _sum(verdict.published_per_second for _, verdict in work),
+        "consumed_per_second": _sum(verdict.consumed_per_second for _, verdict in work),
+        "consumers": _sum(it.consumers for it, _ in work),
+        "status": worst(verdict.status.value for _, verdict in work),
+    }
+
+
+def _sum(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None and not math.isnan(value)]
+    return sum(known) if known else None
 
 
 def _with_step(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote
 
@@ -11,7 +11,17 @@ import httpx
 from monitor.clock import Clock
 from monitor.errors import StorageError
 from monitor.model import ClusterView
-from monitor.storage.history import FINE_SECONDS, MOST_POINTS, SUBSCRIPTION, Curve, Point, moments, worst
+from monitor.storage.history import (
+    CLUSTER,
+    DEAD_LETTERS,
+    FINE_SECONDS,
+    MOST_POINTS,
+    SUBSCRIPTION,
+    Curve,
+    Point,
+    moments,
+    worst,
+)
 
 _TIMEOUT_SECONDS = 10.0
 _LEAST_WINDOW_SECONDS = 120
@@ -26,10 +36,17 @@ _SUBSCRIPTION_VALUES = {
     "consumers": "max(avg_over_time(eventflow_subscription_consumers{{{labels}}}[{window}s]))",
 }
 _STATUS = "max by (status) (max_over_time(eventflow_subscription_status{{{labels}}}[{window}s])) > 0"
+_CLUSTER_VALUES = {
+    name: query.replace("max(rate(", "sum(rate(") if name.endswith("second") else query.replace("max(", "sum(", 1)
+    for name, query in _SUBSCRIPTION_VALUES.items()
+    if name != "oldest_age_seconds"
+} | {"oldest_age_seconds": _SUBSCRIPTION_VALUES["oldest_age_seconds"]}
 _DEAD_LETTER_VALUES = {
     "messages": "max(max_over_time(eventflow_dead_letter_messages{{{labels}}}[{window}s]))",
     "oldest_age_seconds": "max(max_over_time(eventflow_dead_letter_oldest_age_seconds{{{labels}}}[{window}s]))",
 }
+_VALUES = {SUBSCRIPTION: _SUBSCRIPTION_VALUES, DEAD_LETTERS: _DEAD_LETTER_VALUES, CLUSTER: _CLUSTER_VALUES}
+_EVERY = (*_SUBSCRIPTION_VALUES, "status")
 
 Series = list[tuple[Mapping[str, str], dict[int, float]]]
 
@@ -54,27 +71,39 @@ class PrometheusHistory:
 
     def read(self, subject: str, start: float, end: float, step: float | None) -> Curve:
         """Return a curve; see `history.Curves`. Raises StorageError when Prometheus cannot be asked."""
+        return self.read_many([subject], start, end, step)[subject]
+
+    def read_many(
+        self, subjects: Sequence[str], start: float, end: float, step: float | None, values: Collection[str] = _EVERY
+    ) -> Mapping[str, Curve]:
+        """Return the curves of several subjects, one after the other; see `history.Curves`."""
         least = max(step or 0.0, (end - start) / MOST_POINTS, 1.0)
         width = int(-(-least // FINE_SECONDS)) * FINE_SECONDS
         steps = moments(int(start // width * width), end, width)
+        return {subject: Curve(width, self._points(subject, steps, width, values)) for subject in subjects}
+
+    def _points(self, subject: str, steps: range, width: int, values: Collection[str]) -> list[Point]:
         windows = {"window": max(width, _LEAST_WINDOW_SECONDS), "rate_window": max(width, _LEAST_RATE_WINDOW_SECONDS)}
-        of_subscription = subject.startswith(SUBSCRIPTION)
+        queries = next(queries for kind, queries in _VALUES.items() if subject.startswith(kind))
         given = {"labels": self._labels(subject), **windows}
-        values = {
+        found = {
             name: _only(self._ask(query.format(**given), steps, width))
-            for name, query in (_SUBSCRIPTION_VALUES if of_subscription else _DEAD_LETTER_VALUES).items()
+            for name, query in queries.items()
+            if name in values
         }
-        statuses = self._ask(_STATUS.format(**given), steps, width) if of_subscription else []
-        points = [
-            Point(at, **{name: found.get(at) for name, found in values.items()}, status=_status_at(statuses, at))
+        judged = "status" in values and not subject.startswith(DEAD_LETTERS)
+        statuses = self._ask(_STATUS.format(**given), steps, width) if judged else []
+        return [
+            Point(at, **{name: known.get(at) for name, known in found.items()}, status=_status_at(statuses, at))
             for at in steps
         ]
-        return Curve(width, points)
 
     def _labels(self, subject: str) -> str:
         id_ = subject.partition(":")[2]
         cluster, *names = (unquote(part) for part in id_.split("/"))
-        if not subject.startswith(SUBSCRIPTION):
+        if subject.startswith(CLUSTER):
+            labels = {"cluster": cluster}
+        elif not subject.startswith(SUBSCRIPTION):
             labels = {"cluster": cluster, "queue": "/".join(names)}
         elif self._kinds.get(cluster) == "kafka" and len(names) == 2:
             labels = {"cluster": cluster, "subscriber": names[0], "destination": names[1]}

@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from monitor.errors import StorageError
-from monitor.model import ClusterView, Status
+from monitor.model import ClusterView, Role, Status
 from monitor.storage.database import Database
 from monitor.storage.history import Curve, History, Point
 from monitor.storage.tables import HISTORY_POINTS, HISTORY_SERIES
@@ -28,6 +28,9 @@ def known(curve: Curve) -> list[Point]:
 
 
 def count(database: Database, table: sa.Table, *where: sa.ColumnElement[bool]) -> int:
+    """How many rows there are of curves of single subscriptions and queues."""
+    whole = sa.select(HISTORY_SERIES.c.id).where(HISTORY_SERIES.c.subject.startswith("cluster:"))
+    where = (*where, ~(table.c.id if "id" in table.c else table.c.series).in_(whole))
     with database.reading() as connection:
         return int(connection.execute(sa.select(sa.func.count()).select_from(table).where(*where)).scalar_one())
 
@@ -61,6 +64,30 @@ def test_sums_over_parts_that_could_not_all_be_read_are_not_kept(database: Datab
     kept.write([view((replace(subscription, expected=2, measured=1), verdict))])
     (point,) = known(kept.read(T, time.now, time.now + 60, None))
     assert (point.messages, point.oldest_age_seconds) == (None, None)
+
+
+def test_a_cluster_has_a_curve_of_its_sums_its_highest_age_and_its_worst_status(database: Database) -> None:
+    time = Time()
+    kept = history(database, time, limit=2)
+    other, fine = seen(name="other", backlog=None, age=None, status=Status.STALLED, published_per_second=None)
+    retry, bad = seen(name="again", backlog=1000.0, age=999.0, status=Status.LOSING)
+    kept.write([view(seen(backlog=600.0, age=12.5), (other, fine), (replace(retry, role=Role.RETRY), bad))])
+    (point,) = known(kept.read("cluster:c", time.now, time.now + 60, None))
+    assert point == Point(int(time.now), 600.0, 12.5, 3.0, 8.0, 10.0, "stalled")
+
+
+def test_chosen_values_of_many_curves_are_read_at_once(database: Database) -> None:
+    time = Time()
+    kept = history(database, time)
+    kept.write([view(seen(backlog=600.0), queues=[dead("t.dlq", 7.0)])])
+    time.now += 60
+    found = kept.read_many(
+        [T, "dead_letters:c/t.dlq", "subscription:none"], time.now - 60, time.now, None, ["messages"]
+    )
+    assert {subject: curve.points for subject, curve in found.items()} == {
+        T: [Point(int(time.now) - 60, 600.0)],
+        "dead_letters:c/t.dlq": [Point(int(time.now) - 60, 7.0)],
+    }
 
 
 @pytest.mark.parametrize("blind", [view(seen(), up=False), replace(view(seen()), snapshot=None, verdicts=())])
@@ -98,7 +125,7 @@ def test_a_long_curve_joins_fresh_and_thinned_points_by_one_rule(database: Datab
     kept.write([view(seen(backlog=0.0))])
     fine = [{"at": begun + 60 * minute, "messages": float(minute)} for minute in range(1, 6 * 60 + 19)]
     with database.writing() as connection:
-        series = connection.execute(sa.select(HISTORY_SERIES.c.id)).scalar_one()
+        series = connection.execute(sa.select(HISTORY_SERIES.c.id).where(HISTORY_SERIES.c.subject == T)).scalar_one()
         connection.execute(sa.insert(HISTORY_POINTS), [{"series": series, "step": 60, **row} for row in fine])
     time.now += 6 * HOUR + 19 * 60
     kept.write([view(seen(backlog=379.0))])
@@ -195,7 +222,8 @@ def test_the_curve_goes_on_after_a_restart_and_beside_another_monitor(database: 
 
 def subjects(database: Database) -> set[str]:
     with database.reading() as connection:
-        return set(connection.execute(sa.select(HISTORY_SERIES.c.subject)).scalars())
+        found = connection.execute(sa.select(HISTORY_SERIES.c.subject)).scalars()
+        return {subject for subject in found if not subject.startswith("cluster:")}
 
 
 def test_a_database_that_cannot_be_written_is_told_and_the_curve_goes_on_after_it(

@@ -126,6 +126,15 @@ def test_queues_are_found_by_their_ids_too(prometheus: str) -> None:
         assert unknown.points == [Point(BEGUN), Point(BEGUN + 300)]
 
 
+def test_chosen_values_and_the_sums_of_a_cluster_are_told_too(prometheus: str) -> None:
+    with closing(PrometheusHistory(prometheus, KINDS, Clock())) as history:
+        both = ["cluster:mail", "dead_letters:mail/shop/dead"]
+        found = history.read_many(both, BEGUN + 300, BEGUN + 360, 60, ["messages"])
+        assert [point.messages for curve in found.values() for point in curve.points] == [7, 3]
+        (point,) = history.read("cluster:orders", BEGUN + 300, BEGUN + 360, 60).points
+        assert (point.messages, point.status, point.consumers) == (112, "stopped", 2)
+
+
 def test_a_prometheus_that_is_away_is_told_without_its_address() -> None:
     with closing(history("http://user:geheim@127.0.0.1:1")) as curves, pytest.raises(StorageError) as raised:
         curves.read("subscription:mail/q", BEGUN, BEGUN + 600, 300)

@@ -1,6 +1,6 @@
 """`/api/v1/history`: what may be asked, and how a curve is told."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pytest
@@ -24,6 +24,11 @@ class Told:
     def read(self, subject: str, start: float, end: float, step: float | None) -> Curve:
         self.asked.append((subject, start, end, step))
         return self.curve
+
+    def read_many(
+        self, subjects: Sequence[str], start: float, end: float, step: float | None, values: Collection[str]
+    ) -> Mapping[str, Curve]:
+        return {subject: self.read(subject, start, end, step) for subject in subjects if "none" not in subject}
 
 
 class Broken(Told):
@@ -86,3 +91,20 @@ def test_what_cannot_be_meant_is_a_bad_request(query: dict[str, object]) -> None
 def test_a_database_that_cannot_be_read_is_told() -> None:
     answer = api_over(Broken()).get("history", params={"subject": "subscription:x"})
     assert (answer.status_code, answer.json()["detail"]) == (503, "the database cannot be used: disk full")
+
+
+def test_chosen_values_of_many_curves_come_as_columns_without_those_that_have_none() -> None:
+    told = Told(Curve(60, [Point(60, 5.0, 1.5, status="ok"), Point(120)]))
+    subjects = ["subscription:a/b", "dead_letters:none", "cluster:orders"]
+    answer = api_over(told).get("history/curves", params={"subject": subjects, "value": ["messages", "status"]})
+    columns = {"messages": [5, None], "status": ["ok", None]}
+    assert answer.json() == {
+        "step_seconds": 60,
+        "at": [60, 120],
+        "curves": [{"subject": subjects[0], "values": columns}, {"subject": subjects[2], "values": columns}],
+    }
+
+
+def test_no_curve_at_all_is_an_empty_answer() -> None:
+    answer = api_over(Told()).get("history/curves", params={"subject": "subscription:none"})
+    assert answer.json() == {"step_seconds": None, "at": [], "curves": []}
