@@ -26,7 +26,8 @@ class Facts(NamedTuple):
 
 def tell(cause: Cause, subscription: Subscription, facts: Facts) -> str:
     """Say why a subscription has its status, in one sentence."""
-    return _SENTENCES[cause](subscription, facts)
+    sentence = _SENTENCES[cause](subscription, facts)
+    return f"{sentence}; abandoned: nothing was consumed for days" if subscription.abandoned else sentence
 
 
 def _wait(it: Subscription, facts: Facts) -> str:

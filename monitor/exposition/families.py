@@ -199,6 +199,17 @@ _SUBSCRIPTIONS = (
         "your own take `increase()` of `subscription_objective_seconds_total`. Absent while nothing could be judged.",
     ),
     Family(
+        "subscription_abandoned",
+        _GAUGE,
+        _SUBSCRIPTION,
+        "flag",
+        Bus.EVERY,
+        "Whether the subscriber was left behind: messages wait, and for days nobody was there to consume; always 1",
+        "There only while it holds; how many days is `abandoned_after` of the cluster. Status and numbers go on, but "
+        "a rule leaves it out, since nobody is woken twice: `unless on (system, cluster, destination, subscriber) "
+        "eventflow_subscription_abandoned`.",
+    ),
+    Family(
         "subscription_muted",
         _GAUGE,
         _SUBSCRIPTION,
@@ -371,7 +382,39 @@ _KAFKA = (
         (*_GROUP, "type"),
         "flag",
         Bus.KAFKA,
-        "Protocol of the group: classic or consumer (KIP-848); always 1",
+        "Protocol of the group: classic, consumer (KIP-848) or share (KIP-932); always 1",
+        "A share group has this series alone: no client can measure how far it is behind by committed offsets, so "
+        "there is no lag of it, and never 0. Share groups are listed every 20 cycles; a group of Kafka Streams' own "
+        "protocol (KIP-1071) cannot be told from them.",
+    ),
+    Family(
+        "kafka_consumer_group_idle_members",
+        _GAUGE,
+        _GROUP,
+        "consumers",
+        Bus.KAFKA,
+        "Members of the group that own no partition",
+        "More members than partitions: the others wait in reserve, or the topic has too few partitions for the group "
+        "to grow. Absent while the group rebalances.",
+    ),
+    Family(
+        "kafka_consumer_group_state_changes_total",
+        _COUNTER,
+        _GROUP,
+        "events",
+        Bus.KAFKA,
+        "Times that the group was seen in another state than at the look before",
+        "What happens between two looks is not seen.",
+    ),
+    Family(
+        "kafka_consumer_group_rebalances_total",
+        _COUNTER,
+        _GROUP,
+        "events",
+        Bus.KAFKA,
+        "Times that the group was seen to rebalance: in the midst of it, or with its partitions distributed otherwise",
+        "Several between two looks count as one. A rate that stays up says that members come and go, or are too slow "
+        "to poll, and while a group rebalances it mostly does not consume.",
     ),
     Family(
         "kafka_consumer_group_unread_lost_messages_total",
@@ -421,6 +464,36 @@ _KAFKA = (
         "that assigns its partitions itself, and where the members could not be read.",
     ),
     Family(
+        "kafka_consumer_group_hottest_partition_lag_ratio",
+        _GAUGE,
+        _GROUP_TOPIC,
+        "ratio",
+        Bus.KAFKA,
+        "Share of the group's backlog on the topic that lies in the partition with the most",
+        "Near 1 on a topic of many partitions: one key or one consumer is behind, and more consumers will not help. "
+        "Which it is, `topk(1, eventflow_kafka_consumer_group_lag_messages)` tells. Absent where nothing waits.",
+    ),
+    Family(
+        "kafka_consumer_group_last_advance_timestamp_seconds",
+        _GAUGE,
+        _GROUP_TOPIC,
+        "seconds since 1970",
+        Bus.KAFKA,
+        "Moment at which a committed offset of the group was last seen to move on",
+        "`time() -` it is for how long the group has got nowhere, which is no trouble where nothing waits. Absent "
+        "until that was seen; it is kept over restarts of the monitor.",
+    ),
+    Family(
+        "kafka_consumer_group_stable_lag_messages",
+        _GAUGE,
+        _GROUP_PARTITION,
+        "messages",
+        Bus.KAFKA,
+        "Messages that a read_committed consumer of the group could read now: up to the last stable offset",
+        "The lag less what an open transaction holds back. Only where transactions write to the topic; elsewhere it "
+        "would be the lag again.",
+    ),
+    Family(
         "kafka_partition_start_offset",
         _GAUGE,
         _PARTITION,
@@ -445,6 +518,16 @@ _KAFKA = (
         Bus.KAFKA,
         "Offset up to which a read_committed consumer can read",
         "Stays behind the end offset while a transaction is open; for long, a producer hangs in it.",
+    ),
+    Family(
+        "kafka_partition_open_transaction_seconds",
+        _GAUGE,
+        _PARTITION,
+        "seconds",
+        Bus.KAFKA,
+        "Age of the oldest transaction that is open in the partition, by the time of its first record",
+        "It holds read_committed consumers back. Longer than the producer's transaction.timeout.ms (a minute by "
+        "default): a transaction that hangs. Absent where none is open.",
     ),
     Family(
         "kafka_partition_leader_available",
@@ -474,6 +557,16 @@ _KAFKA = (
         "Replicas that must be in sync for the topic to be written with acks=all",
         "The topic's `min.insync.replicas`. Renewed a few topics a cycle, so a change is seen late. Absent where the "
         "configuration of the topic may not be read.",
+    ),
+    Family(
+        "kafka_topic_consumer_groups",
+        _GAUGE,
+        ("cluster", "topic"),
+        "groups",
+        Bus.KAFKA,
+        "Watched groups that have committed on the topic or whose members own partitions of it",
+        "0: nobody consumes it, as far as offsets tell; share groups and consumers that never commit are not seen. "
+        "Absent while a group could not be read that may be the one.",
     ),
     Family(
         "kafka_brokers",
@@ -521,6 +614,26 @@ _RABBITMQ = (
         "consumers",
         Bus.RABBITMQ,
         "Consumers of the queue",
+    ),
+    Family(
+        "rabbitmq_queue_consumer_capacity_ratio",
+        _GAUGE,
+        _RABBIT_QUEUE,
+        "ratio",
+        Bus.RABBITMQ,
+        "Share of the time in which the queue could hand a message to a consumer at once",
+        "Low beside a backlog: consumers are too few or too slow, or their prefetch is too small; 1 without one: they "
+        "wait. Absent for a queue without consumers and from AMQP alone.",
+    ),
+    Family(
+        "rabbitmq_queue_redelivery_ratio",
+        _GAUGE,
+        _RABBIT_QUEUE,
+        "ratio",
+        Bus.RABBITMQ,
+        "Share of the deliveries in the last ten minutes that were not the first of their message",
+        "For people; in a rule divide the rates of `rabbitmq_queue_redelivered_total` and "
+        "`rabbitmq_queue_delivered_total` over a window of your own. Absent while nothing is delivered.",
     ),
     Family(
         "rabbitmq_queue_published_total",
@@ -594,6 +707,16 @@ _RABBITMQ = (
         Bus.RABBITMQ,
         "Whether a resource alarm of the node is set, so that publishers are blocked",
         "Short ones matter: use `max_over_time(...[5m])`.",
+    ),
+    Family(
+        "rabbitmq_publishers_blocked",
+        _GAUGE,
+        ("cluster",),
+        "connections",
+        Bus.RABBITMQ,
+        "Connections that wait to publish because a node has an alarm",
+        "0 without an alarm. An alarm without them has found nobody publishing yet. From the management API, and absent "
+        "where its user lacks the tag monitoring or statistics are disabled.",
     ),
 )
 
@@ -799,6 +922,16 @@ _AWS = (
         Bus.AWS,
         "Calls of the monitor that AWS throttled",
         "Rising for long: make the interval longer or ask for a higher quota.",
+    ),
+    Family(
+        "aws_api_monthly_cost_dollars",
+        _GAUGE,
+        _API_CALL,
+        "US dollars",
+        Bus.AWS,
+        "What 30 days of this call cost at the present number of queues and topics and the present pace",
+        "An estimate by the list prices of us-east-1 without free tiers. CloudWatch is nearly all of it: compare "
+        "`sum by (cluster)` with `cloudwatch_monthly_budget_dollars`.",
     ),
     Family(
         "cloudwatch_billable_metrics_total",

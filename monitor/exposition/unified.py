@@ -64,7 +64,13 @@ def _subscription_tables(subscriptions: Sequence[Subscription], verdicts: Sequen
         "subscription_status": _status_table(labels, verdicts),
         "subscription_objective": _objective_table(subscriptions, verdicts),
         "subscription_info": Table(info, {"subscription_info": np.ones(len(subscriptions))}),
+        "subscription_abandoned": _abandoned_table(subscriptions),
     }
+
+
+def _abandoned_table(subscriptions: Sequence[Subscription]) -> Table:
+    rows = [(s.system, s.destination, s.subscriber) for s in subscriptions if s.abandoned]
+    return Table.of_rows(("system", "destination", "subscriber"), rows, {"subscription_abandoned": [1.0] * len(rows)})
 
 
 def _status_table(labels: tuple[Labels, ...], verdicts: Sequence[Verdict]) -> Table:

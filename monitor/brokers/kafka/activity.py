@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from monitor.brokers.kafka.groups import REBALANCING, Group
 from monitor.memory import Memory
-from monitor.model import Table
+from monitor.model import Labels, Table, as_floats
 
 _NAME = "activity"
 _LABELS = ("group",)
@@ -31,6 +31,7 @@ class GroupActivity:
         self._memory = memory
         self._left = dict(memory.recall(_NAME, _LABELS))
         self._seen: dict[str, _Seen] = {}
+        self._labels: Labels | None = None
 
     def observe(self, groups: Iterable[Group]) -> Table:
         """Take in the groups as they are now, and return their counters."""
@@ -39,14 +40,13 @@ class GroupActivity:
             seen = self._seen[group.name] = known.get(group.name) or self._begin(group.name)
             _follow_state(seen, group)
             _follow_assignment(seen, group)
-        table = Table.of_rows(
-            _LABELS,
-            [(name,) for name in self._seen],
-            {
-                "kafka_consumer_group_state_changes_total": [seen.changes for seen in self._seen.values()],
-                "kafka_consumer_group_rebalances_total": [seen.rebalances for seen in self._seen.values()],
-            },
-        )
+        if self._labels is None or self._labels.values != tuple(self._seen):
+            self._labels = Labels.of(*_LABELS, self._seen)
+        columns = {
+            "kafka_consumer_group_state_changes_total": as_floats(seen.changes for seen in self._seen.values()),
+            "kafka_consumer_group_rebalances_total": as_floats(seen.rebalances for seen in self._seen.values()),
+        }
+        table = Table((self._labels,), columns)
         self._memory.keep(_NAME, table)
         return table
 

@@ -69,6 +69,27 @@ class AgeBook:
                 break
         return self._ages(lag, now)
 
+    def date(self, slots: Ids, positions: Floats, now: float, sound: Sound) -> Floats:
+        """Return about when the records at these positions were written, one a slot; at the latest then, if unsure."""
+        for turn in range(_ROUNDS_A_CYCLE):
+            spans = self._times.locate(slots, positions)
+            vague = np.flatnonzero(is_coarse(spans.width, now - spans.guess))[:_SLOTS_A_ROUND]
+            if not len(vague):
+                return spans.guess
+            turns = np.full(len(vague), turn, dtype=np.int64)
+            moments = choose_soundings(self._times.locate(slots[vague], positions[vague]), turns, now)
+            self._take_soundings(slots[vague], positions[vague], moments, now, sound)
+        return self._times.locate(slots, positions).guess
+
+    def _take_soundings(self, slots: Ids, positions: Floats, moments: Floats, now: float, sound: Sound) -> Mask:
+        """Ask the time index of slots about moments, and take in what it says; say of which it told anything."""
+        offsets, stamps = sound(slots, moments)
+        told = ~np.isnan(offsets)
+        # Nothing is before the log's first record, also where compaction has left a gap.
+        offsets = np.where(moments == 0, np.minimum(offsets, positions), offsets)
+        self._times.insert(slots[told], moments[told], offsets[told], stamps[told], now)
+        return told
+
     def _look_up(self, rows: Rows, chosen: Ids) -> None:
         """Take over what the table says where it is surer than what is known."""
         found = self._found
@@ -97,14 +118,9 @@ class AgeBook:
         positions = found["position"][chosen]
         turn = found["soundings"][chosen].astype(np.int64)
         moments = choose_soundings(self._times.locate(slots, positions), turn, now)
-        offsets, stamps = sound(slots, moments)
         found["soundings"][chosen] += 1
-        told = ~np.isnan(offsets)
-        if not told.any():
+        if not self._take_soundings(slots, positions, moments, now, sound).any():
             return False
-        first_of_all = moments == 0  # nothing is before the log's first record, also where compaction has left a gap
-        offsets = np.where(first_of_all, np.minimum(offsets, positions), offsets)
-        self._times.insert(slots[told], moments[told], offsets[told], stamps[told], now)
         self._look_up(rows, vague[np.isin(rows.slot[vague], slots)])
         return True
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from monitor.brokers.kafka.activity import GroupActivity
 from monitor.brokers.kafka.ages import AgeBook, Sound
 from monitor.brokers.kafka.checks import check_cluster
 from monitor.brokers.kafka.client import KafkaClient, library_settings
@@ -29,9 +30,11 @@ from monitor.brokers.kafka.offsets import Logs, read_logs, read_times
 from monitor.brokers.kafka.problems import Problems
 from monitor.brokers.kafka.redriven import Gone, Redriven
 from monitor.brokers.kafka.rows import Rows, arrange
+from monitor.brokers.kafka.shares import ShareGroups
 from monitor.brokers.kafka.snapshots import (
     Reading,
     Tables,
+    find_abandoned,
     make_parts,
     make_subscriptions,
     sum_up,
@@ -75,6 +78,9 @@ class KafkaCollector:
         self._ends = Memory(start=np.nan, end=np.nan, transactional=0.0)
         self._progress = new_progress_memory()
         self._totals = Totals(memory)
+        self._activity = GroupActivity(memory)
+        self._shares = ShareGroups(cluster.groups)
+        self._all_listed = False
         self._rows: Rows | None = None
 
     def collect(self, deadline: float) -> Snapshot:
@@ -110,7 +116,7 @@ class KafkaCollector:
                 self._sounder(replication, deadline, problems),
             ),
             tables=self._tables.make(reading, pairs, self._cluster.granularity == "partition")
-            | self._tables.make_for_cluster(listing, reading.partitions.topics, self._facts),
+            | self._tables.make_for_cluster(listing, reading, self._facts),
             parts=make_parts(reading),
             expected=len(logs.end),
             measured=int(np.isfinite(logs.end - logs.start).sum()),
@@ -144,9 +150,12 @@ class KafkaCollector:
         try:
             groups = self._client.wait(listed, seconds)
         except BrokerError as error:
+            self._all_listed = False
             problems.add(error, "listing groups")
         else:
+            self._all_listed = not groups.errors
             self._groups.update(groups, problems)
+            self._shares.refresh(self._client, listing.topics, self._groups.by_name, seconds, problems)
         return listing
 
     def _take_topics(self, listing: Listing, problems: Problems) -> Replication:
@@ -190,18 +199,11 @@ class KafkaCollector:
         )
         lag = measure(committed, uncommitted, row_logs)
         unsure = np.isin(rows.slot, anew)
-        self._progress.align(rows.ids)
-        self._progress.reset(np.flatnonzero(unsure))
-        progress = advance(self._progress, committed, row_logs.start)
-        growth = {
-            "published": published[rows.slot],
-            "consumed": progress.consumed,
-            "lost": progress.lost,
-            "rewinds": progress.rewound,
-        }
-        self._totals.add(rows, growth, committed, row_logs)
+        totals = self._count(rows, committed, row_logs, published[rows.slot], unsure, now)
         _tell_ahead(rows, lag.ahead, problems)
+        sound = self._sounder(replication, deadline, problems)
         reading = Reading(
+            now=now,
             partitions=partitions,
             replication=replication,
             logs=logs,
@@ -210,15 +212,37 @@ class KafkaCollector:
             committed=committed,
             uncommitted=uncommitted,
             lag=lag,
-            ages=self._book.tell(rows, lag, now, self._sounder(replication, deadline, problems)),
-            totals=self._totals.columns,
+            ages=self._book.tell(rows, lag, now, sound),
+            totals=totals,
             retention=np.array(
                 [self._facts.of(topic).retention_seconds or np.nan for topic in partitions.topics], dtype=np.float64
             ),
             owned=tell_ownership(rows, groups),
             unsure=unsure,
+            transactional=row_logs.transactional,
+            open_since=self._date_transactions(logs, now, sound),
+            abandoned=find_abandoned(rows, groups, lag, totals, now - self._cluster.abandoned_after),
+            activity=self._activity.observe(groups),
+            shares=self._shares.names,
+            all_groups=self._all_listed and bool((np.isfinite(committed) | uncommitted).all()),
         )
         return reading, published
+
+    def _count(
+        self, rows: Rows, committed: Floats, logs: RowLogs, published: Floats, unsure: Mask, now: float
+    ) -> Memory:
+        """Add to the totals what the rows did since the last cycle, and return them."""
+        self._progress.align(rows.ids)
+        self._progress.reset(np.flatnonzero(unsure))
+        progress = advance(self._progress, committed, logs.start)
+        growth = {
+            "published": published,
+            "consumed": progress.consumed,
+            "lost": progress.lost,
+            "rewinds": progress.rewound,
+        }
+        self._totals.add(rows, growth, committed, logs, now)
+        return self._totals.columns
 
     def _take_logs(self, logs: Logs, now: float) -> tuple[Ids, Floats]:
         """Compare the logs with the last cycle's: return the slots whose log began anew, and what was published."""
@@ -236,6 +260,14 @@ class KafkaCollector:
         ends["transactional"][np.isin(self._directory.partitions.topic, open_now)] = 1.0
         self._book.observe(logs.end, now)
         return anew, published
+
+    def _date_transactions(self, logs: Logs, now: float, sound: Sound) -> Floats:
+        """Return when the oldest open transaction of each slot began: its first record lies at the stable offset."""
+        since = np.full(len(logs.end), np.nan)
+        held = np.flatnonzero(logs.stable < logs.end)
+        if len(held):
+            since[held] = self._book.date(held, logs.stable[held], now, sound)
+        return since
 
     def _sounder(self, replication: Replication, deadline: float, problems: Problems) -> Sound:
         def sound(slots: Ids, moments: Floats) -> tuple[Floats, Floats]:

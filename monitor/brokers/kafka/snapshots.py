@@ -29,6 +29,7 @@ from monitor.model import (
     Table,
     as_floats,
 )
+from monitor.words import say_duration
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,10 +37,14 @@ class Reading:
     """Everything that one cycle has read and reckoned, as columns by row, pair or slot.
 
     `uncommitted` marks rows that have no committed offset for certain, `unsure` those whose log began anew in this
-    cycle: their offsets cannot be compared with those before. `retention` is by topic, NaN where age deletes nothing or
-    it is not known. `owned` is 1 where a member owns the row's partition, 0 where none does, NaN where that is not
-    known.
+    cycle: their offsets cannot be compared with those before. `transactional` marks those whose topic transactions
+    write to; `open_since` is by slot, when the oldest transaction that is open there began, NaN where none is.
+    `retention` is by topic, NaN where age deletes nothing or it is not known. `owned` is 1 where a member owns the
+    row's partition, 0 where none does, NaN where that is not known. `abandoned` marks pairs, `activity` has the
+    counters of groups, `shares` are the share groups, and `all_groups` says whether each group could be read.
     """
+
+    now: float
 
     partitions: Partitions
     replication: Replication
@@ -54,6 +59,12 @@ class Reading:
     retention: Floats
     owned: Floats
     unsure: Mask
+    transactional: Mask
+    open_since: Floats
+    abandoned: Mask
+    activity: Table
+    shares: Sequence[str]
+    all_groups: bool
 
 
 def make_parts(reading: Reading) -> Parts:
@@ -78,9 +89,15 @@ def tell_limits(reading: Reading) -> tuple[str, ...]:
     held = np.flatnonzero(logs.stable < logs.end)
     if len(held):
         topic = reading.partitions.topics[reading.partitions.topic[held[0]]]
+        longest = reading.now - float(np.nanmin(reading.open_since[held]))
         notes.append(
-            f"{len(held):,} partitions have an open transaction, for example of topic {topic}: "
-            "readers of committed data get on only up to the last stable offset."
+            f"{len(held):,} partitions have an open transaction, for example of topic {topic}, the oldest for "
+            f"{say_duration(longest)}: readers of committed data get on only up to the last stable offset."
+        )
+    if reading.shares:
+        notes.append(
+            f"{len(reading.shares):,} share groups, for example {reading.shares[0]}, cannot be measured by this "
+            "client: they have no committed offsets, and how far they are behind is not known."
         )
     return tuple(notes)
 
@@ -97,6 +114,7 @@ class Pairs:
     margin: Floats
     time_to_loss: Floats
     unowned_lagging: Floats
+    hottest: Floats
 
 
 def sum_up(reading: Reading) -> Pairs:
@@ -108,15 +126,17 @@ def sum_up(reading: Reading) -> Pairs:
     margin = np.where(waits, np.clip(left / retention, 0.0, 1.0), np.where(np.isnan(retention), np.nan, 1.0))
     margin[np.isnan(lag.backlog)] = np.nan
     age, method = oldest(rows, reading.ages)
+    backlog = rows.total(lag.backlog)
     return Pairs(
         expected=rows.total(np.ones(len(rows))),
         measured=rows.total(np.isfinite(lag.backlog).astype(np.float64)),
-        backlog=rows.total(lag.backlog),
+        backlog=backlog,
         age=age,
         method=method,
         margin=rows.smallest(margin),
         time_to_loss=rows.smallest(np.where(waits, np.maximum(left, 0.0), np.nan)),
         unowned_lagging=rows.total((1.0 - reading.owned) * waits),
+        hottest=np.divide(rows.largest(lag.backlog), backlog, out=np.full(len(backlog), np.nan), where=backlog > 0),
     )
 
 
@@ -129,11 +149,11 @@ def make_subscriptions(cluster: str, reading: Reading, pairs: Pairs) -> tuple[Su
         _lists(pairs.expected, pairs.measured),
         _lists(pairs.backlog, pairs.age, pairs.method),
         _lists(*(totals[name] for name in ("published", "consumed", "lost", "rewinds"))),
-        reading.retention[rows.pair_topic].tolist(),
+        _lists(reading.retention[rows.pair_topic], reading.abandoned),
         strict=True,
     )
     subscriptions = []
-    for (identity, scope), (g, t), (expected, measured), (backlog, age, method), counters, retention in columns:
+    for (identity, scope), (g, t), (expected, measured), (backlog, age, method), counters, (retention, left) in columns:
         group, topic, whole = reading.groups[g], reading.partitions.topics[t], measured >= expected
         published, consumed, lost, rewinds = counters
         subscriptions.append(
@@ -154,13 +174,14 @@ def make_subscriptions(cluster: str, reading: Reading, pairs: Pairs) -> tuple[Su
                 expected=int(expected),
                 measured=int(measured),
                 role=Role.RETRY if is_retry_by_name(topic) else Role.WORK,
+                abandoned=left,
                 scope=scope,
             )
         )
     return tuple(subscriptions)
 
 
-def _lists(*columns: Floats | Codes) -> Iterator[tuple[Any, ...]]:
+def _lists(*columns: Floats | Codes | Mask) -> Iterator[tuple[Any, ...]]:
     return zip(*(column.tolist() for column in columns), strict=True)
 
 
@@ -168,6 +189,16 @@ def _age(seconds: float, method: AgeMethod) -> Age:
     if seconds == 0.0 and method is AgeMethod.EXACT:
         return NOTHING_WAITS
     return Age.unknown() if method is AgeMethod.UNKNOWN else Age(seconds, method)
+
+
+def find_abandoned(rows: Rows, groups: Sequence[Group], lag: Lag, totals: Memory, before: float) -> Mask:
+    """Mark the pairs of groups without members that are behind and have not got on since `before` (Unix seconds).
+
+    A group that was first seen after that cannot be told from one that was just stopped.
+    """
+    empty = np.array([group.is_empty for group in groups], dtype=bool)[rows.pair_group]
+    waits = rows.largest(lag.backlog) > 0
+    return empty & waits & (np.fmax(totals["advanced"], totals["since"]) <= before)
 
 
 def tell_ownership(reading_rows: Rows, groups: Sequence[Group]) -> Floats:
@@ -188,19 +219,27 @@ class Tables:
 
     def make(self, reading: Reading, pairs: Pairs, by_partition: bool) -> dict[str, Table]:
         """Return all tables of a cycle; those with a row a partition only if wanted."""
-        tables = self._group_tables(reading.groups) | {"group_topics": _group_topics(reading, pairs)}
+        tables = self._group_tables(reading) | {"group_topics": _group_topics(reading, pairs)}
         if by_partition:
             tables["group_partitions"] = _group_partitions(reading)
             tables["partitions"] = self._partitions(reading)
         return tables
 
-    def make_for_cluster(self, listing: Listing, topics: Sequence[str], facts: TopicFacts) -> dict[str, Table]:
+    def make_for_cluster(self, listing: Listing, reading: Reading, facts: TopicFacts) -> dict[str, Table]:
         """Return what is told of the cluster as a whole, and of topics."""
-        least = as_floats(facts.of(topic).min_in_sync for topic in topics)
+        topics = reading.partitions.topics
         labels = self._labels("topics", topics, ("topic", topics))
+        groups = np.bincount(reading.rows.pair_topic, minlength=len(topics)).astype(np.float64)
         return {
             "cluster": Table((), {"kafka_brokers": as_floats([len(listing.brokers)])}),
-            "topics": Table(labels, {"kafka_topic_min_in_sync_replicas": least}),
+            "topics": Table(
+                labels,
+                {
+                    "kafka_topic_min_in_sync_replicas": as_floats(facts.of(topic).min_in_sync for topic in topics),
+                    # A group that could not be read may be the only one that consumes a topic.
+                    "kafka_topic_consumer_groups": groups if reading.all_groups else np.where(groups, groups, np.nan),
+                },
+            ),
         }
 
     def _labels(self, table: str, mark: object, *columns: tuple[str, Sequence[str]]) -> tuple[Labels, ...]:
@@ -209,16 +248,24 @@ class Tables:
             known = self._kept[table] = mark, tuple(Labels.of(name, values) for name, values in columns)
         return known[1]
 
-    def _group_tables(self, groups: Sequence[Group]) -> dict[str, Table]:
+    def _group_tables(self, reading: Reading) -> dict[str, Table]:
+        groups, shares = reading.groups, reading.shares
         names = [group.name for group in groups]
-        types = [group.type for group in groups]
-        members = np.array([np.nan if group.members is None else group.members for group in groups], dtype=np.float64)
+        all_names, types = [*names, *shares], [*(group.type for group in groups), *("share" for _ in shares)]
+        members, idle = as_floats(group.members for group in groups), as_floats(group.idle for group in groups)
         states = np.array([[float(group.state == state) for state in STATES] for group in groups]).reshape(-1)
         return {
-            "groups": Table(self._labels("groups", names, ("group", names)), {"kafka_consumer_group_members": members}),
+            "groups": Table(
+                self._labels("groups", names, ("group", names)),
+                {
+                    "kafka_consumer_group_members": members,
+                    "kafka_consumer_group_idle_members": idle,
+                    **reading.activity.columns,
+                },
+            ),
             "group_info": Table(
-                self._labels("group_info", (names, types), ("group", names), ("type", types)),
-                {"kafka_consumer_group_info": np.ones(len(groups))},
+                self._labels("group_info", (all_names, types), ("group", all_names), ("type", types)),
+                {"kafka_consumer_group_info": np.ones(len(all_names))},
             ),
             "group_states": Table(
                 self._labels(
@@ -248,11 +295,13 @@ class Tables:
             "kafka_partition_leader_available": (replication.leader != NO_LEADER).astype(np.float64),
             "kafka_partition_replicas": replication.replicas.astype(np.float64),
             "kafka_partition_in_sync_replicas": replication.in_sync.astype(np.float64),
+            "kafka_partition_open_transaction_seconds": np.maximum(reading.now - reading.open_since, 0.0),
         }
         return Table(known[1], columns)
 
 
 def _group_partitions(reading: Reading) -> Table:
+    stable = np.maximum(reading.logs.stable[reading.rows.slot] - reading.lag.position, 0.0)
     return Table(
         reading.rows.labels,
         {
@@ -260,6 +309,7 @@ def _group_partitions(reading: Reading) -> Table:
             # Without a committed offset there is no lag to tell, also where nothing can be waiting.
             "kafka_consumer_group_lag_seconds": np.where(np.isnan(reading.lag.messages), np.nan, reading.ages.seconds),
             "kafka_consumer_group_committed_offset": reading.committed,
+            "kafka_consumer_group_stable_lag_messages": np.where(reading.transactional, stable, np.nan),
         },
     )
 
@@ -275,5 +325,7 @@ def _group_topics(reading: Reading, pairs: Pairs) -> Table:
             "kafka_consumer_group_retention_margin_ratio": pairs.margin,
             "kafka_consumer_group_time_to_loss_seconds": pairs.time_to_loss,
             "kafka_consumer_group_unowned_lagging_partitions": pairs.unowned_lagging,
+            "kafka_consumer_group_hottest_partition_lag_ratio": pairs.hottest,
+            "kafka_consumer_group_last_advance_timestamp_seconds": reading.totals["advanced"],
         },
     )

@@ -7,6 +7,9 @@ zero: a counter that went back a little would look to Prometheus as if all of it
 
 A first look counts what a group has lost already, since nobody has told of it yet. With the losses `standing` is kept,
 how many messages lie between the committed offsets and the starts of the logs, so that they are not told twice.
+
+Beside the counters stands when a group last got on, and since when it has been watched: what tells a group that was
+just stopped from one that somebody has left behind, also when the monitor was restarted in between.
 """
 
 from collections.abc import Mapping
@@ -25,15 +28,19 @@ _COUNTED_UP_TO = {"consumed": "committed", "published": "ends"}
 
 
 class Totals:
-    """The counters, by pair. `columns` has `published`, `consumed`, `lost` and `rewinds`."""
+    """The counters, by pair. `columns` has `published`, `consumed`, `lost` and `rewinds`.
+
+    It also has `advanced`, when a committed offset was last seen to move on (Unix seconds, NaN for never), and `since`,
+    when the pair was first seen.
+    """
 
     def __init__(self, memory: Memory) -> None:
-        self.columns = Columns(published=0.0, consumed=0.0, lost=0.0, rewinds=0.0)
+        self.columns = Columns(published=0.0, consumed=0.0, lost=0.0, rewinds=0.0, advanced=np.nan, since=np.nan)
         self._memory = memory
         self._left = dict(memory.recall(_NAME, _LABELS))
         self._ids: Ids = np.empty(0, dtype=np.int64)
 
-    def add(self, rows: Rows, growth: Mapping[str, Floats], committed: Floats, logs: RowLogs) -> None:
+    def add(self, rows: Rows, growth: Mapping[str, Floats], committed: Floats, logs: RowLogs, now: float) -> None:
         """Add what each row has grown by since the last cycle. `committed` and `logs` are the rows' offsets now."""
         columns = self.columns
         fresh = np.flatnonzero(~np.isin(rows.pair_ids, self._ids)) if self._left else np.empty(0, dtype=np.int64)
@@ -41,6 +48,8 @@ class Totals:
         self._ids = rows.pair_ids
         for name, values in growth.items():
             columns[name] = columns[name] + rows.total(values)
+        columns["since"] = np.where(np.isnan(columns["since"]), now, columns["since"])
+        columns["advanced"] = np.where(rows.total(growth["consumed"]) > 0, now, columns["advanced"])
         positions = {
             "committed": rows.total(committed),
             "ends": rows.total(logs.end),
@@ -48,7 +57,7 @@ class Totals:
             "parts": np.diff(rows.first, append=len(rows)).astype(np.float64),
         }
         self._resume(rows, fresh, positions)
-        kept = {name: columns[name] for name in ("published", "consumed", "lost", "rewinds")}
+        kept = {name: columns[name] for name in ("published", "consumed", "lost", "rewinds", "advanced", "since")}
         self._memory.keep(_NAME, Table(rows.pair_labels, {**kept, **positions}))
 
     def _resume(self, rows: Rows, fresh: Ids, positions: dict[str, Floats]) -> None:
@@ -59,6 +68,10 @@ class Totals:
             lost = max(0.0, self.columns["lost"][pair] - left.get("standing", 0.0))
             self.columns["lost"][pair] = left.get("lost", 0.0) + lost
             self.columns["rewinds"][pair] += left.get("rewinds", 0.0)
+            first_seen = self.columns["since"][pair]
+            moved_meanwhile = positions["committed"][pair] > left.get("committed", np.nan)
+            self.columns["advanced"][pair] = first_seen if moved_meanwhile else left.get("advanced", np.nan)
+            self.columns["since"][pair] = left.get("since", first_seen)
             for name, position in _COUNTED_UP_TO.items():
                 since = positions[position][pair] - left.get(position, np.nan)
                 if left.get("parts") == positions["parts"][pair] and since >= 0:

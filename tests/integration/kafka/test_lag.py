@@ -53,7 +53,8 @@ def test_members_and_their_partitions_are_told_for_both_group_protocols(
     consumer.commit(offsets=[TopicPartition(topic, partition, 4) for partition in range(3)], asynchronous=False)
 
     watcher.look()
-    assert watcher.rows("groups", group=group) == [{"kafka_consumer_group_members": 1}]
+    (row,) = watcher.rows("groups", group=group)
+    assert (row["kafka_consumer_group_members"], row["kafka_consumer_group_idle_members"]) == (1, 0)
     assert watcher.rows("group_info", group=group, type=kind) == [{"kafka_consumer_group_info": 1}]
     assert watcher.rows("group_states", group=group, state="stable") == [{"kafka_consumer_group_state": 1}]
     assert sum(row["kafka_consumer_group_state"] for row in watcher.rows("group_states", group=group)) == 1

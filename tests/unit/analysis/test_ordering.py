@@ -10,10 +10,11 @@ def row(
     backlog: float | None = None,
     objective: float | None = None,
     role: Role = Role.WORK,
+    abandoned: bool = False,
 ) -> tuple[Subscription, Verdict]:
     known = Age(age, AgeMethod.EXACT) if age is not None else Age.unknown()
     subscription = Subscription(
-        name, System.KAFKA, "c", "d", "s", backlog_messages=backlog, oldest_age=known, role=role
+        name, System.KAFKA, "c", "d", "s", backlog_messages=backlog, oldest_age=known, role=role, abandoned=abandoned
     )
     return subscription, Verdict(status, "", 0.0, objective_age_seconds=objective)
 
@@ -41,6 +42,11 @@ def test_what_is_furthest_beyond_its_objective_comes_first_then_the_oldest_then_
         row("ten times", age=50, objective=5),
     ]
     assert order(*rows) == ["ten times", "twice", "old", "deep", "shallow", "not known"]
+
+
+def test_who_was_abandoned_stands_behind_those_that_need_somebody() -> None:
+    rows = [row("abandoned", Status.STOPPED, age=900_000, abandoned=True), row("late", age=9), row("ok", Status.OK)]
+    assert order(*rows) == ["late", "abandoned", "ok"]
 
 
 def test_equal_rows_keep_one_order() -> None:

@@ -81,6 +81,7 @@ def test_a_subscription_tells_what_was_measured_and_what_is_thought_of_it() -> N
         "retention_seconds": 604800,
         "lost_messages_total": 0,
         "rewinds_total": 1,
+        "abandoned": False,
         "objective_age_seconds": 30,
         "objective_budget_left_ratio": 0.75,
         "muted_until": None,

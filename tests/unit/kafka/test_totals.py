@@ -13,6 +13,9 @@ from monitor.memory import Remembered
 from monitor.model import Labels, Table
 
 
+NOW = 1_700_000_000.0
+
+
 @dataclass
 class Memory:
     """A memory that keeps what it was given; the database's has tests of its own."""
@@ -58,6 +61,7 @@ def look(
     ends: Sequence[float],
     starts: Sequence[float] | None = None,
     seen: Rows | None = None,
+    now: float = NOW,
     **growth: Sequence[float],
 ) -> Mapping[str, float]:
     """Add one cycle; return the counters."""
@@ -70,7 +74,7 @@ def look(
         np.array(ends, dtype=np.float64),
         np.zeros(len(committed), dtype=bool),
     )
-    totals.add(seen, {**nothing, **grown}, np.array(committed, dtype=np.float64), logs)
+    totals.add(seen, {**nothing, **grown}, np.array(committed, dtype=np.float64), logs, now)
     return {name: float(totals.columns[name][0]) for name in nothing}
 
 
@@ -124,3 +128,25 @@ def test_a_group_that_comes_back_later_does_not_get_old_counters() -> None:
     totals = Totals(memory)
     assert look(totals, [10], [20], seen=rows(1, pair=1))["rewinds"] == 4
     assert look(totals, [10], [20], seen=rows(1, pair=2))["rewinds"] == 0
+
+
+def moments(totals: Totals) -> tuple[float, float]:
+    """When the pair was first seen, and when it last got on."""
+    return float(totals.columns["since"][0]), float(totals.columns["advanced"][0])
+
+
+def test_when_a_group_last_got_on_is_kept_over_a_restart() -> None:
+    memory = Memory()
+    first = Totals(memory)
+    look(first, [10, 10], [20, 20], now=NOW)
+    assert np.isnan(moments(first)[1])
+    look(first, [15, 10], [20, 20], consumed=[5, 0], now=NOW + 60)
+    look(first, [15, 10], [20, 20], now=NOW + 120)
+    assert moments(first) == (NOW, NOW + 60)
+    second = Totals(memory)
+    look(second, [15, 10], [20, 20], now=NOW + 9000)
+    assert moments(second) == (NOW, NOW + 60)
+    # It got on while nobody looked: when, is not known, but it was not later than this.
+    third = Totals(memory)
+    look(third, [18, 10], [20, 20], now=NOW + 18000)
+    assert moments(third) == (NOW, NOW + 18000)
