@@ -9,12 +9,14 @@ import hashlib
 import ipaddress
 import os
 import re
+import ssl
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
+from cryptography.fernet import Fernet
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -30,6 +32,7 @@ from pydantic import (
 from monitor.document import Document, KeyPath, why_unreadable
 from monitor.errors import ConfigurationError
 from monitor.model import decode_id
+from monitor.tls import make_context
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -176,11 +179,17 @@ class Filter(Section):
 
 
 class Token(Section):
-    """An API token: only the hash of it is kept."""
+    """An API token: only the hash of it is kept. `bodies` is the right to see what messages hold."""
 
     name: Name
     role: Literal["viewer", "operator", "admin"]
     sha256: str
+    bodies: bool | None = None
+
+    @property
+    def sees_bodies(self) -> bool:
+        """Say whether bodies are shown; where nothing is said, to all but viewers."""
+        return self.role != "viewer" if self.bodies is None else self.bodies
 
     @field_validator("sha256")
     @classmethod
@@ -241,26 +250,105 @@ class ClusterSection(Section):
         return 0.0
 
 
-class KafkaSecurity(Section):
-    """How to reach a Kafka cluster: TLS, client certificate, SASL."""
+class TlsFiles(Section):
+    """What TLS connections are made with, as PEM files: authorities to trust, and a certificate of this client."""
 
-    protocol: Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"] = "plaintext"
-    mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
-    username: str | None = None
-    password: SecretStr | None = None
     ca_file: ReadableFile | None = None
     certificate_file: ReadableFile | None = None
     key_file: ReadableFile | None = None
     key_password: SecretStr | None = None
 
     @model_validator(mode="after")
-    def _consistent(self) -> "KafkaSecurity":
-        sasl = self.protocol.startswith("sasl")
-        if sasl and not (self.mechanism and self.username and self.password):
-            raise ValueError(f"protocol {self.protocol} needs mechanism, username and password")
-        if not sasl and self.mechanism:
-            raise ValueError(f"mechanism {self.mechanism} needs protocol sasl_ssl or sasl_plaintext")
+    def _usable(self) -> "TlsFiles":
+        if (self.key_file or self.key_password) and not self.certificate_file:
+            raise ValueError("key_file and key_password need certificate_file; add it")
+        if self.ca_file or self.certificate_file:
+            self.make_context()  # a file that cannot serve is better told with its line than by the first connection
         return self
+
+    def make_context(self) -> ssl.SSLContext:
+        """Read the files, as they are now. Raises ValueError with a sentence when one cannot serve."""
+        password = self.key_password.get_secret_value() if self.key_password else None
+        return make_context(self.ca_file, self.certificate_file, self.key_file, password)
+
+
+class OAuth(Section):
+    """Where a Kafka client gets its tokens: an OpenID Connect token endpoint, asked with client credentials.
+
+    `extensions` go to the broker with the token; `ca_file` is for an endpoint at https.
+    """
+
+    token_url: HttpUrl
+    client_id: Name
+    client_secret: SecretStr
+    scope: Name | None = None
+    extensions: dict[str, str] = {}
+    ca_file: ReadableFile | None = None
+
+    @field_validator("token_url")
+    @classmethod
+    def _without_credentials(cls, url: str) -> str:
+        if "@" in urlsplit(url).netloc:  # it is told in errors
+            raise ValueError("must not carry credentials; put them into client_id and client_secret")
+        return url
+
+    @model_validator(mode="after")
+    def _usable(self) -> "OAuth":
+        if self.ca_file:
+            make_context(self.ca_file)
+        return self
+
+
+class MskIam(Section):
+    """Which AWS identity signs in to an Amazon MSK cluster: a profile, a role, or what the standard chain finds."""
+
+    region: Name
+    profile: Name | None = None
+    role_arn: Name | None = None
+
+    @model_validator(mode="after")
+    def _one_identity(self) -> "MskIam":
+        if self.profile and self.role_arn:
+            raise ValueError("has both profile and role_arn; leave one out: a profile can itself name a role")
+        return self
+
+
+class KafkaSecurity(TlsFiles):
+    """How to reach a Kafka cluster: TLS, client certificate, SASL."""
+
+    protocol: Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"] = "plaintext"
+    mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER", "AWS_MSK_IAM"] | None = None
+    username: str | None = None
+    password: SecretStr | None = None
+    oauth: OAuth | None = None
+    aws_msk_iam: MskIam | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "KafkaSecurity":
+        if not self.protocol.endswith("ssl") and (self.ca_file or self.certificate_file):
+            raise ValueError("ca_file and certificate_file need protocol ssl or sasl_ssl")
+        if self.protocol.startswith("sasl"):
+            self._check_login()
+        elif self.mechanism:
+            raise ValueError(f"mechanism {self.mechanism} needs protocol sasl_ssl or sasl_plaintext")
+        elif self.username or self.password or self.oauth or self.aws_msk_iam:
+            raise ValueError("credentials need protocol sasl_ssl or sasl_plaintext, and mechanism")
+        return self
+
+    def _check_login(self) -> None:
+        """Hold each mechanism to the keys that are its own."""
+        tokens = {"OAUTHBEARER": "oauth", "AWS_MSK_IAM": "aws_msk_iam"}
+        by_token = tokens.get(self.mechanism or "")
+        needed = {by_token} if by_token else {"username", "password"}
+        there = {key for key in ("username", "password", *tokens.values()) if getattr(self, key)}
+        if by_token and by_token not in there:
+            raise ValueError(f"mechanism {self.mechanism} needs {by_token}")
+        if self.mechanism is None or not needed <= there:
+            raise ValueError(f"protocol {self.protocol} needs mechanism, username and password")
+        if there - needed:
+            raise ValueError(f"mechanism {self.mechanism} does not go with {' and '.join(sorted(there - needed))}")
+        if self.mechanism == "AWS_MSK_IAM" and self.protocol != "sasl_ssl":
+            raise ValueError("mechanism AWS_MSK_IAM needs protocol sasl_ssl")
 
 
 class KafkaRedrive(Section):
@@ -282,20 +370,22 @@ class KafkaCluster(ClusterSection):
     redrive: KafkaRedrive | None = None
 
 
-class RabbitRedrive(Section):
-    """The right to redrive on a RabbitMQ cluster; `amqp_url` carries other credentials than those that watch."""
+class RabbitRedrive(TlsFiles):
+    """The right to redrive on a RabbitMQ cluster; `amqp_url` carries other credentials than those that watch.
+
+    The files are for that address, and by default those of the cluster.
+    """
 
     amqp_url: AmqpUrl | None = None
 
 
-class RabbitCluster(ClusterSection):
+class RabbitCluster(ClusterSection, TlsFiles):
     """A RabbitMQ cluster. At least one address; each further one adds depth. The addresses may carry credentials."""
 
     kind: Literal["rabbitmq"]
     amqp_url: AmqpUrl | None = None
     management_url: SecretHttpUrl | None = None
     prometheus_url: SecretHttpUrl | None = None
-    ca_file: ReadableFile | None = None
     vhosts: Filter = Filter()
     queues: Filter = Filter()
     redrive: RabbitRedrive | None = None
@@ -305,6 +395,19 @@ class RabbitCluster(ClusterSection):
         if not (self.amqp_url or self.management_url or self.prometheus_url):
             raise ValueError("needs at least one of amqp_url, management_url, prometheus_url")
         return self
+
+    @property
+    def redrive_access(self) -> tuple[SecretStr | None, TlsFiles]:
+        """Address and files to redrive with: those of `redrive`, and where it has none those that watch."""
+        own = self.redrive or RabbitRedrive()
+        shown = own if own.certificate_file else self
+        files = TlsFiles(
+            ca_file=own.ca_file or self.ca_file,
+            certificate_file=shown.certificate_file,
+            key_file=shown.key_file,
+            key_password=shown.key_password,
+        )
+        return own.amqp_url or self.amqp_url, files
 
     @property
     def counters_every(self) -> float:
@@ -397,6 +500,57 @@ def origins_by_place(cluster: str, mappings: Iterable[DeadLetterMapping]) -> dic
     return {mapping.place: tuple(mapping.origins) for mapping in mappings if mapping.cluster == cluster}
 
 
+class MaskingRule(Section):
+    """What is hidden of dead letters from those who may not see bodies; `queue` is a pattern over ids."""
+
+    queue: str
+    hide: Annotated[list[str], Field(min_length=1)]
+
+    @field_validator("hide")
+    @classmethod
+    def _pointers(cls, pointers: list[str]) -> list[str]:
+        for pointer in pointers:
+            if not re.fullmatch(r"/(key|exception_message|(body|headers|properties)(/.*)?)", pointer):
+                known = "/key, /body/..., /headers/NAME, /properties/NAME or /exception_message"
+                raise ValueError(f"{pointer} leads nowhere; write {known}")
+        return pointers
+
+
+class Approvals(Section):
+    """Which jobs a second person must approve: those of more messages, and all of some queues (patterns over ids)."""
+
+    above: Annotated[int, Field(ge=0)] | None = None
+    queues: list[str] = []
+
+    @property
+    def needed(self) -> bool:
+        """Say whether there is any job that must be approved."""
+        return self.above is not None or bool(self.queues)
+
+
+class Archive(Section):
+    """Dead letters set aside, and originals of edited ones, in the database: sealed, with a cap and an end.
+
+    `keys` are Fernet keys: the first one seals, all of them open. `most_bytes` is the cap of all together.
+    """
+
+    keys: list[SecretStr] = []
+    keep: Annotated[Interval, AfterValidator(_at_least_an_hour)] = 30 * 86400.0
+    most_bytes: Annotated[int, Field(ge=0)] = 1_000_000_000
+
+    @field_validator("keys")
+    @classmethod
+    def _usable(cls, keys: list[SecretStr]) -> list[SecretStr]:
+        for key in keys:
+            try:
+                Fernet(key.get_secret_value())
+            except ValueError:
+                remedy = "openssl rand -base64 32 | tr -- +/ -_"
+                # `from None`: the key must not be quoted.
+                raise ValueError(f"must be 32 random bytes as URL-safe base64: {remedy}") from None
+        return keys
+
+
 class History(Section):
     """The curves of the last days: how long they are kept, of how many, or the Prometheus that has them anyway."""
 
@@ -414,12 +568,22 @@ class Configuration(Section):
     objectives: list[Objective] = []
     owners: list[Owner] = []
     dead_letters: list[DeadLetterMapping] = []
+    masking: list[MaskingRule] = []
+    approvals: Approvals = Approvals()
+    archive: Archive = Archive()
     history: History = History()
 
     @field_validator("clusters")
     @classmethod
     def _distinct(cls, clusters: list[Any]) -> list[Any]:
         return _with_distinct_names(clusters, "clusters", "ids and labels begin with them")
+
+    @model_validator(mode="after")
+    def _approvable(self) -> "Configuration":
+        if self.approvals.needed and sum(token.role != "viewer" for token in self.server.tokens) < 2:
+            why = "nobody can approve a redrive of their own"
+            raise ValueError(f"approvals need two server.tokens with the role operator or admin, since {why}")
+        return self
 
     @field_validator("database_url")
     @classmethod

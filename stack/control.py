@@ -36,6 +36,7 @@ GRACE_SECONDS = 6.0
 RABBITMQ_PORTS = ("amqp", "management", "prometheus", "distribution", "epmd")
 
 Progress = Callable[[str], None]
+Make = Callable[[Path, State], list[Server]]
 
 
 @dataclass(frozen=True)
@@ -54,11 +55,13 @@ class Stack:
     Args:
         directory: the stack's own folder; state, data and logs are in it.
         options: what `start` makes; None takes whatever is up already, else the defaults.
+        make: how its servers are made, where they are to differ from the stack's own.
     """
 
-    def __init__(self, directory: Path, options: Options | None = None) -> None:
+    def __init__(self, directory: Path, options: Options | None = None, make: Make | None = None) -> None:
         self.directory = directory.resolve()
         self.options = options
+        self._make = make or servers_of
 
     @property
     def endpoints(self) -> Endpoints:
@@ -99,7 +102,7 @@ class Stack:
                 f"Another stack is up in {self.directory} ({describe(state.options)}): take it down first."
             )
         lacking = []
-        for server in servers_of(self.directory, state):
+        for server in self._make(self.directory, state):
             how = self._look_at(server).state
             progress(f"{server.name}: {how} already" if how == "running" else f"{server.name}: was {how}")
             if how == "frozen":
@@ -120,7 +123,7 @@ class Stack:
             password=new_password(),
         )
         write_state(self._state_path, state)
-        servers = servers_of(self.directory, state)
+        servers = self._make(self.directory, state)
         try:
             self._launch(servers, progress, prepare=True)
         except BaseException:
@@ -194,7 +197,7 @@ class Stack:
     def status(self) -> list[ServerStatus]:
         """How every server of the stack is; empty where no stack is."""
         state = read_state(self._state_path)
-        return [] if state is None else [self._look_at(server) for server in servers_of(self.directory, state)]
+        return [] if state is None else [self._look_at(server) for server in self._make(self.directory, state)]
 
     def _look_at(self, server: Server) -> ServerStatus:
         pids = tuple(processes.find_marked(self._marks([server])))
@@ -260,7 +263,7 @@ class Stack:
         state = read_state(self._state_path)
         if state is None:
             raise StackError(f"No stack is up in {self.directory}.")
-        servers = servers_of(self.directory, state)
+        servers = self._make(self.directory, state)
         found = [server for server in servers if name in (server.name, server.name.partition("-")[0])]
         if not found:
             names = dict.fromkeys(known for s in servers for known in (s.name.partition("-")[0], s.name))

@@ -67,9 +67,13 @@ class RabbitmqNode:
         settings = [f"{key} = {value}" for key, value in self.settings().items()]
         (self._folder / "rabbitmq.conf").touch(mode=0o600)
         (self._folder / "rabbitmq.conf").write_text("\n".join(settings) + "\n")
-        (self._folder / "enabled_plugins").write_text(f"[{','.join(PLUGINS)}].\n")
+        (self._folder / "enabled_plugins").write_text(f"[{','.join(self.plugins())}].\n")
         (self._folder / "env.conf").write_text("")
         (self._folder / "inetrc").write_text(NAMES)
+
+    def plugins(self) -> Sequence[str]:
+        """What is enabled; what these need comes along."""
+        return PLUGINS
 
     def settings(self) -> Mapping[str, str]:
         """The node's rabbitmq.conf."""

@@ -14,10 +14,23 @@ LAYERS = (
     {"app"},
     {"api", "exposition", "redrive", "collecting", "analysis", "apiclient", "checks", "rules"},
     {"brokers", "storage"},
-    {"config", "document", "model", "letters", "conventions", "errors", "clock", "memory", "words", "logs", "shipped"},
+    {
+        "config",
+        "document",
+        "model",
+        "letters",
+        "conventions",
+        "errors",
+        "clock",
+        "memory",
+        "words",
+        "logs",
+        "shipped",
+        "tls",
+    },
 )
 
-CLIENT_LIBRARIES = {"confluent_kafka", "pika", "boto3", "botocore"}
+CLIENT_LIBRARIES = {"confluent_kafka", "pika", "boto3", "botocore", "aws_msk_iam_sasl_signer"}
 # The client of the API, what its items look like and what it raises, and the words that people are told things in.
 KNOWN_OUTSIDE = {
     "monitor.apiclient",

@@ -46,6 +46,20 @@ _UNREACHABLE = {
 }
 
 
+_READ_MORE = "docs/permissions.md lists what is needed"
+_GRANTS = {
+    KafkaError.TOPIC_AUTHORIZATION_FAILED: "grant it on the topic",
+    KafkaError.GROUP_AUTHORIZATION_FAILED: "grant it on the group",
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED: "grant it on the cluster",
+    KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED: "grant it on the transactional id",
+}
+
+_TOKENLESS = "Failed to acquire SASL OAUTHBEARER token: "
+# What curl, which the library asks a token endpoint with, says when there is no answer from it.
+_NO_ANSWER = re.compile(r"connect|resolve host|timed? ?out|empty reply|SSL|TLS|certificate|trust anchors", re.I)
+_OAUTH_ERROR = re.compile(r'"error"\s*:\s*"([\w.-]{1,60})"')
+_TLS = re.compile(r"security\.protocol|SSL_HANDSHAKE|SSL routines|SSL alert")
+
 # "ssl://host:9093/bootstrap: Connect to ... failed: ... (after 2ms in state CONNECT, 3 identical error(s) suppressed)"
 _CHATTER = re.compile(r"^\w+://(?=\S+: )|/(bootstrap|\d+)(?=: )| \(after \d+ms in state .*\)$")
 
@@ -54,15 +68,16 @@ def translate(error: KafkaError, target: str = "") -> BrokerError:
     """Put a library's error into the product's words."""
     code, said = error.code(), error.str() or error.name()
     text = _CHATTER.sub("", said)
+    if text.startswith(_TOKENLESS):
+        return _tell_no_token(text.removeprefix(_TOKENLESS), target)
     if code in _AUTHENTICATION:
-        remedy = "check security.mechanism, username and password"
-        return AuthenticationFailed(f"the credentials are refused ({text})", target=target, remedy=remedy)
-    if code == KafkaError._SSL or "security.protocol" in said or "SSL_HANDSHAKE" in said:
+        return _tell_no_login(text, target)
+    if code == KafkaError._SSL or _TLS.search(said):
         # That one side speaks TLS and the other does not shows only in a connection that is dropped at once.
         remedy = "check security.protocol and ca_file, and the broker's certificate"
         return TlsFailed(f"a TLS connection cannot be made ({text})", target=target, remedy=remedy)
     if code in _FORBIDDEN:
-        return Forbidden(f"not allowed ({text})", target=target)
+        return Forbidden(f"not allowed ({text})", target=target, remedy=f"{_GRANTS[code]}: {_READ_MORE}")
     if code in _TIMEOUT:
         return TimedOut(f"no answer in time ({text})", target=target)
     if code in _UNREACHABLE:
@@ -70,3 +85,35 @@ def translate(error: KafkaError, target: str = "") -> BrokerError:
     if code == KafkaError.THROTTLING_QUOTA_EXCEEDED:
         return Throttled(text, target=target)
     return BadAnswer(text, target=target)
+
+
+def address_in(error: KafkaError) -> str:
+    """Return the `host:port` that an error of a connection names; empty when it names none."""
+    found = re.match(r"\w+://([^/\s]+:\d+)/", error.str() or "")
+    return found[1] if found else ""
+
+
+def lacks_token(error: KafkaError) -> bool:
+    """Say whether it is a token that is missing: nothing has been said to a broker then."""
+    return _TOKENLESS in (error.str() or "")
+
+
+def _tell_no_login(text: str, target: str) -> BrokerError:
+    if "handshake failed" in text:
+        remedy = "check security.protocol and security.mechanism: the listener takes no such login"
+    else:
+        remedy = "check security.mechanism, username and password; of a token its time, audience and scope"
+    return AuthenticationFailed(f"the credentials are refused ({text})", target=target, remedy=remedy)
+
+
+def _tell_no_token(why: str, target: str) -> BrokerError:
+    answered = _OAUTH_ERROR.search(why)
+    if answered:  # the rest of the body is the provider's, and may quote what it was asked with
+        problem = f"the token endpoint refuses this client ({answered[1]})"
+        remedy = "check security.oauth.client_id, client_secret and scope"
+        return AuthenticationFailed(problem, target=target, remedy=remedy)
+    if _NO_ANSWER.search(why):
+        remedy = "check security.oauth.token_url and that it runs; for https, security.oauth.ca_file"
+        return Unreachable(f"the token endpoint cannot be reached ({why})", target=target, remedy=remedy)
+    remedy = "check security.oauth or security.aws_msk_iam"
+    return AuthenticationFailed(f"there is no token to sign in with ({why})", target=target, remedy=remedy)

@@ -3,12 +3,13 @@
 import contextlib
 import os
 import socket
-import ssl
 from typing import Any
 
 import pika
 from pika.adapters.select_connection import IOLoop
+from pika.credentials import ExternalCredentials
 from pika.exceptions import (
+    AuthenticationError,
     ChannelClosedByBroker,
     ConnectionClosedByBroker,
     IncompatibleProtocolError,
@@ -18,6 +19,8 @@ from pika.exceptions import (
 
 from monitor.brokers.rabbitmq.addresses import Address
 from monitor.brokers.rabbitmq.client import cause_of, connection_failure
+from monitor.brokers.tls import open_context
+from monitor.config import TlsFiles
 from monitor.errors import AuthenticationFailed, BadAnswer, BrokerError, Forbidden, Unreachable
 
 NO_SUCH = 404
@@ -64,17 +67,20 @@ def connection_parameters(
     address: Address,
     vhost: str,
     timeout: float,
-    ca_file: str | None = None,
+    tls: TlsFiles,
     *,
     heartbeat: int | None = None,
     name: str = "eventflow monitor",
 ) -> pika.ConnectionParameters:
-    """Return the parameters of a connection that gives up after `timeout` seconds without an answer."""
+    """Return the parameters of a connection that gives up after `timeout` seconds without an answer.
+
+    Raises TlsFailed when a file for TLS cannot serve any more.
+    """
     parameters = pika.ConnectionParameters(
         host=address.host,
         port=address.port,
         virtual_host=vhost,
-        credentials=pika.PlainCredentials(address.username or "guest", address.password or "guest"),
+        credentials=_credentials(address, tls),
         socket_timeout=timeout,
         stack_timeout=_NEVER,  # the callers have their own, and this one ends in the assertion told of above
         client_properties={"connection_name": name},
@@ -82,26 +88,46 @@ def connection_parameters(
     if heartbeat is not None:
         parameters.heartbeat = heartbeat
     if address.secure:
-        parameters.ssl_options = pika.SSLOptions(ssl.create_default_context(cafile=ca_file), address.host)
+        parameters.ssl_options = pika.SSLOptions(open_context(tls, f"AMQP at {address.shown}"), address.host)
     return parameters
 
 
-def translated(error: BaseException, vhost: str, target: str) -> BrokerError:
+def _credentials(address: Address, tls: TlsFiles) -> pika.PlainCredentials | ExternalCredentials:
+    """Return the login: by name and password, or by certificate where there is one and no name."""
+    if address.secure and address.username is None and tls.certificate_file is not None:
+        return ExternalCredentials()
+    return pika.PlainCredentials(address.username or "guest", address.password or "guest")
+
+
+def translated(error: BaseException, vhost: str, target: str, address: Address, tls: TlsFiles) -> BrokerError:
     """Say what ended or prevented a connection."""
     causes = list(beneath(error))
     for cause in causes:
         if isinstance(cause, ProbableAccessDeniedError):
             return Forbidden(f"the virtual host {vhost} does not exist or is refused", target=target)
         if isinstance(cause, ProbableAuthenticationError):
-            return AuthenticationFailed("the user name or password is refused", target=target)
+            return _tell_no_login(target, address, tls)
+        if type(cause) is AuthenticationError:
+            problem = "the broker takes no login of this kind"
+            remedy = "set user name and password in the address, or let the broker take certificates as logins"
+            return AuthenticationFailed(problem, target=target, remedy=remedy)
         if isinstance(cause, ConnectionClosedByBroker):
             return _closed_by_broker(cause, vhost, target)
     system = next((found for found in map(cause_of, causes) if found is not None), None)
     if system is not None:
-        return connection_failure(system, target)
+        return connection_failure(system, target, address, tls)
     if any(isinstance(cause, IncompatibleProtocolError) for cause in causes):
         return BadAnswer("does not answer as AMQP 0.9.1 does", target=target, remedy="check the port")
     return Unreachable(f"the connection failed ({type(causes[-1]).__name__})", target=target)
+
+
+def _tell_no_login(target: str, address: Address, tls: TlsFiles) -> AuthenticationFailed:
+    if isinstance(_credentials(address, tls), ExternalCredentials):
+        problem = "the certificate of this client is no login there"
+        return AuthenticationFailed(
+            problem, target=target, remedy="make a user of its name, or set another in the address"
+        )
+    return AuthenticationFailed("the user name or password is refused", target=target)
 
 
 def refused(error: ChannelClosedByBroker, target: str) -> BrokerError:

@@ -17,6 +17,7 @@ from monitor.brokers.rabbitmq.addresses import Address
 from monitor.brokers.rabbitmq.amqp import LOCKED, NO_SUCH, Loop, connection_parameters, translated
 from monitor.brokers.rabbitmq.readings import CONSUMERS, READY, QueueKey, Readings, label_of
 from monitor.clock import Clock
+from monitor.config import TlsFiles
 from monitor.errors import BadAnswer, Forbidden, TimedOut, Unreachable
 from monitor.model import CollectionError
 
@@ -29,8 +30,8 @@ logging.getLogger("pika").setLevel(logging.CRITICAL)
 class AmqpSource:
     """The AMQP listener of a broker. A connection lasts for one reading, one virtual host at a time."""
 
-    def __init__(self, address: Address, clock: Clock, queues: Sequence[QueueKey], ca_file: str | None = None) -> None:
-        self.address, self._clock, self._ca_file = address, clock, ca_file
+    def __init__(self, address: Address, clock: Clock, queues: Sequence[QueueKey], tls: TlsFiles) -> None:
+        self.address, self._clock, self._tls = address, clock, tls
         self.queues = tuple(sorted(queues))
         self._session: _Session | None = None
         self._closed = False
@@ -73,7 +74,7 @@ class AmqpSource:
         left = (deadline - self._clock.monotonic()) * _MARGIN
         if left <= 0:
             raise TimedOut("no time was left to ask", target=self.target)
-        session = self._session = _Session(connection_parameters(self.address, vhost, left, self._ca_file), names)
+        session = self._session = _Session(connection_parameters(self.address, vhost, left, self._tls), names)
         if self._closed:  # before the session could be seen
             session.abort_from_outside()
         try:
@@ -85,7 +86,7 @@ class AmqpSource:
         if session.timed_out:
             raise TimedOut("no answer before the deadline", target=self.target)
         if session.failure is not None:
-            raise translated(session.failure, vhost, self.target) from session.failure
+            raise translated(session.failure, vhost, self.target, self.address, self._tls) from session.failure
         return session
 
     def _error(self, key: QueueKey, code: int, text: str) -> CollectionError:

@@ -17,12 +17,13 @@ from urllib.parse import urlencode
 import httpx
 
 from monitor.brokers.rabbitmq.addresses import Address
+from monitor.brokers.tls import open_context, tell_failure
 from monitor.clock import Clock
+from monitor.config import TlsFiles
 from monitor.errors import (
     AuthenticationFailed,
     BadAnswer,
     BrokerError,
-    ConfigurationError,
     Forbidden,
     Throttled,
     TimedOut,
@@ -32,6 +33,9 @@ from monitor.errors import (
 
 _LONGEST_CONNECT = 5.0
 _SHARE_TO_CONNECT = 0.5  # so that a second source can still be asked within the cycle
+SYSTEM_TLS = TlsFiles()
+"""No files: the authorities of the system, and no certificate of this client."""
+
 _MARGIN = 0.9  # of what is left: an answer that does not come must be told before the deadline, not at it
 
 
@@ -48,18 +52,34 @@ class HttpClient:
     May be used from two threads. `close` from a third makes every request under way end at once.
     """
 
-    def __init__(self, address: Address, clock: Clock, *, target: str, ca_file: str | None = None) -> None:
-        self.address, self._target, self._clock = address, target, clock
+    def __init__(self, address: Address, clock: Clock, *, target: str, tls: TlsFiles = SYSTEM_TLS) -> None:
+        self.address, self._target, self._clock, self._tls = address, target, clock, tls
         self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
         self._guard = threading.Lock()
         self._closed = False
-        self._client = httpx.Client(
+        self._client: httpx.Client | None = None
+
+    def _opened(self) -> httpx.Client:
+        with self._guard:
+            if self._client is None:
+                self._client = self._open()
+            return self._client
+
+    def _open(self) -> httpx.Client:
+        address = self.address
+        return httpx.Client(
             base_url=address.base_url,
             auth=(address.username, address.password or "") if address.username is not None else None,
-            verify=trusting(ca_file) if address.secure else False,
+            verify=open_context(self._tls, self.target) if address.secure else False,
             trust_env=False,  # a proxy of the environment, or a .netrc, is not meant for brokers
             headers={"Accept-Encoding": "identity"},  # compressing costs the broker more than all the rest
         )
+
+    def _drop(self) -> None:
+        with self._guard:
+            client, self._client = self._client, None
+        if client is not None:
+            client.close()
 
     @property
     def target(self) -> str:
@@ -78,8 +98,13 @@ class HttpClient:
             raise TimedOut("no time was left to ask", target=self.target)
         timeout = httpx.Timeout(left, connect=min(left * _SHARE_TO_CONNECT, _LONGEST_CONNECT))
         url = f"{path}?{urlencode(query, doseq=True)}" if query else path
-        with self._translated(now + left), self._cut_at(left):
-            answer = self._client.get(url, timeout=timeout, extensions={"trace": self._trace})
+        client = self._opened()
+        try:
+            with self._translated(now + left), self._cut_at(left):
+                answer = client.get(url, timeout=timeout, extensions={"trace": self._trace})
+        except TlsFailed:
+            self._drop()  # the next one reads the files anew, which may have been renewed
+            raise
         if answer.status_code != httpx.codes.OK:
             raise self._refusal(answer)
         return answer.content
@@ -96,7 +121,7 @@ class HttpClient:
         """Cut all connections. A request under way raises Unreachable."""
         self._closed = True
         self._cut()
-        self._client.close()
+        self._drop()
 
     def _cut(self) -> None:
         with self._guard:
@@ -147,7 +172,7 @@ class HttpClient:
             return TimedOut("the answer did not end before the deadline", target=self.target)
         cause = cause_of(error)
         if cause is not None:
-            return connection_failure(cause, self.target)
+            return connection_failure(cause, self.target, self.address, self._tls)
         if isinstance(error, httpx.RemoteProtocolError):
             return BadAnswer(f"does not answer as HTTP does ({error})", target=self.target, remedy="check the port")
         return Unreachable(f"the connection failed ({error})", target=self.target)
@@ -163,17 +188,6 @@ class HttpClient:
         if status == httpx.codes.NOT_FOUND or reason.error == "page_out_of_range":
             return NotThere(f"has no {answer.url.path}", target=self.target)
         return BadAnswer(f"{answer.url.path} answers with status {status}", target=self.target)
-
-
-def trusting(ca_file: str | None) -> ssl.SSLContext:
-    """Return what certificates are verified by: the authorities in a file, else those of the system.
-
-    Raises ConfigurationError when the file holds none.
-    """
-    try:
-        return ssl.create_default_context(cafile=ca_file)
-    except OSError as error:  # ssl.SSLError is one
-        raise ConfigurationError(f"ca_file {ca_file} holds no certificates", remedy="name a PEM file") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,20 +227,10 @@ def cause_of(error: BaseException) -> OSError | None:
     return None
 
 
-def connection_failure(cause: OSError, target: str) -> BrokerError:
+def connection_failure(cause: OSError, target: str, address: Address, tls: TlsFiles) -> BrokerError:
     """Say what kept a connection from being made or held."""
-    if isinstance(cause, ssl.SSLCertVerificationError):
-        return TlsFailed(
-            f"the certificate does not verify ({cause.verify_message})",
-            target=target,
-            remedy="name the authority that signed it in ca_file",
-        )
     if isinstance(cause, ssl.SSLError):
-        return TlsFailed(
-            f"no TLS connection ({cause.reason or 'the handshake failed'})",
-            target=target,
-            remedy="check that this port speaks TLS and which certificates it asks for",
-        )
+        return tell_failure(cause, target, certified=tls.certificate_file is not None, host=address.host)
     if isinstance(cause, socket.gaierror):
         return Unreachable("the host name does not resolve", target=target)
     if isinstance(cause, ConnectionRefusedError):

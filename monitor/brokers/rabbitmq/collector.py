@@ -95,14 +95,14 @@ class RabbitCollector:
         if self._config.prometheus_url is None:
             return None
         address = parse_address(self._config.prometheus_url, _PROMETHEUS_PORT)
-        client = HttpClient(address, self._clock, target="Prometheus plugin", ca_file=self._config.ca_file)
+        client = HttpClient(address, self._clock, target="Prometheus plugin", tls=self._config)
         return PrometheusSource(client, self._is_wanted, literal(self._config.vhosts.include) or ())
 
     def _open_management(self) -> ManagementSource | None:
         if self._config.management_url is None:
             return None
         address = parse_address(self._config.management_url)
-        client = HttpClient(address, self._clock, target="management API", ca_file=self._config.ca_file)
+        client = HttpClient(address, self._clock, target="management API", tls=self._config)
         return ManagementSource(client, self._is_wanted)
 
     def _open_amqp(self) -> AmqpSource | None:
@@ -112,7 +112,7 @@ class RabbitCollector:
         vhosts = literal(self._config.vhosts.include) or (address.vhost,)
         names = [name for name in self._config.queues.include if literal((name,))]
         keys = [(vhost, name) for vhost in vhosts for name in names if self._is_wanted((vhost, name))]
-        return AmqpSource(address, self._clock, keys, self._config.ca_file)
+        return AmqpSource(address, self._clock, keys, self._config)
 
     def _is_wanted(self, key: QueueKey) -> bool:
         return self._config.vhosts.matches(key[0]) and self._config.queues.matches(key[1])

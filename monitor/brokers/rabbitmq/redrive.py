@@ -40,7 +40,7 @@ class RabbitRedriveBus:
 
     def __init__(self, config: RabbitCluster, dead_letters: Sequence[DeadLetterMapping], clock: Clock) -> None:
         self._config, self._mappings, self._clock = config, dead_letters, clock
-        url = (config.redrive.amqp_url if config.redrive else None) or config.amqp_url
+        url, self._tls = config.redrive_access
         self._address = parse_address(url) if url is not None else None
         self._client = self._open_client()
         self._dangers = Dangers()
@@ -220,13 +220,13 @@ class RabbitRedriveBus:
     def _connect(self, session: Session, vhost: str, deadline: float) -> Line:
         if self._closed:
             raise Unreachable("the connection was closed by the monitor", target=self._config.name)
-        return session.connect(self._amqp, vhost, _NAME, deadline, self._config.ca_file)
+        return session.connect(self._amqp, vhost, _NAME, deadline, self._tls)
 
     def _open_client(self) -> HttpClient | None:
         if self._config.management_url is None:
             return None
         address = parse_address(self._config.management_url)
-        return HttpClient(address, self._clock, target="management API", ca_file=self._config.ca_file)
+        return HttpClient(address, self._clock, target="management API", tls=self._config)
 
 
 def _place(cursor: str | None) -> int | None:

@@ -16,7 +16,9 @@ from pika.exceptions import AMQPError
 
 from monitor.brokers.rabbitmq.addresses import Address
 from monitor.brokers.rabbitmq.amqp import Loop, connection_parameters, translated
+from monitor.brokers.rabbitmq.client import SYSTEM_TLS
 from monitor.clock import Clock
+from monitor.config import TlsFiles
 from monitor.errors import TimedOut, Unreachable
 
 T = TypeVar("T")
@@ -111,13 +113,13 @@ class Session:
         """Return the time that deadlines are told in."""
         return self._clock.monotonic()
 
-    def connect(self, address: Address, vhost: str, name: str, deadline: float, ca_file: str | None = None) -> "Line":
+    def connect(self, address: Address, vhost: str, name: str, deadline: float, tls: TlsFiles = SYSTEM_TLS) -> "Line":
         """Open a connection into a virtual host. Raises BrokerError."""
         left = deadline - self._clock.monotonic()
         if left <= 0:
             raise TimedOut("no time was left to connect", target=f"AMQP at {address.shown}")
-        line = Line(self.loop, vhost, f"AMQP at {address.shown}")
-        parameters = connection_parameters(address, vhost, left, ca_file, heartbeat=_HEARTBEAT_SECONDS, name=name)
+        line = Line(self.loop, vhost, address, tls)
+        parameters = connection_parameters(address, vhost, left, tls, heartbeat=_HEARTBEAT_SECONDS, name=name)
         self._lines.append(line)
         self.ask(lambda opened: line.open(parameters, opened), deadline, line.target)
         return line
@@ -168,8 +170,9 @@ class Session:
 class Line:
     """One connection within a loop. All but the attributes is for the loop's thread."""
 
-    def __init__(self, loop: Loop, vhost: str, target: str) -> None:
-        self.loop, self.vhost, self.target = loop, vhost, target
+    def __init__(self, loop: Loop, vhost: str, address: Address, tls: TlsFiles) -> None:
+        self.loop, self.vhost, self.target = loop, vhost, f"AMQP at {address.shown}"
+        self._address, self._tls = address, tls
         self.connection: Any = None
         self.closed = False
         self.blocked = False
@@ -211,7 +214,7 @@ class Line:
 
     def _lost(self, _connection: object, error: BaseException | str) -> None:
         cause = error if isinstance(error, BaseException) else AMQPError(error)
-        self.failure, self.closed = translated(cause, self.vhost, self.target), True
+        self.failure, self.closed = translated(cause, self.vhost, self.target, self._address, self._tls), True
         if self._opened is not None:
             settle(self._opened, error=self.failure)
         for call in self._on_closed:

@@ -8,7 +8,15 @@ import pytest
 import yaml
 from pydantic import BaseModel, SecretStr
 
-from monitor.config import AwsCluster, Configuration, KafkaCluster, RabbitCluster, load_configuration
+from monitor.config import (
+    AwsCluster,
+    Configuration,
+    KafkaCluster,
+    MskIam,
+    OAuth,
+    RabbitCluster,
+    load_configuration,
+)
 
 CONFIG = Path(__file__).parents[3] / "config"
 
@@ -19,6 +27,7 @@ EXAMPLES = {
     "objectives",
     "owners",
     "dead_letters",
+    "masking",
     "clusters[0].redrive",
     "clusters[1].redrive",
     "clusters[2].redrive",
@@ -86,6 +95,13 @@ def test_the_comments_name_every_value_that_a_choice_has(keys: list[tuple[str, A
     for key, _, section in keys:
         for choice in literals(type(section).model_fields[key.rpartition(".")[2]].annotation):
             assert choice in text, f"{choice} of {key} is not in the reference"
+
+
+@pytest.mark.parametrize("section", [OAuth, MskIam])
+def test_the_comments_name_the_keys_of_sections_that_are_left_out(section: type[BaseModel]) -> None:
+    text = (CONFIG / "reference.yml").read_text(encoding="utf-8")
+    for name in section.model_fields:
+        assert f"#   {name}: " in text, f"{name} of {section.__name__} is not in the reference"
 
 
 def literals(annotation: Any) -> Iterator[str]:
