@@ -42,6 +42,7 @@ _SILENCE_SECONDS = 20.0
 _TO_CLOSE_SECONDS = 1.0
 _TO_ABORT_SECONDS = 10.0
 _CALL_SECONDS = 5.0
+_INTRODUCED = 10  # topics; more than a dead-letter topic has origins as a rule
 _GRACE_SECONDS = 2.0
 _CAME_TO_THE_END = 100  # with fewer messages at once, what there is has been read
 _BATCH_OVERHEAD = 61  # bytes before the first record of a batch (format v2)
@@ -144,6 +145,7 @@ class KafkaMover:
         with _translated(self._topic):
             self._producer = self._open_producer(deadline)
             self._consumer = self._open_consumer(self._group)
+            self._introduce(self._consumer, [self._topic], deadline)
             self._take_over(self._consumer, deadline)
             fates = self._tell_unjournaled(deadline)
             self._assign()
@@ -198,6 +200,7 @@ class KafkaMover:
             },
             logger=_Quiet(),
         )
+        self._introduce(producer, [LEDGER_TOPIC, *self._route.targets], deadline)
         while True:
             try:
                 producer.init_transactions(max(0.5, min(5.0, self._left(deadline))))
@@ -207,6 +210,15 @@ class KafkaMover:
                     raise
             else:
                 return producer
+
+    def _introduce(self, handle: Producer | Consumer, topics: Sequence[str], deadline: float) -> None:
+        """Have the library connect and learn of topics before it is asked for anything else.
+
+        A call that comes before the first connection, or that is about topics unknown to it, it takes up again only by
+        timers of half a second and of one second.
+        """
+        for name in topics[:_INTRODUCED]:
+            handle.list_topics(name, max(0.5, min(_CALL_SECONDS, self._left(deadline))))
 
     def _open_consumer(self, group: str) -> Consumer:
         return Consumer(
@@ -301,7 +313,8 @@ class KafkaMover:
         """Read up to `limit` messages that lie within the bounds and wait; note where each partition has come to."""
         assert self._consumer is not None  # noqa: S101 (opened by recover)
         lanes, messages = self._lanes, []
-        came = self._consumer.consume(limit, _CONSUME_SECONDS)
+        ahead = sum(lane.high - lane.next for lane in lanes.values() if not lane.finished)
+        came = self._consumer.consume(min(limit, ahead), _CONSUME_SECONDS)  # it waits until there are so many
         now = self._clock.monotonic()
         if came:
             self._heard_at = now
