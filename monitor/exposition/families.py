@@ -1049,6 +1049,23 @@ _COLLECTORS = (
         "Rising: the database is full, locked or gone; curves have gaps, and nothing else suffers.",
     ),
     Family(
+        "config_last_reload_successful",
+        _GAUGE,
+        (),
+        "flag",
+        Bus.MONITOR,
+        "Whether the configuration was fine when it was read last",
+        "0: it was refused, and the one before is still in use; the log says why.",
+    ),
+    Family(
+        "config_last_reload_success_timestamp_seconds",
+        _GAUGE,
+        (),
+        "seconds",
+        Bus.MONITOR,
+        "When the configuration in use was read (Unix time)",
+    ),
+    Family(
         "build_info",
         _GAUGE,
         ("version", "python"),

@@ -18,7 +18,7 @@ from monitor.brokers.aws.cloudwatch import (
     queue_series,
     topic_series,
 )
-from monitor.brokers.aws.costs import queues_a_month, topics_a_month
+from monitor.brokers.aws.costs import Costs, of_service, queues_a_month, topics_a_month
 from monitor.brokers.aws.dead_letters import Relations, TopicSource, judge_role, mapped_origins, resolve
 from monitor.brokers.aws.depths import DepthHistory
 from monitor.brokers.aws.queues import QueueWatch, Reading, look_beyond
@@ -85,6 +85,7 @@ class AwsCollector:
         self._follow_depths(reading, now)
         self._read_cloudwatch(clients, reading, topics, now, limit)
         sights = self._see(reading, relations, now)
+        costs = self._estimate_costs(reading, topics)
         others = [*reading.errors, *beyond.errors, *topics.errors, *self._cloudwatch.errors]
         return Snapshot(
             cluster=self._config.name,
@@ -96,13 +97,13 @@ class AwsCollector:
             tables={
                 **build_queue_tables(self._tables, sights, relations),
                 **build_topic_tables(self._tables, topics.topics, topics.subscriptions, self._cloudwatch),
-                **build_api_tables(self._tables, self._calls.totals(), self._cloudwatch),
+                **build_api_tables(self._tables, self._calls.totals(), costs, self._cloudwatch),
             },
             parts=build_parts(sights, self._part_ids(sights)),
             expected=len(reading.names),
             measured=len(reading.queues),
             errors=_group_failures(reading.failures, others),
-            notes=self._notes(clients, reading, topics, now),
+            notes=self._notes(clients, costs, now),
         )
 
     def check(self, deadline: float) -> Sequence[Finding]:
@@ -182,14 +183,14 @@ class AwsCollector:
         self._ids = {key: self._ids[key] if key in self._ids else next(self._next_id) for key in keys.values()}
         return {name: self._ids[key] for name, key in keys.items()}
 
-    def _notes(self, clients: Clients, reading: Reading, topics: TopicReading, now: float) -> tuple[str, ...]:
+    def _notes(self, clients: Clients, costs: Costs, now: float) -> tuple[str, ...]:
         notes = [
             "SQS counts are approximate; who polls a queue is not known to SQS.",
             "Arrivals in dead-letter queues are how far these grew: CloudWatch does not count what SQS moves there.",
         ]
         if clients.stand_in:
             notes.append("No AWS credentials were found; dummy ones are in use, as the endpoint is on loopback.")
-        return (*notes, self._tell_cloudwatch(now), self._tell_costs(reading, topics))
+        return (*notes, self._tell_cloudwatch(now), _tell_costs(costs))
 
     def _tell_cloudwatch(self, now: float) -> str:
         if not self._config.cloudwatch.enabled:
@@ -199,11 +200,17 @@ class AwsCollector:
         newest = "has no datapoint yet" if watch.newest is None else f"is {max(0.0, now - watch.newest):.0f} s behind"
         return f"CloudWatch is asked every {watch.pace:.0f} s{slowed}, and {newest}."
 
-    def _tell_costs(self, reading: Reading, topics: TopicReading) -> str:
-        sqs = queues_a_month(len(reading.names), self._config.interval)
-        sns = topics_a_month(len(topics.topics), len(topics.subscriptions), self._config.topics_interval)
-        watch = self._cloudwatch.monthly_dollars
-        return f"In 30 days the calls cost about ${watch:.2f} for CloudWatch, ${sqs:.2f} for SQS, ${sns:.2f} for SNS."
+    def _estimate_costs(self, reading: Reading, topics: TopicReading) -> Costs:
+        return {
+            ("cloudwatch", "GetMetricData"): self._cloudwatch.monthly_dollars,
+            **queues_a_month(len(reading.names), self._config.interval),
+            **topics_a_month(len(topics.topics), len(topics.subscriptions), self._config.topics_interval),
+        }
+
+
+def _tell_costs(costs: Costs) -> str:
+    watch, sqs, sns = (of_service(costs, service) for service in ("cloudwatch", "sqs", "sns"))
+    return f"In 30 days the calls cost about ${watch:.2f} for CloudWatch, ${sqs:.2f} for SQS, ${sns:.2f} for SNS."
 
 
 def _list_targets(reading: Reading, sources: Iterable[TopicSource]) -> Iterator[str]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from monitor.brokers.aws.cloudwatch import QUEUE_SUMS, TOPIC_FILTERED, TOPIC_SUMS, CloudWatch, topic_series
+from monitor.brokers.aws.costs import Costs
 from monitor.brokers.aws.dead_letters import DeadLetters, Relations, find_expiry, judge_role
 from monitor.brokers.aws.queues import IN_FLIGHT_QUOTA, Queue
 from monitor.brokers.aws.topics import TopicSubscription
@@ -227,9 +228,9 @@ def _flag(value: bool) -> str:
 
 
 def build_api_tables(
-    tables: Tables, totals: Mapping[tuple[str, str], tuple[int, int]], watch: CloudWatch
+    tables: Tables, totals: Mapping[tuple[str, str], tuple[int, int]], costs: Costs, watch: CloudWatch
 ) -> dict[str, Table]:
-    """Return the tables `aws_api` and `cloudwatch`."""
+    """Return the tables `aws_api` and `cloudwatch`. Calls that nobody has a price for cost nothing (STS)."""
     return {
         "aws_api": tables.build(
             "aws_api",
@@ -238,6 +239,7 @@ def build_api_tables(
             {
                 "aws_api_requests_total": [sent for sent, _ in totals.values()],
                 "aws_api_throttled_total": [throttled for _, throttled in totals.values()],
+                "aws_api_monthly_cost_dollars": [costs.get(call, 0.0) for call in totals],
             },
         ),
         "cloudwatch": Table(

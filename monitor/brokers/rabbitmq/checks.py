@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from monitor.brokers.rabbitmq.amqp_source import AmqpSource
 from monitor.brokers.rabbitmq.management_source import ManagementSource, Overview
-from monitor.brokers.rabbitmq.notes import NO_STATISTICS
+from monitor.brokers.rabbitmq.notes import BLIND_SPOTS, NO_STATISTICS
 from monitor.brokers.rabbitmq.prometheus_source import PrometheusSource
 from monitor.clock import Clock
 from monitor.errors import AuthenticationFailed, BadAnswer, BrokerError, Forbidden, TimedOut, Unreachable
@@ -88,13 +88,8 @@ def _choice(sources: Sequence[str]) -> Finding:
 def _check_plugin(plugin: PrometheusSource, deadline: float) -> Sequence[Finding]:
     queues = len(plugin.read(deadline).keys)
     counters = "their counters" if plugin.counts else "no counters of queues, which this version does not have"
-    return [
-        Finding(
-            plugin.target,
-            ok=True,
-            message=f"RabbitMQ {plugin.version} on {plugin.node}: {queues} queues, depths, consumers and {counters}",
-        )
-    ]
+    found = f"RabbitMQ {plugin.version} on {plugin.node}: {queues} queues, depths, consumers and {counters}"
+    return [Finding(plugin.target, ok=True, message=f"{found}; {BLIND_SPOTS['plugin']}")]
 
 
 def _check_management(management: ManagementSource, deadline: float) -> Sequence[Finding]:
@@ -105,7 +100,7 @@ def _check_management(management: ManagementSource, deadline: float) -> Sequence
     management.read_routes(deadline)
     found = f"RabbitMQ {overview.version}: the user {user} ({', '.join(tags)}) sees {queues} queues and their set-up"
     return [
-        Finding(target, ok=True, message=found),
+        Finding(target, ok=True, message=f"{found}; {BLIND_SPOTS['management']}"),
         *_check_statistics(target, overview),
         *_check_nodes(management, deadline),
         *_check_vhosts(management, deadline),
@@ -176,4 +171,4 @@ def _check_vhosts(management: ManagementSource, deadline: float) -> Sequence[Fin
 def _check_amqp(amqp: AmqpSource, deadline: float) -> Sequence[Finding]:
     vhost = amqp.address.vhost
     amqp.enter(vhost, deadline)
-    return [Finding(amqp.target, ok=True, message=f"the virtual host {vhost} can be entered")]
+    return [Finding(amqp.target, ok=True, message=f"the virtual host {vhost} can be entered; {BLIND_SPOTS['amqp']}")]

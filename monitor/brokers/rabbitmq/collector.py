@@ -22,7 +22,7 @@ from monitor.brokers.rabbitmq.totals import Counts, Totals
 from monitor.clock import Clock
 from monitor.config import DeadLetterMapping, RabbitCluster
 from monitor.errors import BrokerError, Unreachable
-from monitor.model import CollectionError, Finding, Snapshot, Table
+from monitor.model import CollectionError, Finding, Snapshot, Table, as_floats
 
 _PROMETHEUS_PORT = 15692
 _WILDCARDS = frozenset("*?[")
@@ -197,6 +197,8 @@ class RabbitCollector:
             tables["node_alarms"] = self._tables.build_counts(
                 "node_alarms", "rabbitmq_node_alarm", ("node", "alarm"), alarms
             )
+        if survey is not None and survey.blocked is not None:
+            tables["publishers"] = Table((), {"rabbitmq_publishers_blocked": as_floats([survey.blocked])})
         return tables
 
     def _sources(

@@ -7,6 +7,8 @@ sums, each of which can miss some: messages published, and the rise of (messages
 The age of the oldest message is estimated from arrivals: with `n` messages in a first-in-first-out queue, the oldest
 came when the arrivals stood `n` below where they stand now. The time of that is looked up in the history of cycles and
 interpolated between two of them. What was there before the history began is at least as old as the history.
+
+The share of repeated deliveries is that of the last ten minutes, by the counters then and now.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,9 +21,11 @@ from monitor.brokers.rabbitmq.readings import (
     ACKED,
     AUTO_ACKED,
     COUNTERS,
+    DELIVERED,
     HEAD,
     PUBLISHED,
     READY,
+    REDELIVERED,
     UNACKED,
     QueueKey,
     Readings,
@@ -35,6 +39,7 @@ _HISTORY = 128  # cycles; then it is thinned, the more the longer ago, so that i
 _SETTLED_SECONDS = 60.0
 _SKEW_SECONDS = 60.0
 _REMEMBERED_SECONDS = 3600.0
+_WINDOW_SECONDS, _STEP_SECONDS = 600.0, 30.0
 _HIGH, _BELOW_SINCE, _INFLOW, _BASE, _SEEN = "high", "below_since", "inflow", "base", "seen"
 
 
@@ -43,7 +48,8 @@ class Accounts:
     """What the ledger says of the queues of one cycle, a row a queue; NaN where it is not known.
 
     `consumed` are deliveries that were acknowledged or need no acknowledgement. `ages` are seconds, `methods` how each
-    was got. `ids` belong to a queue's name for as long as it is remembered.
+    was got. `ids` belong to a queue's name for as long as it is remembered. `redelivered` is the share of the
+    deliveries of the last ten minutes that were not the first of their message.
     """
 
     ids: Ids
@@ -52,6 +58,7 @@ class Accounts:
     arrivals: Floats
     ages: Floats
     methods: Sequence[AgeMethod]
+    redelivered: Floats
 
 
 class Ledger:
@@ -63,6 +70,7 @@ class Ledger:
         self._columns: dict[str, Floats] = {name: np.empty(0) for name in _column_names()}
         self._times: list[float] = []
         self._history: list[Floats] = []
+        self._window: list[tuple[float, Floats, Floats]] = []  # time, deliveries, repeated deliveries
         self._gone: dict[QueueKey, tuple[float, int, tuple[float, ...]]] = {}
         self._next_id = 0
 
@@ -81,7 +89,8 @@ class Ledger:
         self._remember(now, arrivals)
         ages, methods = self._ages(now, arrivals, depth, readings.column(HEAD))
         known = {name: np.where(np.isnan(raw[name]), np.nan, self._columns[_total(name)]) for name in COUNTERS}
-        return Accounts(self._ids, known, known[ACKED] + known[AUTO_ACKED], arrivals, ages, methods)
+        repeated = self._share_repeated(now, known[DELIVERED], known[REDELIVERED])
+        return Accounts(self._ids, known, known[ACKED] + known[AUTO_ACKED], arrivals, ages, methods, repeated)
 
     # counters
 
@@ -165,6 +174,27 @@ class Ledger:
         came = np.where(found, times[at] + share * (times[after] - times[at]), self._columns[_SEEN][rows])
         return np.maximum(now - came, 0.0), ~found
 
+    # repeated deliveries
+
+    def _share_repeated(self, now: float, delivered: Floats, redelivered: Floats) -> Floats:
+        """Return the share of repeated deliveries; NaN where nothing was delivered, or that is not known."""
+        while len(self._window) > 1 and self._window[1][0] <= now - _WINDOW_SECONDS:
+            del self._window[0]
+        if not self._window or now - self._window[-1][0] >= _STEP_SECONDS or now < self._window[-1][0]:
+            self._window.append((now, delivered.copy(), redelivered.copy()))
+        # What was not known then is counted from where it is first known.
+        begun = np.isnan(self._window[0][1]) & ~np.isnan(delivered)
+        for _, *then in self._window if begun.any() else ():
+            for values, value in zip(then, (delivered, redelivered), strict=True):
+                values[begun] = value[begun]
+        _, delivered_then, redelivered_then = self._window[0]
+        deliveries = delivered - delivered_then
+        some = deliveries > 0
+        share = (redelivered - redelivered_then)[some] / deliveries[some]
+        result = np.full(len(delivered), np.nan)
+        result[some] = np.minimum(share, 1.0)  # the two are not read at one instant
+        return result
+
     # rows
 
     def _settle_rows(self, keys: tuple[QueueKey, ...], now: float) -> None:
@@ -182,6 +212,7 @@ class Ledger:
         for i in np.flatnonzero(rows < 0).tolist():
             ids[i : i + 1] = self._return(keys[i], i, columns)
         self._history = [take(past, rows) for past in self._history]
+        self._window = [(time, take(one, rows), take(other, rows)) for time, one, other in self._window]
         self._keys, self._ids, self._columns = keys, ids, columns
 
     def _return(self, key: QueueKey, row: int, columns: Mapping[str, Floats]) -> int:

@@ -23,6 +23,7 @@ from monitor.brokers.rabbitmq.readings import (
     ACKED,
     AUTO_ACKED,
     BYTES,
+    CAPACITY,
     CONSUMERS,
     DELIVERED,
     HEAD,
@@ -45,6 +46,7 @@ _FACTS = (
 )
 _NUMBERS = (
     "messages_ready,messages_unacknowledged,consumers,message_bytes,head_message_timestamp,"
+    "consumer_capacity,consumer_utilisation,"
     "message_stats.publish,message_stats.deliver_get,message_stats.ack,message_stats.deliver_no_ack,"
     "message_stats.get_no_ack,message_stats.redeliver"
 )
@@ -205,6 +207,15 @@ class ManagementSource:
         columns = {"columns": "name,running,mem_alarm,disk_free_alarm"}
         return tuple(node_facts(row) for row in self._client.get_json("/api/nodes", deadline, columns))
 
+    def count_blocked(self, deadline: float) -> float | None:
+        """Return how many connections wait to publish since a node has an alarm; None where this is not told.
+
+        Raises BrokerError. A connection that only consumes is `blocking` then, and not hindered.
+        """
+        query: dict[str, str | int] = {"columns": "state", "page_size": _PAGE_SIZE}
+        states = [row.get("state") for row in self._pages("/api/connections", deadline, query)]
+        return None if any(state is None for state in states) else float(states.count("blocked"))
+
     def read_whoami(self, deadline: float) -> tuple[str, tuple[str, ...]]:
         """Return the user's name and tags. Raises BrokerError."""
         answer = self._client.get_json("/api/whoami", deadline)
@@ -253,6 +264,7 @@ def _readings(keys: tuple[QueueKey, ...], rows: Sequence[Definition], overview: 
             CONSUMERS: as_floats(_number(row, "consumers") for row in rows),
             BYTES: as_floats(_number(row, "message_bytes") for row in rows),
             HEAD: as_floats(_number(row, "head_message_timestamp") for row in rows),
+            CAPACITY: as_floats(_capacity(row) for row in rows),
         }
     if overview.counts:
         # a queue that nothing happened to has no statistics yet: its counters stand at zero
@@ -260,6 +272,11 @@ def _readings(keys: tuple[QueueKey, ...], rows: Sequence[Definition], overview: 
         columns |= {column: np.array([float(c.get(name, 0)) for c in counts]) for column, name in _COUNTS.items()}
         columns[AUTO_ACKED] = np.array([float(c.get("deliver_no_ack", 0) + c.get("get_no_ack", 0)) for c in counts])
     return Readings(keys, columns)
+
+
+def _capacity(row: Definition) -> float | None:
+    found = _number(row, "consumer_capacity")
+    return _number(row, "consumer_utilisation") if found is None else found  # its name before 3.9
 
 
 def _quoted(name: str) -> str:

@@ -3,12 +3,20 @@
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from monitor.brokers.rabbitmq.survey import Survey
+from monitor.brokers.rabbitmq.survey import Survey, alarms_of
 
 NO_STATISTICS = (
     "The broker was told not to collect statistics for the management API (management_agent.disable_metrics_collector, "
     "as in the Docker image, or management.disable_stats)"
 )
+
+BLIND_SPOTS = {
+    "plugin": "it cannot see queues on other nodes, set-up (arguments, policies, bindings), nor who is blocked",
+    "management": "it cannot see dead-lettered messages by reason, nor how far readers of streams are behind",
+    "amqp": "it cannot see queues that are not named in queues.include, nor anything but ready messages and consumers: "
+    "no unacknowledged messages, sizes, counters, ages or set-up",
+}
+"""What each source of a cluster cannot see, whatever the user's rights are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,20 +43,18 @@ class Sources:
 
 def build_notes(sources: Sources) -> tuple[str, ...]:
     """Return what is to be said of a cycle's sources."""
-    return tuple(_depth(sources)) + tuple(_survey(sources)) + tuple(_counters(sources)) + tuple(_streams(sources))
+    parts = (_depth, _survey, _counters, _streams, _publishers)
+    return tuple(note for part in parts for note in part(sources))
 
 
 def _depth(sources: Sources) -> Iterator[str]:
     yield f"Depths and consumers come from the {sources.depth}."
     if sources.only_named:
-        yield (
-            "AMQP tells ready messages and consumers of the queues named in queues.include, and nothing else: no "
-            "unacknowledged messages, sizes, counters, ages or queues that are not named."
-        )
+        yield f"AMQP alone is in use: {BLIND_SPOTS['amqp']}."
     if sources.frugal:
         yield (
-            "With so many queues, sizes and publishers' timestamps come from the management API at a slower pace; "
-            "reported ages are as of then."
+            "With so many queues, sizes, consumer capacity and publishers' timestamps come from the management API at "
+            "a slower pace; reported ages are as of then."
         )
     if not sources.plugin_node:
         remedy = "" if sources.plugin else "; enable rabbitmq_prometheus and set prometheus_url"
@@ -104,6 +110,15 @@ def _counters(sources: Sources) -> Iterator[str]:
 def _streams(sources: Sources) -> Iterator[str]:
     if sources.unread_streams:
         yield "How far readers of streams are behind is not told by this source; their backlog is unknown."
+
+
+def _publishers(sources: Sources) -> Iterator[str]:
+    survey = sources.survey
+    alarms = alarms_of(survey.nodes or ()) if survey is not None else []
+    if survey is None or not alarms:
+        return
+    waiting = "who waits is not told" if survey.blocked is None else f"{survey.blocked:.0f} connections wait to publish"
+    yield f"The broker blocks publishers ({', '.join(alarms)}): {waiting}."
 
 
 def _other_nodes(survey: Survey, plugin_node: str) -> Collection[str]:

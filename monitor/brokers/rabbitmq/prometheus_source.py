@@ -17,6 +17,7 @@ from monitor.brokers.rabbitmq.readings import (
     ACKED,
     AUTO_ACKED,
     BYTES,
+    CAPACITY,
     CONSUMERS,
     COUNTERS,
     DELIVERED,
@@ -35,7 +36,7 @@ from monitor.model import Floats, Ids
 
 _DETAILED = "/metrics/detailed"
 _AGGREGATED = "/metrics"
-_ALL = "queue_metrics"  # consumers, sizes, timestamps and a dozen others of each queue, four times what the rest is
+_ALL = "queue_metrics"  # consumers, capacity, sizes, timestamps and a dozen others, four times what the rest is
 _CONSUMERS = "queue_consumer_count"
 _FAMILIES = (
     "queue_coarse_metrics",
@@ -49,6 +50,7 @@ _COLUMNS: Mapping[str, tuple[str, ...]] = {
     CONSUMERS: ("rabbitmq_detailed_queue_consumers",),
     BYTES: ("rabbitmq_detailed_queue_messages_bytes",),
     HEAD: ("rabbitmq_detailed_queue_head_message_timestamp",),
+    CAPACITY: ("rabbitmq_detailed_queue_consumer_capacity",),
     STREAM_LAG: ("rabbitmq_detailed_stream_consumer_max_offset_lag",),
     PUBLISHED: ("rabbitmq_detailed_queue_exchange_messages_published_total",),
     DELIVERED: (

@@ -11,7 +11,7 @@ QueueKey = tuple[str, str]
 """A queue's virtual host and name."""
 
 READY, UNACKED, CONSUMERS, BYTES, HEAD = "ready", "unacked", "consumers", "bytes", "head"
-STREAM_LAG = "stream_lag"
+STREAM_LAG, CAPACITY = "stream_lag", "capacity"
 PUBLISHED, DELIVERED, ACKED, AUTO_ACKED, REDELIVERED = "published", "delivered", "acked", "auto_acked", "redelivered"
 COUNTERS = (PUBLISHED, DELIVERED, ACKED, AUTO_ACKED, REDELIVERED)
 """Counters of a queue as the broker counts them; they begin again when it restarts. `delivered` are deliveries of every
@@ -22,7 +22,8 @@ kind, `auto_acked` those that need no acknowledgement and so are consumed at onc
 class Readings:
     """Numbers of queues. The same `keys` tuple means the same rows as before.
 
-    `head` is the timestamp that the publisher gave the first message, in Unix seconds.
+    `head` is the timestamp that the publisher gave the first message, in Unix seconds. `capacity` is the share of the
+    time in which the queue could hand a message to a consumer at once.
     """
 
     keys: tuple[QueueKey, ...]

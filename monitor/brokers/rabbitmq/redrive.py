@@ -20,7 +20,7 @@ from monitor.brokers.rabbitmq.routing import Router, RoutingKey
 from monitor.brokers.rabbitmq.sending import Sender
 from monitor.brokers.rabbitmq.session import Line, Session
 from monitor.brokers.rabbitmq.standing import STREAM, Standing, find_standing, possible_keys, read_standing
-from monitor.brokers.rabbitmq.survey import Surroundings, look_around
+from monitor.brokers.rabbitmq.survey import Surroundings, alarms_of, look_around
 from monitor.brokers.rabbitmq.taking import Taker
 from monitor.clock import Clock
 from monitor.config import DeadLetterMapping, RabbitCluster
@@ -91,7 +91,7 @@ class RabbitRedriveBus:
             looks,
             self._amqp.username or "guest",
             self._permissions(standing.key[0], deadline),
-            _alarms(around),
+            alarms_of(around.nodes or ()),
         )
         return build_survey(found, request, self._config.name)
 
@@ -235,7 +235,3 @@ def _place(cursor: str | None) -> int | None:
     if not (cursor.isascii() and cursor.isdigit()):
         raise BadRequest("the cursor is not one that a page has given")
     return int(cursor)
-
-
-def _alarms(around: Surroundings) -> Sequence[str]:
-    return [f"{alarm} alarm of {node.name}" for node in around.nodes or () for alarm, on in node.alarms.items() if on]

@@ -11,6 +11,7 @@ from monitor.brokers.rabbitmq.ledger import Accounts
 from monitor.brokers.rabbitmq.readings import (
     ACKED,
     BYTES,
+    CAPACITY,
     CONSUMERS,
     DELIVERED,
     PUBLISHED,
@@ -121,6 +122,10 @@ class Tables:
         infos = self._kept("queue_info", (keys, sight.facts, sight.topology), lambda: _info_labels(sight))
         columns = {family: sight.readings.column(name) for family, name in _GAUGES.items()}
         columns |= {family: sight.accounts.counters[name] for family, name in _COUNTERS.items()}
+        columns["rabbitmq_queue_redelivery_ratio"] = sight.accounts.redelivered
+        # The broker says 0 of a queue that has no consumers, which is not that these are slow.
+        consumed = sight.readings.column(CONSUMERS) > 0
+        columns["rabbitmq_queue_consumer_capacity_ratio"] = np.where(consumed, sight.readings.column(CAPACITY), np.nan)
         return {
             "queues": Table(queues, columns),
             "queue_info": Table(infos, {"rabbitmq_queue_info": np.ones(len(keys))}),

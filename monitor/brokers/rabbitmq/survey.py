@@ -7,7 +7,7 @@ a queue appears that it does not know.
 """
 
 import threading
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from monitor.brokers.rabbitmq.dead_letters import resolve
@@ -30,7 +30,8 @@ _MARGIN = 0.9  # what does not come is told before the deadline
 class Survey:
     """One reading of the management API. `taken_at` is when it began, in seconds of `Clock.monotonic`.
 
-    `nodes` is None when this user may not see them, `policies_seen` False when policies are hidden from this user and
+    `nodes` is None when this user may not see them, `blocked` counts the connections that wait to publish because of an
+    alarm and is None where that is not known, `policies_seen` False when policies are hidden from this user and
     from the list of queues.
     """
 
@@ -41,6 +42,7 @@ class Survey:
     routes: Routes
     routes_at: float
     nodes: tuple[NodeFacts, ...] | None
+    blocked: float | None = None
 
     @property
     def node_names(self) -> frozenset[str]:
@@ -167,7 +169,9 @@ def take_survey(source: ManagementSource, began: float, deadline: float, previou
     if previous is None or queues is not previous.queues or began >= routes_at + _SLOWEST:
         found = source.read_routes(deadline)
         routes, routes_at = routes if found == routes else found, began
-    return Survey(began, overview, queues, listing.readings, routes, routes_at, _nodes(source, deadline))
+    nodes = _nodes(source, deadline)
+    blocked = _count_blocked(source, nodes, deadline)
+    return Survey(began, overview, queues, listing.readings, routes, routes_at, nodes, blocked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,3 +212,15 @@ def _nodes(source: ManagementSource, deadline: float) -> tuple[NodeFacts, ...] |
         return source.read_nodes(deadline)
     except Forbidden:
         return None
+
+
+def _count_blocked(source: ManagementSource, nodes: tuple[NodeFacts, ...] | None, deadline: float) -> float | None:
+    """Count blocked publishers. Without an alarm there are none, and nobody need be asked."""
+    if nodes is None:
+        return None  # and connections of others are hidden from this user as well
+    return source.count_blocked(deadline) if alarms_of(nodes) else 0.0
+
+
+def alarms_of(nodes: Iterable[NodeFacts]) -> list[str]:
+    """Return the alarms that are on, in words."""
+    return [f"{alarm} alarm of {node.name}" for node in nodes for alarm, on in node.alarms.items() if on]

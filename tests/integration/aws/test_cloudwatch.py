@@ -111,6 +111,9 @@ def test_the_cost_of_30_days_is_told(aws: Aws) -> None:
     snapshot = aws.collect(cloudwatch={"interval": "1m"})
     # four metrics of one queue a minute: 172,800 in 30 days at a cent for a thousand
     assert any("$1.73 for CloudWatch" in note for note in snapshot.notes)
+    costs = rows(snapshot.tables["aws_api"], "aws_api_monthly_cost_dollars")
+    assert round(costs["cloudwatch", "GetMetricData"], 2) == 1.73
+    assert 0 < costs["sqs", "GetQueueAttributes"] == costs["sqs", "ListQueues"]
 
 
 def test_more_metrics_than_one_call_takes_are_all_answered(aws: Aws) -> None:

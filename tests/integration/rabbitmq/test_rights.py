@@ -99,6 +99,9 @@ def test_check_says_what_is_used_when_all_is_well(ours: str, open_collector: Ope
     found = findings(open_collector([ours]), "")
     assert all(finding.ok for finding in found)
     assert "Prometheus plugin" in found[-1].message
+    # and of each source what it cannot see
+    blind = [finding.message.partition("it cannot see ")[2] for finding in found if finding.target.count(" at ")]
+    assert [any(word in spot for spot in blind) for word in ("set-up", "by reason", "not named")] == [True] * 3
 
 
 @pytest.mark.parametrize("source", ["management", "amqp"])

@@ -1,5 +1,7 @@
 """How what several sources say becomes one view: rows, the choice of a source, what queues are, what is said of it."""
 
+from dataclasses import replace
+
 import pytest
 
 from monitor.brokers.rabbitmq.depths import DepthChoice, Depths, Reader
@@ -235,8 +237,17 @@ def test_disabled_statistics_are_said() -> None:
     assert any("disable_metrics_collector" in note and "counters of queues are not to be had" in note for note in notes)
 
 
+@pytest.mark.parametrize(("blocked", "told"), [(3.0, "3 connections wait to publish"), (None, "who waits is not told")])
+def test_an_alarm_is_said_with_the_publishers_that_it_blocks(blocked: float | None, told: str) -> None:
+    survey = survey_of(readings((A,), ready=[1.0]))
+    calm = build_notes(Sources("plugin", "management", plugin_node="n1", survey=survey))
+    alarmed = replace(survey, nodes=(NodeFacts("n1", True, {"memory": 1.0, "disk": 0.0}),), blocked=blocked)
+    notes = build_notes(Sources("plugin", "management", plugin_node="n1", survey=alarmed))
+    assert set(notes) - set(calm) == {f"The broker blocks publishers (memory alarm of n1): {told}."}
+
+
 def test_amqp_alone_says_what_it_cannot_see() -> None:
     notes = build_notes(Sources("AMQP", "", only_named=True))
-    assert any("nothing else" in note for note in notes)
+    assert any("nor anything but ready messages and consumers" in note for note in notes)
     assert any("no dead-letter topology" in note for note in notes)
     assert any("no counters of queues" in note for note in notes)

@@ -223,3 +223,27 @@ def test_the_history_reaches_back_to_the_beginning_however_long_it_runs() -> Non
         accounts = story.then(ready=1.0, unacked=0.0, **counts(1.0))
     assert accounts.methods[0] is AgeMethod.ESTIMATED
     assert accounts.ages[0] == pytest.approx(10_000.0, rel=0.1)
+
+
+# repeated deliveries
+
+
+def delivered(first: float, again: float) -> dict[str, float]:
+    return {"delivered": first + again, "redelivered": again}
+
+
+def test_the_share_of_repeated_deliveries_is_that_of_the_last_ten_minutes() -> None:
+    story = Story()
+    assert math.isnan(story.then(**delivered(1000.0, 1000.0)).redelivered[0])  # what was before is not counted
+    assert story.then(60.0, **delivered(1006.0, 1002.0)).redelivered[0] == 0.25
+    story.then(500.0, **delivered(1006.0, 1002.0))
+    assert story.then(100.0, **delivered(1010.0, 1002.0)).redelivered[0] == 0.0
+    assert math.isnan(story.then(700.0, **delivered(1010.0, 1002.0)).redelivered[0])
+
+
+def test_the_share_of_repeated_deliveries_is_unknown_without_their_counters_and_never_above_one() -> None:
+    story = Story()
+    story.then(ready=1.0)
+    assert math.isnan(story.then(ready=1.0).redelivered[0])
+    story.then(**delivered(0.0, 0.0))
+    assert story.then(60.0, delivered=2.0, redelivered=3.0).redelivered[0] == 1.0

@@ -182,3 +182,21 @@ def test_nodes_are_read_with_their_alarms(mock_broker: MockBroker) -> None:
 def test_the_user_is_read_from_any_version(mock_broker: MockBroker, tags: object) -> None:
     mock_broker.answers["/api/whoami"] = ok({"name": "me", "tags": tags})
     assert source_of(mock_broker).read_whoami(soon()) == ("me", ("monitoring", "policymaker"))
+
+
+@pytest.mark.parametrize(
+    ("states", "count"),
+    [(["running", "blocked", "blocking", "blocked"], 2.0), (["blocked", None], None), ([], 0.0)],
+)
+def test_connections_that_are_blocked_are_counted_unless_one_does_not_say(
+    mock_broker: MockBroker, states: list[str | None], count: float | None
+) -> None:
+    rows = [{"state": state} if state else {} for state in states]
+    mock_broker.answers["/api/connections"] = ok({"items": rows, "page_count": 1})
+    assert source_of(mock_broker).count_blocked(soon()) == count
+
+
+def test_the_capacity_of_consumers_is_read_by_either_of_its_names(mock_broker: MockBroker) -> None:
+    source = source_of(mock_broker, row("a", consumer_utilisation=0.5), row("b", consumer_capacity=0.25), row("c"))
+    listing = source.read_queues(soon(), source.read_overview(soon()))
+    assert nan_equal(listing.readings.column("capacity"), [0.5, 0.25, None])

@@ -24,7 +24,8 @@ class ScriptedSource(ManagementSource):
         self.policies: list[dict[str, object]] | None = []
         self.may_answer = threading.Event()
         self.may_answer.set()
-        self.read_times, self.route_times = 0, 0
+        self.read_times, self.route_times, self.blocked_times = 0, 0, 0
+        self.nodes: tuple[NodeFacts, ...] | None = None
 
     @property
     def target(self) -> str:
@@ -46,7 +47,13 @@ class ScriptedSource(ManagementSource):
         return Routes()
 
     def read_nodes(self, deadline: float) -> tuple[NodeFacts, ...]:
-        raise Forbidden("no")
+        if self.nodes is None:
+            raise Forbidden("no")
+        return self.nodes
+
+    def count_blocked(self, deadline: float) -> float | None:
+        self.blocked_times += 1
+        return 2.0
 
     def read_policies(self, deadline: float) -> list[dict[str, object]] | None:
         return self.policies
@@ -208,3 +215,15 @@ def test_policies_are_worked_out_where_the_list_does_not_tell_them(source: Scrip
 def test_policies_that_are_hidden_stay_unknown(source: ScriptedSource) -> None:
     source.queues, source.policies = [QueueFacts(key("a"), definition=None)], None
     assert not take_survey(source, 1000.0, 1005.0, None).policies_seen
+
+
+@pytest.mark.parametrize(
+    ("alarms", "blocked", "asked"),
+    [(None, None, 0), ({"memory": 0.0}, 0.0, 0), ({"memory": 0.0, "disk": 1.0}, 2.0, 1)],
+)
+def test_blocked_publishers_are_counted_only_while_there_is_an_alarm(
+    source: ScriptedSource, alarms: dict[str, float] | None, blocked: float | None, asked: int
+) -> None:
+    source.nodes = None if alarms is None else (NodeFacts("n", True, {}), NodeFacts("m", True, alarms))
+    assert take_survey(source, 0.0, 10.0, None).blocked == blocked
+    assert source.blocked_times == asked
