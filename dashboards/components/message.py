@@ -27,7 +27,7 @@ _DUMP_WIDTH = 16
 # Headers that frameworks write as big-endian integers of 4 or 8 bytes; as text they are noise.
 _NUMBER_NAMES = ("partition", "offset", "timestamp", "attempt", "attempts", "count")
 _EVIDENCE = {
-    "headers": "its headers say so",
+    "headers": "headers say so",
     "topology": "the broker's set-up says so",
     "configuration": "the monitor's configuration says so",
     "name": "only its name suggests it",

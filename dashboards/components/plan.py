@@ -7,7 +7,7 @@ from typing import Any
 from dashboards.components.message import say_evidence
 from dashboards.components.times import say_utc
 from monitor.api.redrive_items import PlanItem, WindowItem
-from monitor.words import say_count, say_duration, say_rate
+from monitor.words import say_count, say_duration
 
 DEFAULT_CANARY = 10
 FIRST_CHOICES = (10, 100, 1_000)
@@ -40,6 +40,8 @@ class Choices:
     remove_headers: tuple[str, ...] = ()
     reason: str = ""
     archive: str | None = None
+    start_at: float | None = None
+    window: Mapping[str, Any] | None = None
 
     def options(self) -> dict[str, Any]:
         """Return them as the API names them, without those that leave the choice to the product."""
@@ -98,6 +100,8 @@ def choices_of_plan(plan: PlanItem) -> Choices:
         remove_headers=tuple(asked.get("remove_headers") or ()),
         reason=plan["reason"],
         archive=asked.get("archive"),
+        start_at=plan["start_at"],
+        window=dict(plan["window"]) if plan["window"] else None,
     )
 
 
@@ -127,6 +131,13 @@ def title_of(plan: PlanItem) -> str:
 def idempotency_key(plan_id: str) -> str:
     """Return the key of a plan's start: a double click, a reload and a second person make one job of it."""
     return f"dashboard-{plan_id}"
+
+
+def say_pace(rate: float | None) -> str:
+    """Say a rate that one can choose."""
+    if rate is None:
+        return "full speed"
+    return f"{rate:,.0f}/s" if rate == int(rate) else f"{rate:g}/s"
 
 
 # -- what it says ------------------------------------------------------------------------------------------------------
@@ -235,7 +246,7 @@ def _say_others(names: Sequence[str]) -> str:
 def _say_time(plan: PlanItem) -> str:
     seconds = plan["duration_seconds"]
     taken = "under 1 s" if seconds < 1 else f"about {say_duration(seconds)}"
-    return f"{taken}, " + ("at full speed" if plan["rate"] is None else f"at {say_rate(plan['rate'])} at most")
+    return f"{taken}, at " + (say_pace(None) if plan["rate"] is None else f"{say_pace(plan['rate'])} at most")
 
 
 def _say_canary(plan: PlanItem) -> str:

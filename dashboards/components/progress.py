@@ -16,7 +16,7 @@ Row = dict[str, Any]
 _GREEN, _RED, _ORANGE, _BLUE, _GRAY = "#2a9d5c", "#d62728", "#f28e2b", "#4c78a8", "#888888"
 STATES = {
     "planned": Look("…", "about to start", "gray", _GRAY),
-    "awaiting_approval": Look("✋", "awaiting approval", "orange", _ORANGE),
+    "awaiting_approval": Look("◇", "awaiting approval", "orange", _ORANGE),
     "scheduled": Look("◷", "scheduled", "blue", _BLUE),
     "canary": Look("◔", "canary", "blue", _BLUE),
     "running": Look("▶", "running", "blue", _BLUE),

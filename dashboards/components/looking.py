@@ -1,0 +1,367 @@
+"""Looking into one dead-letter queue: causes, messages by the page, one message, search.
+
+Where looking harms that is said first, and nothing is looked at before somebody has agreed. What was looked at is kept
+for the session: a redraw looks at nothing again, since even a look can count.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import streamlit as st
+
+from dashboards.client import PATIENT_SECONDS, connect, may
+from dashboards.components.address import page, set_parameters
+from dashboards.components.facts import draw_facts
+from dashboards.components.groups import (
+    make_examples,
+    say_cause,
+    say_looked_at,
+    say_seen,
+    say_share,
+    select_text,
+)
+from dashboards.components.message import (
+    earlier_lives,
+    header_rows,
+    letter_facts,
+    letter_row,
+    raw_body,
+    read_body,
+    stacktrace,
+)
+from dashboards.components.states import failures_told, say_empty
+from dashboards.components.text import as_text, visible
+from dashboards.components.times import now, say_moment, viewer_zone
+from monitor.api.items import DeadLetterItem
+from monitor.api.redrive_items import LetterGroup, LetterGroups, LetterItem, LetterPage
+from monitor.errors import MonitorRefused
+from monitor.words import say_count
+
+PER_PAGE = 50
+_SEARCHED_PER_CALL = 500
+_SEARCH_SECONDS = 4.0
+_MOST_GROUPS = 12
+_MOST_CHOSEN = 1_000
+_LOOKED = "looked at"
+
+
+@dataclass
+class Looked:
+    """What this session has seen of one queue. `warning` is what looking changes, `agreed` that this was accepted."""
+
+    queue: str
+    at: float
+    warning: str | None
+    agreed: bool
+    groups: LetterGroups | None = None
+    pages: dict[tuple[str | None, ...], LetterPage] = field(default_factory=dict)
+    trail: list[str | None] = field(default_factory=list)
+
+
+def draw_looking(item: DeadLetterItem) -> None:
+    """Draw what can be seen of the messages, or why they cannot be looked at."""
+    try:
+        looked = _looked(item["id"])
+    except MonitorRefused as refusal:
+        st.error(f"Looking is refused here: {as_text(str(refusal))}", icon=":material/block:")
+        st.caption("The messages can be redriven without being looked at.")
+        return
+    if not looked.agreed:
+        _ask_first(looked)
+        return
+    if looked.warning:
+        st.warning(as_text(looked.warning), icon=":material/warning:")
+    _draw_groups(item, looked)
+    _draw_messages(item, looked)
+
+
+def _looked(queue: str) -> Looked:
+    """Return what this session knows of the queue; at first only what looking would change. Raises ClientErrors."""
+    known: Looked | None = st.session_state.get(_LOOKED)
+    if known is None or known.queue != queue:
+        warning = connect(PATIENT_SECONDS).letters(queue, limit=0)["warning"]
+        known = Looked(queue, now(), warning, agreed=not warning)
+        st.session_state[_LOOKED] = known
+    return known
+
+
+def _ask_first(looked: Looked) -> None:
+    st.warning(as_text(looked.warning or ""), icon=":material/warning:")
+    if st.button("Look at the messages", icon=":material/visibility:", type="primary"):
+        looked.agreed = True
+        st.rerun()
+    st.caption("Nothing has been looked at yet. A redrive can be planned without looking.")
+
+
+def _look_again() -> None:
+    looked: Looked = st.session_state[_LOOKED]
+    looked.groups, looked.at = None, now()
+    looked.pages.clear()
+
+
+# -- causes ------------------------------------------------------------------------------------------------------------
+
+
+def _draw_groups(item: DeadLetterItem, looked: Looked) -> None:
+    st.subheader("Why they died")
+    with failures_told():
+        if looked.groups is None:
+            with st.spinner("Looking at the messages"):
+                looked.groups = connect(PATIENT_SECONDS).letter_groups(item["id"])
+        _draw_causes(item, looked.groups, looked.at)
+
+
+def _draw_causes(item: DeadLetterItem, groups: LetterGroups, at: float) -> None:
+    with st.container(horizontal=True, vertical_alignment="center"):
+        looked = f"{say_looked_at(groups, item['messages'])} Looked at {say_moment(at, now(), viewer_zone())}."
+        st.caption(looked, width="content")
+        st.button("Look again", icon=":material/refresh:", type="tertiary", on_click=_look_again)
+    if not groups["items"]:
+        say_empty("Nothing waits here.")
+    for group in groups["items"][:_MOST_GROUPS]:
+        _draw_cause(item, group, groups)
+    rest = groups["items"][_MOST_GROUPS:]
+    if rest:
+        with st.expander(f"{len(rest)} more causes"):
+            for group in rest[: 4 * _MOST_GROUPS]:
+                _draw_cause(item, group, groups)
+
+
+def _draw_cause(item: DeadLetterItem, group: LetterGroup, groups: LetterGroups) -> None:
+    with st.container(border=True):
+        told, acts = st.columns((5, 2), vertical_alignment="center")
+        with told:
+            st.markdown(f"**{as_text(say_cause(group))}**")
+            origins = f" · from {as_text(', '.join(group['origins']))}" if group["origins"] else ""
+            st.markdown(f"{say_share(group, groups)} · {as_text(say_seen(group, now(), viewer_zone()))}{origins}")
+        with acts.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center"):
+            if st.button("Messages", key=f"messages of {group['id']}", icon=":material/list:"):
+                _show_only(group=group["id"])
+            if may("operator"):
+                _redrive_button("Redrive these", f"redrive {group['id']}", item, group=group["id"])
+
+
+def _redrive_button(label: str, key: str, item: DeadLetterItem, **selection: Any) -> None:
+    told = "Shows the plan first; nothing is touched before you start it."
+    if st.button(label, key=key, icon=":material/replay:", help=told):
+        st.switch_page(page("redrive"), query_params={"dead_letters": item["id"], **selection})
+
+
+# -- messages ----------------------------------------------------------------------------------------------------------
+
+
+def _draw_messages(item: DeadLetterItem, looked: Looked) -> None:
+    st.subheader("Messages")
+    if may("operator"):
+        _draw_search(looked)
+    _draw_group_filter(looked)
+    with failures_told():
+        found = _page_of(item["id"], looked)
+        chosen = _draw_table(item, found)
+        _draw_paging(found)
+        _draw_chosen(item, found, chosen)
+
+
+def _draw_search(looked: Looked) -> None:
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.text_input(
+            "Find text", st.query_params.get("find", ""), key=f"find {looked.queue}", icon=":material/search:",
+            placeholder="in body, key or cause", on_change=_typed, args=("find", looked.queue),
+        )  # fmt: skip
+        with st.popover("Filter by an expression", icon=":material/filter_alt:"):
+            _draw_expression(looked)
+    told = st.query_params.get("select")
+    if told and st.button(f"Filter: {as_text(told)}", icon=":material/close:", help="Take this filter away"):
+        _show_only()
+
+
+def _draw_expression(looked: Looked) -> None:
+    st.text_input(
+        "JMESPath over one message", st.query_params.get("select", ""), key=f"select {looked.queue}",
+        placeholder="body.amount > `100`", on_change=_typed, args=("select", looked.queue),
+    )  # fmt: skip
+    st.caption(
+        "It sees `key`, `headers`, `body`, `text`, `partition`, `offset`, `position`, `timestamp`, `age_seconds`, "
+        "`attempts`, `deliveries`, `exception`, `exception_message`, `origin` and `properties`. Examples that fit what "
+        "lies here:"
+    )
+    items = [it for found in looked.pages.values() for it in found["items"]]
+    for number, example in enumerate(make_examples(items)):
+        st.button(
+            as_text(example.label), key=f"example {number}", help=as_text(example.expression), type="tertiary",
+            on_click=_show_only, kwargs={"select": example.expression},
+        )  # fmt: skip
+
+
+def _typed(name: str, queue: str) -> None:
+    _show_only(**{name: st.session_state[f"{name} {queue}"]})
+
+
+def _show_only(find: str | None = None, select: str | None = None, group: str | None = None) -> None:
+    """Narrow the table; one filter replaces another."""
+    looked: Looked = st.session_state[_LOOKED]
+    looked.trail.clear()
+    for name in ("find", "select"):
+        st.session_state.pop(f"{name} {looked.queue}", None)
+    set_parameters(find=find, select=select, group=group, cursor=None, message=None)
+
+
+def _draw_group_filter(looked: Looked) -> None:
+    chosen = st.query_params.get("group")
+    if not chosen:
+        return
+    groups = looked.groups["items"] if looked.groups else []
+    cause = next((say_cause(it) for it in groups if it["id"] == chosen), chosen)
+    if st.button(f"Only: {as_text(cause)}", icon=":material/close:", help="Show all causes"):
+        _show_only()
+        st.rerun()
+
+
+def _page_of(queue: str, looked: Looked) -> LetterPage:
+    """Return the page that the address asks for; a search goes on until it has a page full, or for some seconds."""
+    wanted = st.query_params.get("find")
+    select = st.query_params.get("select") or (select_text(wanted) if wanted else None)
+    cursor, group = st.query_params.get("cursor"), st.query_params.get("group")
+    key = (cursor, select, group)
+    if key not in looked.pages:
+        narrowed = bool(select or group)
+        limit = _SEARCHED_PER_CALL if narrowed else PER_PAGE
+        client = connect(PATIENT_SECONDS)
+
+        def ask(place: str | None) -> LetterPage:
+            return client.letters(queue, limit=limit, cursor=place, select=select, group=group)
+
+        began = now()
+        # Where looking counts, a search looks at one page for each click.
+        over = (lambda: True) if looked.warning or not narrowed else (lambda: now() - began > _SEARCH_SECONDS)
+        with st.spinner("Looking at the messages"):
+            looked.pages[key] = gather(ask, cursor, wanted=PER_PAGE, is_over=over)
+    return looked.pages[key]
+
+
+def gather(
+    ask: Callable[[str | None], LetterPage], cursor: str | None, *, wanted: int, is_over: Callable[[], bool]
+) -> LetterPage:
+    """Ask page after page until there are as many messages as wanted, no more pages, or it is over."""
+    items: list[LetterItem] = []
+    while True:
+        found = ask(cursor)
+        items += found["items"]
+        cursor = found["next"]
+        if cursor is None or len(items) >= wanted or is_over():
+            return {"items": items, "next": cursor, "warning": found["warning"]}
+
+
+def _draw_table(item: DeadLetterItem, found: LetterPage) -> list[LetterItem]:
+    """Draw the table; return the messages that are ticked."""
+    if not found["items"]:
+        more = "None so far; there are more to search." if found["next"] else "No message fits."
+        say_empty(more if st.query_params.get("cursor") or _is_narrowed() else "Nothing waits here.")
+        return []
+    moment, zone = now(), viewer_zone()
+    rows = [letter_row(it, moment, zone) for it in found["items"]]
+    st.caption("Tick a message to see it; tick several to redrive just these.")
+    state = st.dataframe(
+        rows,
+        hide_index=True,
+        width="stretch",
+        placeholder="–",
+        on_select="rerun",
+        selection_mode="multi-row",
+        key=f"letters {item['id']} {st.query_params.get('cursor')} {_is_narrowed()}",
+        alt="Messages of this page",
+    )
+    return [found["items"][row] for row in state["selection"]["rows"] if row < len(found["items"])]
+
+
+def _is_narrowed() -> str:
+    return "".join(st.query_params.get(name) or "" for name in ("find", "select", "group"))
+
+
+def _draw_paging(found: LetterPage) -> None:
+    looked: Looked = st.session_state[_LOOKED]
+    here = st.query_params.get("cursor")
+    if not here and not found["next"]:
+        return
+    with st.container(horizontal=True):
+        if here and st.button("Previous page", icon=":material/arrow_back:"):
+            set_parameters(cursor=looked.trail.pop() if looked.trail else None, message=None)
+            st.rerun()
+        label = "Search on" if _is_narrowed() else "Next page"
+        if found["next"] and st.button(label, icon=":material/arrow_forward:"):
+            looked.trail.append(here)
+            set_parameters(cursor=found["next"], message=None)
+            st.rerun()
+
+
+def _draw_chosen(item: DeadLetterItem, found: LetterPage, chosen: list[LetterItem]) -> None:
+    if may("operator"):
+        _draw_acts(item, chosen)
+    if chosen:
+        set_parameters(message=chosen[0]["position"])
+        _draw_letter(chosen[0])
+        return
+    position = st.query_params.get("message")
+    if position:
+        one = next((it for it in found["items"] if it["position"] == position), None) or _find(item["id"], position)
+        if one is None:
+            say_empty(f"Message {as_text(position)} is not here any more, or lies further back in the queue.")
+        else:
+            _draw_letter(one)
+
+
+def _find(queue: str, position: str) -> LetterItem | None:
+    """Return a message by its position, where the bus lets one begin to read there."""
+    looked: Looked = st.session_state[_LOOKED]
+    key = ("message", position)
+    if key not in looked.pages:
+        try:
+            looked.pages[key] = connect(PATIENT_SECONDS).letters(queue, limit=1, cursor=position)
+        except MonitorRefused:
+            return None
+    return next((it for it in looked.pages[key]["items"] if it["position"] == position), None)
+
+
+def _draw_acts(item: DeadLetterItem, chosen: list[LetterItem]) -> None:
+    with st.container(horizontal=True):
+        if chosen:
+            label = "Redrive this one" if len(chosen) == 1 else f"Redrive these {say_count(len(chosen))}"
+            _redrive_button(label, "redrive chosen", item, position=[it["position"] for it in chosen[:_MOST_CHOSEN]])
+        elif _is_narrowed() and not st.query_params.get("group"):
+            found = st.query_params.get("find")
+            select = st.query_params.get("select") or (select_text(found) if found else "")
+            _redrive_button("Redrive all that fit", "redrive fitting", item, select=select)
+
+
+# -- one message -------------------------------------------------------------------------------------------------------
+
+
+def _draw_letter(one: LetterItem) -> None:
+    with st.container(border=True):
+        st.markdown(f"**Message {as_text(one['position'])}**")
+        for line in earlier_lives(one):
+            st.warning(as_text(line), icon=":material/replay:")
+        draw_facts(letter_facts(one, now(), viewer_zone()))
+        if one["note"]:
+            st.info(as_text(one["note"]), icon=":material/lock:")
+        trace = stacktrace(one)
+        names = ["Body", "Raw", f"Headers ({len(one['headers'])})", *(["Stack trace"] if trace else [])]
+        body, raw, headers, *more = st.tabs(names)
+        with body:
+            _draw_body(one)
+        with raw:
+            st.code(raw_body(one), language=None, wrap_lines=True)
+        with headers:
+            st.dataframe(header_rows(one), hide_index=True, width="stretch", alt="Headers and properties")
+        for tab in more:
+            with tab:
+                st.code(trace, language=None)
+
+
+def _draw_body(one: LetterItem) -> None:
+    body = read_body(one)
+    if body.note:
+        st.caption(as_text(visible(body.note)))
+    if body.text:
+        st.code(body.text, language=body.language, wrap_lines=True)
