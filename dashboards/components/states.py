@@ -14,22 +14,28 @@ from monitor.words import say_duration
 T = TypeVar("T")
 
 REFRESH_SECONDS = 3
+SLOW_REFRESH_SECONDS = 10
+"""Of what changes by the minute; it heals as soon as the monitor is back."""
+
 _REMEMBERED = "last answers"
 _MOST_REMEMBERED = 40
 _OLDEST_SHOWN_SECONDS = 600.0
 
 
-def read(key: Hashable, ask: Callable[[], T]) -> T:
+def read(key: Hashable, ask: Callable[[], T], fresh_seconds: float = 0.0) -> T:
     """Return what `ask` gives; while the monitor is away, what it gave last, and say on the page that this is old.
 
-    `key` tells apart what is asked for, with all its parameters. What is older than ten minutes is not shown any more.
+    `key` tells apart what is asked for, with all its parameters. What was asked less than `fresh_seconds` ago is not
+    asked again; what is older than ten minutes is not shown any more.
     Raises MonitorUnreachable when there is nothing to show, and MonitorRefused.
     """
     memory: dict[Hashable, tuple[float, Any]] = st.session_state.setdefault(_REMEMBERED, {})
+    at, old = memory.get(key, (float("-inf"), None))
+    if now() - at < fresh_seconds:
+        return old  # type: ignore[no-any-return]
     try:
         answer = ask()
     except MonitorUnreachable:
-        at, old = memory.get(key, (float("-inf"), None))
         if now() - at > _OLDEST_SHOWN_SECONDS:
             raise
         say_stale(at)
@@ -43,17 +49,22 @@ def read(key: Hashable, ask: Callable[[], T]) -> T:
 
 def say_stale(at: float) -> None:
     """Say that what stands below was asked for at `at`, since the monitor is away."""
-    told = f"The monitor is away: this is from {say_moment(at)}, and it is tried again by itself."
-    st.warning(told, icon=":material/history:")
+    st.caption(f":orange-badge[◷ old] The monitor is away: this is from {say_moment(at)}; it renews itself.")
 
 
 @contextmanager
-def failures_told() -> Iterator[None]:
-    """Draw why a part of a page cannot be shown, and what to do, in its place; the rest of the page stays."""
+def failures_told(*, lesser: bool = False) -> Iterator[None]:
+    """Draw why a part of a page cannot be shown, and what to do, in its place; the rest of the page stays.
+
+    A `lesser` part leaves it to the main one to say at length that the monitor is away.
+    """
     try:
         yield
     except MonitorUnreachable as away:
-        say_away(away)
+        if lesser:
+            st.caption("… waits for the monitor")
+        else:
+            say_away(away)
     except MonitorRefused as refusal:
         say_refusal(refusal)
 

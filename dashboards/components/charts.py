@@ -1,0 +1,168 @@
+"""Curves and pictures. Functions from the API's JSON to Altair charts; a gap in the data is a gap in the picture."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, cast
+
+import altair as alt
+
+from dashboards.components.status import STATUSES, look_of
+from dashboards.components.text import visible
+
+_MILLISECONDS = 1000
+_NOT_READ = "not read"
+_NOT_READ_HUE = "#9a9a9a"
+_STRIP_PIXELS = 34
+_LABEL_PIXELS = 160
+# Hours by the clock of the viewer's zone, and days where they begin.
+_TIME_AXIS = alt.Axis(
+    labelExpr="hours(datum.value) || minutes(datum.value) ? timeFormat(datum.value, '%H:%M') "
+    ": timeFormat(datum.value, '%d %b')",
+    labelOverlap=True,
+)
+_CURVE_PIXELS = 180
+IN_HUE, OUT_HUE = "#4c78a8", "#e07b39"
+"""Of what comes in and what goes out; the second is drawn dashed, so that colour is not needed."""
+
+
+AnyChart = alt.Chart | alt.LayerChart
+
+
+class Run(NamedTuple):
+    """A stretch of time, in Unix seconds, in which a status held; None is a stretch that was not read."""
+
+    begin: float
+    end: float
+    status: str | None
+
+
+def runs_of(at: Sequence[float], statuses: Sequence[str | None], step: float) -> list[Run]:
+    """Join steps that follow each other with the same status; what was not read at the ends is left out."""
+    runs: list[Run] = []
+    for begin, status in zip(at, statuses, strict=True):
+        if runs and runs[-1].status == status:
+            runs[-1] = runs[-1]._replace(end=begin + step)
+        else:
+            runs.append(Run(begin, begin + step, status))
+    while runs and runs[0].status is None:
+        runs.pop(0)
+    while runs and runs[-1].status is None:
+        runs.pop()
+    return runs
+
+
+def _data(rows: list[dict[str, Any]]) -> alt.Data:
+    return alt.Data(values=rows)  # type: ignore[no-untyped-call]
+
+
+def strip(rows: Mapping[str, Sequence[Run]], begin: float, end: float) -> AnyChart:
+    """Return a strip of states over time for each row; what is not ok says in words what it is."""
+    values = [
+        {
+            "row": visible(row, 60),
+            "from": run.begin * _MILLISECONDS,
+            "to": run.end * _MILLISECONDS,
+            "status": run.status or _NOT_READ,
+            "word": str(look_of(run.status)) if run.status else f"? {_NOT_READ}",
+        }
+        for row, runs in rows.items()
+        for run in runs
+    ]
+    names = [*STATUSES, _NOT_READ]
+    extent = min(_LABEL_PIXELS, 8 * max((len(row) for row in rows), default=0))
+    hues = [*(look.hue for look in STATUSES.values()), _NOT_READ_HUE]
+    span = alt.Scale(domain=[begin * _MILLISECONDS, end * _MILLISECONDS])
+    base = alt.Chart(_data(values)).encode(
+        x=alt.X("from:T", title=None, scale=span, axis=_TIME_AXIS),
+        y=alt.Y("row:N", title=None, sort=None, axis=alt.Axis(labelLimit=_LABEL_PIXELS, minExtent=extent)),
+        tooltip=[
+            alt.Tooltip("row:N", title="of"),
+            alt.Tooltip("word:N", title="state"),
+            alt.Tooltip("from:T", title="from", format="%d %b %H:%M"),
+            alt.Tooltip("to:T", title="until", format="%d %b %H:%M"),
+        ],
+    )
+    bars = base.mark_bar(height={"band": 0.72}).encode(
+        x2="to:T", color=alt.Color("status:N", scale=alt.Scale(domain=names, range=hues), legend=None)
+    )
+    # The words stand on the background, above their stretch, where the contrast does not depend on its colour.
+    words = (
+        base.mark_text(align="left", baseline="middle", dx=4, fontSize=11, fontWeight="bold", color="#ffffff")
+        .encode(text="word:N")
+        .transform_filter(f"datum.to - datum.from > {(end - begin) * _MILLISECONDS / 9}")
+    )
+    return cast(AnyChart, (bars + words).properties(height=max(1, len(rows)) * _STRIP_PIXELS + 24))
+
+
+class Curve(NamedTuple):
+    """One line of a chart: its name, its values (None is a gap), how it looks."""
+
+    name: str
+    values: Sequence[float | None]
+    hue: str = IN_HUE
+    dash: Sequence[int] = (1, 0)
+
+
+def lines(
+    at: Sequence[float], curves: Sequence[Curve], *, unit: str, limit: float | None = None, limit_name: str = ""
+) -> AnyChart:
+    """Return curves over time, with a rule at `limit` where there is one. `unit` is the title of the axis."""
+    values = [
+        {"at": moment * _MILLISECONDS, "curve": visible(curve.name, 60), "value": value}
+        for curve in curves
+        for moment, value in zip(at, curve.values, strict=True)
+    ]
+    names = [visible(curve.name, 60) for curve in curves]
+    legend = alt.Legend(orient="top", title=None, labelLimit=260) if len(curves) > 1 else None
+    base = alt.Chart(_data(values)).encode(
+        x=alt.X("at:T", title=None, axis=_TIME_AXIS),
+        y=alt.Y("value:Q", title=unit, scale=alt.Scale(zero=True, nice=True)),
+        color=alt.Color("curve:N", scale=alt.Scale(domain=names, range=[c.hue for c in curves]), legend=legend),
+        strokeDash=alt.StrokeDash(
+            "curve:N", scale=alt.Scale(domain=names, range=[list(c.dash) for c in curves]), legend=legend
+        ),
+        tooltip=[
+            alt.Tooltip("curve:N", title="of"),
+            alt.Tooltip("at:T", title="from", format="%d %b %H:%M:%S"),
+            alt.Tooltip("value:Q", title=unit, format=",.2~f"),
+        ],
+    )
+    drawn = base.mark_line(interpolate="monotone", strokeWidth=2).properties(height=_CURVE_PIXELS)
+    # Alone a line draws nothing between two gaps.
+    dots = base.mark_point(size=8, filled=True)
+    if limit is None:
+        return cast(AnyChart, (drawn + dots).properties(height=_CURVE_PIXELS))
+    rule = alt.Chart(_data([{"limit": limit, "name": limit_name}]))
+    mark = rule.mark_rule(color="#d62728", strokeDash=[6, 3]).encode(y="limit:Q", tooltip="name:N")
+    label = rule.mark_text(align="left", baseline="bottom", x=4, dy=-3, color="#d62728").encode(
+        y="limit:Q", text="name:N"
+    )
+    return cast(AnyChart, (drawn + dots + mark + label).properties(height=_CURVE_PIXELS))
+
+
+def heat_map(parts: Iterable[tuple[int, float | None]], *, unit: str, columns: int = 24) -> AnyChart:
+    """Return one cell a partition, darker the more it has, with its number; one without a value is empty."""
+    cells_of = sorted(parts, key=lambda it: it[0])
+    values: list[dict[str, Any]] = [
+        {"part": part, "x": place % columns, "y": place // columns, "value": value}
+        for place, (part, value) in enumerate(cells_of)
+    ]
+    rows = max(1, -(-len(values) // columns))
+    blank: Any = None
+    base = alt.Chart(_data(values)).encode(
+        x=alt.X("x:O", axis=blank),
+        y=alt.Y("y:O", axis=blank),
+        tooltip=[
+            alt.Tooltip("part:Q", title="partition"),
+            alt.Tooltip("value:Q", title=unit, format=",.2~f"),
+        ],
+    )
+    cells = base.mark_rect(stroke="#88888855", cornerRadius=3).encode(
+        color=alt.Color(
+            "value:Q", scale=alt.Scale(scheme="oranges", domainMin=0), legend=alt.Legend(title=unit, orient="top")
+        )
+    )
+    numbers = base.mark_text(fontSize=11).encode(
+        text="part:Q",
+        color=alt.condition("datum.value === null", alt.value("#888888"), alt.value("#222222")),
+    )
+    return cast(AnyChart, (cells + numbers).properties(height=rows * 34 + 40))
