@@ -93,6 +93,7 @@ class Ledger:
                 "enable.partition.eof": True,
                 "auto.offset.reset": "earliest",
                 "allow.auto.create.topics": False,
+                "fetch.wait.max.ms": 100,  # that the end is reached is told only after such a wait
             },
             logger=_Quiet(),
         )

@@ -6,9 +6,9 @@ Looking assigns partitions by hand and never commits, so that it changes nothing
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -45,6 +45,7 @@ _SCANNED_IN_FULL = 5_000
 _SCANNED_AT_EACH_END = 100
 _SAMPLES = 5
 _GROUPS_ASKED = 500
+_READERS_SECONDS = 10.0
 _COUNTED_AT_MOST = 1_000_000
 _DEFAULT_MAX_BYTES = 1_048_588
 _LEDGER_CONFIG = {"cleanup.policy": "compact", "segment.bytes": "16777216", "min.cleanable.dirty.ratio": "0.1"}
@@ -77,6 +78,20 @@ class _Waiting:
         return max(0, high - low - self.gone.count(low, high))
 
 
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """Offsets of one partition that are to be read."""
+
+    waiting: _Waiting
+    low: int
+    high: int
+
+    @property
+    def count(self) -> int:
+        """How many of them still wait."""
+        return self.waiting.count(self.low, self.high)
+
+
 class KafkaRedriveBus:
     """See `letters.RedriveBus`."""
 
@@ -101,12 +116,13 @@ class KafkaRedriveBus:
                 places[partition] = max(places[partition], offset)
         messages: list[DeadMessage] = []
         by_partition = {it.partition: it for it in waiting}
-        for number, low in sorted(places.items()):
-            it = by_partition[number]
-            for message in self._read(queue, it, low, it.stable, deadline):
-                if len(messages) == limit:
-                    return Page(tuple(messages), next=f"{number}:{message.offset()}")
-                messages.append(read_letter(message))
+        spans = [
+            _Span(by_partition[number], low, by_partition[number].stable) for number, low in sorted(places.items())
+        ]
+        for message in self._read(queue, spans, deadline):
+            if len(messages) == limit:
+                return Page(tuple(messages), next=f"{message.partition()}:{message.offset()}")
+            messages.append(read_letter(message))
         return Page(tuple(messages))
 
     def survey(self, queue: str, request: PlanRequest, deadline: float) -> Survey:
@@ -157,21 +173,20 @@ class KafkaRedriveBus:
     ) -> tuple[int, bool, Sequence[DeadMessage]]:
         """Read what is within the bounds and count, as far as the time allows; the rest is taken for selected."""
         by_partition = {it.partition: it for it in self._waiting(queue, deadline)}
-        count, exact = 0, True
-        samples: list[DeadMessage] = []
-        for number, (low, high) in bounds["partitions"].items():
-            it, place = by_partition[int(number)], low
-            try:
-                for message in self._read(queue, it, low, high, deadline):
-                    place = int(message.offset() or 0) + 1
-                    letter = read_letter(message)
-                    if selected(letter):
-                        count += 1
-                        samples += [letter] if len(samples) < _SAMPLES else []
-            except TimedOut:
-                count += it.count(place, high)
-                exact = False
-        return count, exact, samples
+        spans = [_Span(by_partition[int(number)], *bound) for number, bound in bounds["partitions"].items()]
+        unread = {span.waiting.partition: span for span in spans}
+        count, samples = 0, list[DeadMessage]()
+        try:
+            for message in self._read(queue, spans, deadline):
+                span = unread[number := int(message.partition() or 0)]
+                unread[number] = replace(span, low=int(message.offset() or 0) + 1)
+                letter = read_letter(message)
+                if selected(letter):
+                    count += 1
+                    samples += [letter] if len(samples) < _SAMPLES else []
+        except TimedOut:
+            return count + sum(span.count for span in unread.values()), False, samples
+        return count, True, samples
 
     def open(self, job: Job, choose: Choose) -> Mover:
         """Connect for a job. Raises BrokerError, also when a target is not there any more."""
@@ -270,26 +285,31 @@ class KafkaRedriveBus:
 
     # -- reading ------------------------------------------------------------------------------------------------------
 
-    def _read(self, queue: str, it: _Waiting, low: int, high: int, deadline: float) -> Iterator[Message]:
-        """Yield the records of a partition within bounds that wait."""
-        if it.count(low, high) == 0:
+    def _read(self, queue: str, spans: Iterable[_Span], deadline: float) -> Iterator[Message]:
+        """Yield the records of spans that wait, span by span."""
+        wanted = [span for span in spans if span.count]
+        if not wanted:
             return
         with self._reading(queue) as consumer:
-            consumer.assign([TopicPartition(queue, it.partition, max(low, it.start))])
-            place = low
-            while place < high:
-                if self._clock.monotonic() > deadline:
-                    raise TimedOut("the dead letters could not be read in time", target=queue)
-                for message in consumer.consume(500, _STEP_SECONDS):
-                    error, offset = message.error(), int(message.offset() or 0)
-                    if error is None:
-                        place = offset + 1
-                        if offset < high and offset not in it.gone:
-                            yield message
-                    elif error.code() == KafkaError._PARTITION_EOF:
-                        place = max(place, offset)
-                    else:
-                        raise translate(error, queue)
+            for span in wanted:
+                consumer.assign([TopicPartition(queue, span.waiting.partition, max(span.low, span.waiting.start))])
+                yield from self._read_span(consumer, queue, span, deadline)
+
+    def _read_span(self, consumer: Consumer, queue: str, span: _Span, deadline: float) -> Iterator[Message]:
+        place = span.low
+        while place < span.high:
+            if self._clock.monotonic() > deadline:
+                raise TimedOut("the dead letters could not be read in time", target=queue)
+            for message in consumer.consume(min(500, span.high - place), _STEP_SECONDS):
+                error, offset = message.error(), int(message.offset() or 0)
+                if error is None:
+                    place = offset + 1
+                    if offset < span.high and offset not in span.waiting.gone:
+                        yield message
+                elif error.code() == KafkaError._PARTITION_EOF:
+                    place = max(place, offset)
+                else:
+                    raise translate(error, queue)
 
     @contextmanager
     def _reading(self, queue: str) -> Iterator[Consumer]:
@@ -327,21 +347,20 @@ class KafkaRedriveBus:
         deadline: float,
     ) -> tuple[list[DeadMessage], bool]:
         """Return all letters within bounds and True, or some of both ends of each partition and False."""
-        letters: list[DeadMessage] = []
         whole = count <= _SCANNED_IN_FULL
+        spans: list[_Span] = []
         for number, (low, high) in bounds.items():
-            spans = [(low, high)]
+            ends = [(low, high)]
             if not whole and high - low > 2 * _SCANNED_AT_EACH_END:
-                spans = [(low, low + _SCANNED_AT_EACH_END), (high - _SCANNED_AT_EACH_END, high)]
-            for begin, end in spans:
-                letters += map(read_letter, self._read(queue, waiting[int(number)], begin, end, deadline))
-        return letters, whole
+                ends = [(low, low + _SCANNED_AT_EACH_END), (high - _SCANNED_AT_EACH_END, high)]
+            spans += [_Span(waiting[int(number)], *it) for it in ends]
+        return [read_letter(message) for message in self._read(queue, spans, deadline)], whole
 
     def _readers(
         self, targets: Sequence[str], topics: Mapping[str, int], deadline: float
     ) -> tuple[list[str], list[str]]:
         """Return the groups that have read the targets, and warnings where not all could be asked."""
-        seconds = self._client.remaining(deadline) / 2
+        seconds = min(_READERS_SECONDS, self._client.remaining(deadline) / 2)
         listed = self._client.wait(self._client.list_groups(seconds), seconds).valid
         groups = [it.group_id for it in listed if not it.group_id.startswith(GROUP_PREFIX)]
         asked = [TopicPartition(name, number) for name in targets for number in range(min(topics[name], 50))]
