@@ -117,8 +117,8 @@ def _publishers(sources: Sources) -> Iterator[str]:
     alarms = alarms_of(survey.nodes or ()) if survey is not None else []
     if survey is None or not alarms:
         return
-    waiting = "who waits is not told" if survey.blocked is None else f"{survey.blocked:.0f} connections wait to publish"
-    yield f"The broker blocks publishers ({', '.join(alarms)}): {waiting}."
+    waiting = "is not told" if survey.blocked is None else f"{survey.blocked:.0f}"
+    yield f"The broker blocks publishers ({', '.join(alarms)}); how many connections wait to publish: {waiting}."
 
 
 def _other_nodes(survey: Survey, plugin_node: str) -> Collection[str]:

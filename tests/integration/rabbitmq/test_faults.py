@@ -1,10 +1,12 @@
-"""A broker that freezes, comes back, restarts, or is let go of in the middle: on a broker of this module's own."""
+"""A broker that freezes, restarts, blocks publishers, tells no statistics, or loses one node of two: one of its own."""
 
+import math
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import pika
 import pytest
 
 from monitor.brokers.rabbitmq.collector import RabbitCollector
@@ -14,6 +16,7 @@ from monitor.model import Snapshot
 from stack.control import Stack
 from stack.state import Options
 from tests.integration.rabbitmq.conftest import ALL, Admin, OpenCollector, collect, column, until
+from tests.integration.rabbitmq.nodes import joining, node_of
 
 SOURCES = [["prometheus", "management"], ["management"], ["amqp"]]
 NAMES = [f"q{number}" for number in range(50)]
@@ -117,6 +120,91 @@ def test_counters_go_on_when_the_node_restarts(own_stack: Stack, admin: Admin, o
         return column(found, "published_total")["q0"] if found else 0.0
 
     assert until(lambda: published() > 30 and published()) == 35
+
+
+def total(snapshot: Snapshot, table: str, family: str) -> dict[tuple[str, ...], float]:
+    found = snapshot.tables[table]
+    rows = list(zip(*(label.decode() for label in found.labels), strict=True)) or [()]
+    return dict(zip(rows, found.columns[family].tolist(), strict=True))
+
+
+def test_publishers_that_an_alarm_blocks_are_counted_and_said(
+    own_stack: Stack, admin: Admin, open_collector: OpenCollector
+) -> None:
+    node = node_of(own_stack)
+    alarm = "{resource_limit, memory, node()}"
+    collector = open_all(open_collector, ["prometheus", "management"])
+    assert total(collect(collector), "publishers", "rabbitmq_publishers_blocked") == {(): 0.0}
+    with admin.connect("/") as publishing, admin.connect("/") as consuming:
+        consuming.channel().basic_consume("q1", lambda *_: None)
+        node.evaluate(f"rabbit_alarm:set_alarm({{{alarm}, []}})")
+        publishing.channel().basic_publish("", "q0", b"held back")
+
+        def blocked() -> Snapshot | None:
+            snapshot = collect(collector)
+            return snapshot if total(snapshot, "publishers", "rabbitmq_publishers_blocked")[()] else None
+
+        snapshot = until(blocked)
+        assert total(snapshot, "publishers", "rabbitmq_publishers_blocked") == {(): 1.0}
+        assert total(snapshot, "node_alarms", "rabbitmq_node_alarm")[node.node, "memory"] == 1.0
+        told = f"The broker blocks publishers (memory alarm of {node.node}); how many connections wait to publish: 1."
+        assert told in snapshot.notes
+        # for the next test as well: as in the Docker image, the broker counts nothing for the management API any more
+        node.evaluate(
+            f"rabbit_alarm:clear_alarm({alarm})",
+            "application:set_env(rabbitmq_management_agent, disable_metrics_collector, true)",
+        )
+
+
+def test_disabled_statistics_are_detected_and_told_and_depths_are_read_nonetheless(
+    own_stack: Stack, admin: Admin, open_collector: OpenCollector
+) -> None:
+    collector = open_all(open_collector, ["management"])
+    snapshot = until(lambda: s if (s := collect(collector)) and math.isnan(column(s, "consumers")["q0"]) else None)
+    assert column(snapshot, "messages_ready")["q0"] >= 30
+    assert math.isnan(column(snapshot, "published_total")["q0"])
+    assert any("disable_metrics_collector" in note and "not to be had" in note for note in snapshot.notes)
+    [finding] = [it for it in collector.check(time.monotonic() + 10) if it.target.startswith("statistics")]
+    assert (finding.ok, finding.required) == (False, False)
+    assert "prometheus_url" in finding.remedy
+    with_plugin = collect(open_all(open_collector, ["prometheus", "management"]))
+    assert column(with_plugin, "consumers")["q0"] == 0.0
+    node_of(own_stack).evaluate("application:unset_env(rabbitmq_management_agent, disable_metrics_collector)")
+
+
+def test_what_lives_on_a_node_that_stops_is_unknown_and_not_zero(
+    own_stack: Stack, admin: Admin, open_collector: OpenCollector, tmp_path: Path
+) -> None:
+    first = node_of(own_stack)
+    second = joining(first, tmp_path)
+    second.start()
+    try:
+        with Admin(second.endpoints.rabbitmq).connect("/") as connection:
+            channel = connection.channel()
+            channel.queue_declare("q-far", durable=True)
+            channel.confirm_delivery()
+            for _ in range(7):
+                channel.basic_publish("", "q-far", b"x", pika.BasicProperties(delivery_mode=2))
+        collector = open_collector(["/"], ["prometheus", "management"], queues=Filter(include=[*NAMES, "q-far"]))
+        snapshot = until(lambda: s if column(s := collect(collector), "messages_ready").get("q-far") == 7 else None)
+        assert (snapshot.expected, snapshot.measured, snapshot.errors) == (51, 51, ())
+        assert any(f"the node {first.node} alone; queues on " in note for note in snapshot.notes)
+
+        second.kill("rabbitmq")
+        snapshot = until(lambda: s if (s := collect(collector)).errors else None)
+        (error,) = snapshot.errors
+        assert (error.reason, error.message) == (
+            "unreachable",
+            "the node does not run, what lives on it is not measured",
+        )
+        ready = column(snapshot, "messages_ready")
+        assert math.isnan(ready["q-far"])
+        assert ready["q0"] >= 30
+        [far] = [it for it in snapshot.subscriptions if it.scope["queue"] == "q-far"]
+        assert (far.complete, far.backlog_messages, far.oldest_age.seconds) == (False, None, None)
+        assert (snapshot.expected, snapshot.measured) == (51, 50)
+    finally:
+        second.stop()
 
 
 def _snapshot_or_none(collector: RabbitCollector) -> Snapshot | None:
