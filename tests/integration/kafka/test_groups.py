@@ -181,7 +181,7 @@ def test_a_busy_consumer_is_never_seen_ahead_of_its_log(kafka: Playground, watch
     kafka.produce(topic, 1)
     kafka.commit(group, topic, 1)
     end = 1
-    original = watcher.collector._client.run  # between the reading of commits and of ends, the group gets on
+    original: Any = watcher.collector._client.run  # between the reading of commits and of ends, the group gets on
     asked: list[str] = []
 
     def run(calls: Any, seconds: float) -> Iterator[Any]:
