@@ -233,11 +233,16 @@ class Server(Section):
 
 
 class ClusterSection(Section):
-    """What every watched cluster has. `deadline` is how long one cycle may take."""
+    """What every watched cluster has. `deadline` is how long one cycle may take.
+
+    `families` are the metric families that `/metrics` shows of it, `max_series` how many series at most.
+    """
 
     name: Name
     interval: Interval = 15.0
     deadline: Interval | None = None
+    families: Filter = Filter()
+    max_series: Annotated[int, Field(ge=1)] | None = None
 
     @property
     def cycle_deadline(self) -> float:
