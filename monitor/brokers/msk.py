@@ -12,6 +12,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from monitor.config import MskIam
 from monitor.errors import AuthenticationFailed
 
+_SESSION = "eventflow-monitor"
+
 
 def make_signer(identity: MskIam) -> Callable[[str], tuple[str, float]]:
     """Return what librdkafka calls for a new token: it gives the token, and until when it holds (Unix seconds).
@@ -38,9 +40,11 @@ def _failure(problem: str) -> AuthenticationFailed:
 
 
 def _sign(identity: MskIam) -> tuple[str, float]:
-    provider = MSKAuthTokenProvider
+    signed: tuple[str, float]
     if identity.role_arn:
-        return provider.generate_auth_token_from_role_arn(identity.region, identity.role_arn, "eventflow-monitor")  # type: ignore[no-any-return]
-    if identity.profile:
-        return provider.generate_auth_token_from_profile(identity.region, identity.profile)  # type: ignore[no-any-return]
-    return provider.generate_auth_token(identity.region)  # type: ignore[no-any-return]
+        signed = MSKAuthTokenProvider.generate_auth_token_from_role_arn(identity.region, identity.role_arn, _SESSION)
+    elif identity.profile:
+        signed = MSKAuthTokenProvider.generate_auth_token_from_profile(identity.region, identity.profile)
+    else:
+        signed = MSKAuthTokenProvider.generate_auth_token(identity.region)
+    return signed

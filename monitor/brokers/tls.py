@@ -22,7 +22,13 @@ _BY_ALERT = {
 _REFUSALS = re.compile(
     r"ALERT_(BAD_CERTIFICATE|CERTIFICATE_UNKNOWN|UNSUPPORTED_CERTIFICATE|ACCESS_DENIED|HANDSHAKE_FAILURE)"
 )
-_RENEW = "renew certificate_file"
+_SHOW_ONE = "set certificate_file and key_file"
+_REMEDIES = {
+    "CERTIFICATE_EXPIRED": "renew certificate_file",
+    "UNKNOWN_CA": "have the broker trust it, or name a certificate that it trusts in certificate_file",
+    "CERTIFICATE_REVOKED": "name another one in certificate_file",
+    "CERTIFICATE_REQUIRED": _SHOW_ONE,
+}
 _NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "UNEXPECTED_EOF_WHILE_READING", "HTTP_REQUEST"})
 
 
@@ -41,10 +47,14 @@ def tell_failure(error: ssl.SSLError, target: str, *, certified: bool, host: str
     """
     if isinstance(error, ssl.SSLCertVerificationError):
         return _tell_verification(error, target, host)
-    reason = error.reason or ""
+    return tell_reason(error.reason or "", target, certified=certified)
+
+
+def tell_reason(reason: str, target: str, *, certified: bool) -> TlsFailed:
+    """Say the same by the name that OpenSSL has for the reason, where nothing else of the error is left."""
     for alert, told in _BY_ALERT.items():
         if reason.endswith(alert):
-            remedy = _RENEW if certified else "set certificate_file and key_file"
+            remedy = _REMEDIES[alert] if certified else _SHOW_ONE
             return TlsFailed(f"the broker refuses the connection: {told}", target=target, remedy=remedy)
     if _REFUSALS.search(reason):
         return _tell_refusal(reason, target, certified=certified)
@@ -77,4 +87,4 @@ def _tell_refusal(reason: str, target: str, *, certified: bool) -> TlsFailed:
         remedy = "see that certificate_file has not expired, and is signed by an authority that the broker trusts"
         return TlsFailed(problem, target=target, remedy=remedy)
     problem = f"the broker refuses the connection ({alert}): it probably asks for a client certificate"
-    return TlsFailed(problem, target=target, remedy="set certificate_file and key_file")
+    return TlsFailed(problem, target=target, remedy=_SHOW_ONE)

@@ -10,14 +10,16 @@ from monitor.brokers.aws.client import Calls, Clients, Missing, open_clients, op
 from monitor.brokers.aws.dead_letters import mapped_origins
 from monitor.brokers.aws.holding import VISIBILITY_SECONDS, SqsHeld
 from monitor.brokers.aws.move_tasks import MoveTask
+from monitor.brokers.aws.rights import try_rights
 from monitor.brokers.aws.routing import EACH_ORIGIN, Router
 from monitor.brokers.aws.sending import Sender
 from monitor.brokers.aws.surveying import Surveyor
 from monitor.brokers.aws.workers import Workers
 from monitor.clock import Clock
 from monitor.config import AwsCluster, DeadLetterMapping
-from monitor.errors import Forbidden, Unreachable
+from monitor.errors import BrokerError, Forbidden, Unreachable
 from monitor.letters import Choose, Held, Job, Mover, Page, PlanRequest, Survey
+from monitor.model import Finding
 
 _OPEN_SECONDS = 30.0
 
@@ -96,6 +98,14 @@ class AwsRedriveBus:
         with self._lock:
             self._held = [*(it for it in self._held if not it.closed), opened]
         return opened
+
+    def check(self, deadline: float) -> Sequence[Finding]:
+        """Find out what is missing for redriving, changing nothing. A broker's errors are findings."""
+        try:
+            connection = self._connect(deadline)
+            return try_rights(connection.clients, self._workers, self._config.queues, deadline)
+        except BrokerError as error:
+            return [Finding(f"redrive: {error.target or 'aws'}", False, error.problem, error.remedy)]
 
     def close(self) -> None:
         """Give everything back, and let go of all connections."""

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import socket
 from typing import Any
 
@@ -19,7 +20,7 @@ from pika.exceptions import (
 
 from monitor.brokers.rabbitmq.addresses import Address
 from monitor.brokers.rabbitmq.client import cause_of, connection_failure
-from monitor.brokers.tls import open_context
+from monitor.brokers.tls import open_context, tell_reason
 from monitor.config import TlsFiles
 from monitor.errors import AuthenticationFailed, BadAnswer, BrokerError, Forbidden, Unreachable
 
@@ -28,6 +29,8 @@ LOCKED = 405  # exclusive to another connection
 REFUSED = 403
 _NOT_ALLOWED = 530
 _NEVER = 1e6  # seconds
+# Of what ended a connection before the first word of AMQP the library keeps the text alone.
+_TLS_REASON = re.compile(r"\[SSL: (\w+)\]")
 
 
 class Loop(IOLoop):
@@ -116,6 +119,10 @@ def translated(error: BaseException, vhost: str, target: str, address: Address, 
     system = next((found for found in map(cause_of, causes) if found is not None), None)
     if system is not None:
         return connection_failure(system, target, address, tls)
+    for cause in causes:
+        reason = _TLS_REASON.search(str(cause)) if isinstance(cause, IncompatibleProtocolError) else None
+        if reason:
+            return tell_reason(reason[1], target, certified=tls.certificate_file is not None)
     if any(isinstance(cause, IncompatibleProtocolError) for cause in causes):
         return BadAnswer("does not answer as AMQP 0.9.1 does", target=target, remedy="check the port")
     return Unreachable(f"the connection failed ({type(causes[-1]).__name__})", target=target)

@@ -4,11 +4,13 @@ import threading
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from urllib.parse import quote
 
 from monitor.brokers.rabbitmq.addresses import Address, parse_address
 from monitor.brokers.rabbitmq.client import HttpClient, NotThere
 from monitor.brokers.rabbitmq.dead_letters import message_ttl, resolve
+from monitor.brokers.rabbitmq.facts import by_key
 from monitor.brokers.rabbitmq.held import Connections, RabbitHeld, Target
 from monitor.brokers.rabbitmq.looking import DEEPEST, Dangers, Look, what_looking_changes
 from monitor.brokers.rabbitmq.lookup import configured_queues
@@ -16,16 +18,18 @@ from monitor.brokers.rabbitmq.management_source import ManagementSource
 from monitor.brokers.rabbitmq.messages import Reader
 from monitor.brokers.rabbitmq.planning import Findings, build_survey
 from monitor.brokers.rabbitmq.readings import QueueKey, label_of
+from monitor.brokers.rabbitmq.rights import try_rights
 from monitor.brokers.rabbitmq.routing import Router, RoutingKey
 from monitor.brokers.rabbitmq.sending import Sender
 from monitor.brokers.rabbitmq.session import Line, Session
 from monitor.brokers.rabbitmq.standing import STREAM, Standing, find_standing, possible_keys, read_standing
-from monitor.brokers.rabbitmq.survey import Surroundings, alarms_of, look_around
+from monitor.brokers.rabbitmq.survey import Surroundings, alarms_of, look_around, take_survey
 from monitor.brokers.rabbitmq.taking import Taker
 from monitor.clock import Clock
 from monitor.config import DeadLetterMapping, RabbitCluster
 from monitor.errors import BadRequest, BrokerError, Forbidden, Unreachable
 from monitor.letters import Choose, DeadMessage, Job, Page, PlanRequest, Survey
+from monitor.model import Finding, Role
 
 _OPEN_SECONDS = 20.0
 _SAMPLES = 20
@@ -116,6 +120,20 @@ class RabbitRedriveBus:
             raise
         connections = Connections(session, taker, sender, self._amqp.username or "guest")
         return RabbitHeld(connections, job, standing, target, self._reader(standing, router), self._clock)
+
+    def check(self, deadline: float) -> Sequence[Finding]:
+        """Find out what is missing for redriving, changing nothing. A broker's errors are findings."""
+        try:
+            source = ManagementSource(self._management, self._is_watched)
+            reading = take_survey(source, self._clock.monotonic(), deadline, None)
+            configured = configured_queues(self._config.name, self._mappings, tuple(by_key(reading.queues)))
+            roles = resolve(reading.queues, reading.routes, configured).roles
+            dead = [key for key, role in roles.items() if role is Role.DEAD_LETTER]
+            with self._session() as session:
+                found = try_rights(session, partial(self._enter, deadline), dead, self._amqp.vhost, deadline)
+                return list(found)
+        except BrokerError as error:
+            return [Finding(f"redrive: {error.target}", ok=False, message=error.problem, remedy=error.remedy)]
 
     def close(self) -> None:
         """Let go of the connections to the management API; those of a job are closed with it."""
@@ -216,6 +234,12 @@ class RabbitRedriveBus:
             yield session
         finally:
             session.close()
+
+    def _is_watched(self, key: QueueKey) -> bool:
+        return self._config.vhosts.matches(key[0]) and self._config.queues.matches(key[1])
+
+    def _enter(self, deadline: float, session: Session, vhost: str) -> Line:
+        return self._connect(session, vhost, deadline)
 
     def _connect(self, session: Session, vhost: str, deadline: float) -> Line:
         if self._closed:
