@@ -5,7 +5,7 @@ client (`monitor.apiclient`), so this module knows nothing of the web framework.
 """
 
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import Field
@@ -42,6 +42,7 @@ _FAMILIES = (
     "kafka_consumer_group_topic_",
     "kafka_consumer_group_",
     "kafka_partition_",
+    "kafka_probe_",
     "rabbitmq_queue_",
     "rabbitmq_",
     "sqs_queue_",
@@ -182,6 +183,24 @@ class ErrorItem(TypedDict):
     message: str
 
 
+class ProbedBroker(TypedDict):
+    """How records fared that were sent through one broker and read back."""
+
+    broker: str
+    round_trip_seconds: Annotated[Number | None, Field(description="of the last round; null when it did not return")]
+    returned_total: Number
+    lost_total: Annotated[Number, Field(description="taken by the broker and not read back in time")]
+    refused_total: Annotated[Number, Field(description="not taken by the broker")]
+
+
+class ProbeItem(TypedDict):
+    """What the end-to-end probe of a Kafka cluster found in its last round, and since it began."""
+
+    last_round_timestamp_seconds: Annotated[Number | None, Field(description="when that round ended")]
+    commit_seconds: Annotated[Number | None, Field(description="how long its commit took; null when it failed")]
+    brokers: list[ProbedBroker]
+
+
 class CollectorItem(TypedDict):
     """How the reading of one cluster is going."""
 
@@ -190,6 +209,10 @@ class CollectorItem(TypedDict):
     up: Annotated[bool | None, Field(description="null before the first cycle has ended")]
     last_success_timestamp_seconds: float | None
     interval_seconds: float
+    read_by: Annotated[
+        str | None,
+        Field(description="the address of the monitor that reads it in this one's place, empty if unknown; else null"),
+    ]
     duration_seconds: Annotated[float | None, Field(description="how long the last cycle took")]
     missed_runs_total: int
     errors: list[ErrorItem]
@@ -197,6 +220,8 @@ class CollectorItem(TypedDict):
     expected: int | None
     measured: int | None
     series: Annotated[int | None, Field(description="metric series that the last cycle gave")]
+    series_dropped: Annotated[int | None, Field(description="metric series that /metrics leaves out by the limit")]
+    probe: Annotated[ProbeItem | None, Field(description="null where none is configured, and before its first round")]
     notes: list[str]
     as_of: float | None
     data_age_seconds: float | None
@@ -319,8 +344,11 @@ def dead_letter_item(snapshot: Snapshot, place: int, now: float, mute: Mute | No
     }
 
 
-def collector_item(view: ClusterView, series: int | None, now: float) -> CollectorItem:
-    """Return the health of one collector as the API tells it. `series` is how many metric series it gives."""
+def collector_item(view: ClusterView, series: int | None, dropped: int | None, now: float) -> CollectorItem:
+    """Return the health of one collector as the API tells it.
+
+    `series` is how many metric series are shown of it, `dropped` how many are left out.
+    """
     health, snapshot = view.health, view.snapshot
     return {
         "cluster": health.cluster,
@@ -328,6 +356,7 @@ def collector_item(view: ClusterView, series: int | None, now: float) -> Collect
         "up": health.up,
         "last_success_timestamp_seconds": health.last_success,
         "interval_seconds": health.interval,
+        "read_by": health.read_by,
         "duration_seconds": health.cycle_seconds,
         "missed_runs_total": health.missed_runs_total,
         "errors": [_error_item(error) for error in health.errors],
@@ -335,9 +364,39 @@ def collector_item(view: ClusterView, series: int | None, now: float) -> Collect
         "expected": snapshot.expected if snapshot else None,
         "measured": snapshot.measured if snapshot else None,
         "series": series,
-        "notes": list(snapshot.notes) if snapshot else [],
+        "series_dropped": dropped,
+        "probe": _probe_item(snapshot) if snapshot else None,
+        "notes": [*(snapshot.notes if snapshot else ()), *_tell_dropped(dropped)],
         "as_of": snapshot.taken_at if snapshot else None,
         "data_age_seconds": max(0.0, now - snapshot.taken_at) if snapshot else None,
+    }
+
+
+def _tell_dropped(dropped: int | None) -> Iterator[str]:
+    if dropped:
+        yield f"{dropped:,} series are left out of /metrics by max_series: those by partition first, and the last by name."
+
+
+def _probe_item(snapshot: Snapshot) -> ProbeItem | None:
+    if "probe" not in snapshot.tables:
+        return None
+    whole, by_broker, by_outcome = (
+        _plain_rows(snapshot, name) for name in ("probe", "probe_brokers", "probe_messages")
+    )
+    counts = {(row["broker"], row["outcome"]): row["messages_total"] for row in by_outcome}
+    return {
+        "last_round_timestamp_seconds": whole[0]["last_round_timestamp_seconds"],
+        "commit_seconds": whole[0]["commit_seconds"],
+        "brokers": [
+            {
+                "broker": row["broker"],
+                "round_trip_seconds": row["round_trip_seconds"],
+                "returned_total": counts[row["broker"], "returned"],
+                "lost_total": counts[row["broker"], "lost"],
+                "refused_total": counts[row["broker"], "refused"],
+            }
+            for row in by_broker
+        ],
     }
 
 
@@ -351,10 +410,19 @@ def detail_rows(snapshot: Snapshot, it: Subscription | DeadLetterQueue) -> dict[
     return {name: rows for name, rows in found.items() if rows}
 
 
+def _plain_rows(snapshot: Snapshot, name: str) -> list[dict[str, Any]]:
+    table = snapshot.tables[name]
+    return list(_told(table, range(max((len(values) for values in table.columns.values()), default=0))))
+
+
 def _rows(table: Table, it: Subscription | DeadLetterQueue) -> Iterator[dict[str, Any]]:
+    return _told(table, table.rows_where(it.scope).tolist())
+
+
+def _told(table: Table, rows: Iterable[int]) -> Iterator[dict[str, Any]]:
     labels = {label.name for label in table.labels}
     columns = [(field_name(family, labels), values) for family, values in table.columns.items()]
-    for row in table.rows_where(it.scope).tolist():
+    for row in rows:
         told: dict[str, Any] = {label.name: label.values[label.codes[row]] for label in table.labels}
         told.update((name, as_number(float(values[row]))) for name, values in columns)
         yield told

@@ -189,12 +189,20 @@ def dead_letters(mute_of: Callable[[str], Mute | None]) -> Kind[DeadLetterItem]:
     )
 
 
-def collectors(series: Callable[[str], int | None]) -> Kind[CollectorItem]:
-    """Return the kind of collectors; `series` tells how many metric series a cluster gives."""
+def collectors(series: Callable[[str], int | None], dropped: Callable[[str], int | None]) -> Kind[CollectorItem]:
+    """Return the kind of collectors.
+
+    `series` tells how many metric series of a cluster are shown, `dropped` how many the limit leaves out.
+    """
+
+    def item(row: Row, now: float) -> CollectorItem:
+        cluster = row.view.health.cluster
+        return collector_item(row.view, series(cluster), dropped(cluster), now)
+
     return Kind(
         noun="collector",
         rows=_collector_rows,
-        item=lambda row, now: collector_item(row.view, series(row.view.health.cluster), now),
+        item=item,
         worst_first=_worst_collector_first,
         sort_keys=_COLLECTOR_SORT_KEYS,
         filters={

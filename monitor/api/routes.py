@@ -109,7 +109,7 @@ def _add_dead_letters(router: APIRouter, sources: Sources) -> None:
 
 
 def _add_collectors(router: APIRouter, sources: Sources) -> None:
-    listing = Listing(kinds.collectors(sources.series), sources.views)
+    listing = Listing(kinds.collectors(sources.series, sources.dropped), sources.views)
 
     @router.get("/collectors", response_model=Page[CollectorItem], summary="How the reading of each cluster goes")
     def list_collectors(query: Annotated[CollectorQuery, Query()]) -> JSONResponse:

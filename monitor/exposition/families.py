@@ -1003,6 +1003,16 @@ _COLLECTORS = (
         "A sudden drop is missing data, a sudden rise costs Prometheus memory.",
     ),
     Family(
+        "collector_series_dropped",
+        _GAUGE,
+        _COLLECTOR,
+        "series",
+        Bus.MONITOR,
+        "Series of this cluster that the page leaves out, since there are more than its configured limit",
+        "Above 0, rules see only a part: raise `max_series` of the cluster, or leave out families, topics or groups. "
+        "Details by partition go first, and of each table the last rows by name, the same ones in every cycle.",
+    ),
+    Family(
         "collector_errors_total",
         _COUNTER,
         (*_COLLECTOR, "reason"),

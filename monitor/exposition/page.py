@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import monitor
+from monitor.exposition.choice import EVERYTHING, Choice
 from monitor.exposition.families import FAMILIES, Family
 from monitor.exposition.gzipping import Piece, as_gzip, concatenate, deflate
 from monitor.exposition.own import OwnMetrics
@@ -54,15 +55,16 @@ class Page:
 class MetricsPage:
     """Keeps the page up to date. `update` comes from the threads of the collectors, `page` from those of the server.
 
-    `further` gives the tables of what is known of a cluster beside its view.
+    `further` gives the tables of what is known of a cluster beside its view, `choice_of` says what of it all is shown.
     """
 
     def __init__(
         self,
         version: str = monitor.__version__,
         further: Callable[[ClusterView], Mapping[str, Table]] = lambda _: NOTHING_FURTHER,
+        choice_of: Callable[[str], Choice] = lambda _: EVERYTHING,
     ) -> None:
-        self._own, self._further = OwnMetrics(version), further
+        self._own, self._further, self._choice_of = OwnMetrics(version), further, choice_of
         self._lock = threading.Lock()
         self._texts: Mapping[str, ClusterText] = {}
         self._page = self._assemble()
@@ -75,7 +77,7 @@ class MetricsPage:
         clusters may overlap, and only putting the page together waits.
         """
         before = self._texts.get(view.health.cluster)
-        text = render_cluster(view, before, self._further(view))
+        text = render_cluster(view, before, self._further(view), self._choice_of(view.health.cluster))
         for mistake in text.mistakes - (before.mistakes if before else frozenset()):
             _LOG.error("cluster %s: %s", text.cluster, mistake)
         with self._lock:
@@ -84,9 +86,22 @@ class MetricsPage:
             self._texts = dict(sorted({**self._texts, text.cluster: text}.items()))
             self._page = self._assemble()
 
+    def forget(self, cluster: str, kind: str) -> None:
+        """Take every series of a cluster off the page: it is not read here any more."""
+        with self._lock:
+            self._own.forget_cycles(cluster, kind)
+            self._texts = {name: text for name, text in self._texts.items() if name != cluster}
+            self._page = self._assemble()
+
     def count_history_failure(self) -> None:
         """Count a minute whose history could not be written; the page tells it from its next update on."""
         self._own.count_history_failure()
+
+    def tell_reload(self, *, successful: bool, at: float) -> None:
+        """Take over how reading the configuration has gone the last time; the page tells it at once."""
+        with self._lock:
+            self._own.tell_reload(successful=successful, at=at)
+            self._page = self._assemble()
 
     def tell_jobs(self, states: Mapping[str, int]) -> None:
         """Take over how many redrive jobs are in each state; the page tells it from its next update on."""
@@ -100,6 +115,11 @@ class MetricsPage:
         """Return how many series the page has of a cluster; None for one that it does not know."""
         text = self._texts.get(cluster)
         return text.samples if text else None
+
+    def dropped(self, cluster: str) -> int | None:
+        """Return how many series of a cluster the page leaves out by its limit; None for one that it does not know."""
+        text = self._texts.get(cluster)
+        return text.dropped if text else None
 
     def _assemble(self) -> Page:
         pieces = [deflate(self._own.text())]

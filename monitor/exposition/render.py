@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from monitor.exposition.choice import EVERYTHING, SAMPLES_OF_COUNTS, UNIFIED, Choice, choose
 from monitor.exposition.families import BY_NAME, Family
 from monitor.exposition.gzipping import Piece, concatenate, deflate
 from monitor.exposition.text import encode, escape_label, numbers
@@ -61,6 +62,7 @@ class Block:
 class ClusterText:
     """All samples of one cluster, by family name without prefix; `samples` is their number.
 
+    `dropped` is how many more there would be without the limit of the cluster's configuration.
     `mistakes` are sentences about columns of the snapshot that were left out, since the table of families does not
     have them: mistakes of a collector, not of a broker.
     """
@@ -68,24 +70,36 @@ class ClusterText:
     cluster: str
     blocks: Mapping[str, Block]
     samples: int
+    dropped: int
     mistakes: frozenset[str]
 
 
 def render_cluster(
-    view: ClusterView, previous: ClusterText | None = None, further: Mapping[str, Table] = NOTHING_FURTHER
+    view: ClusterView,
+    previous: ClusterText | None = None,
+    further: Mapping[str, Table] = NOTHING_FURTHER,
+    choice: Choice = EVERYTHING,
 ) -> ClusterText:
-    """Render everything that is known of a cluster, taking from the `previous` text of it what did not change.
+    """Render what is known of a cluster and chosen, taking from the `previous` text of it what did not change.
 
     `further` are tables of what the monitor itself knows of the cluster, beside what its collector saw.
     """
     cluster = view.health.cluster
-    tables = {f"unified {name}": table for name, table in unified_tables(view).items()}
-    tables |= {f"further {name}": table for name, table in further.items()}
+    every = {f"{UNIFIED}{name}": table for name, table in unified_tables(view).items()}
+    every |= {f"further {name}": table for name, table in further.items()}
     if view.snapshot is not None:
-        tables |= view.snapshot.tables
-    # The number of samples counts the sample that tells it.
-    samples = 1 + sum(_count(values) for table in tables.values() for _, values in _known_columns(table))
-    tables["unified series"] = Table.of_rows(("system",), [(view.health.kind,)], {"collector_series": [samples]})
+        every |= view.snapshot.tables
+    chosen, dropped = choose(every, choice)
+    tables = dict(chosen)
+    # The number of samples counts the samples that tell it.
+    samples = SAMPLES_OF_COUNTS + sum(
+        _count(values) for table in tables.values() for _, values in _known_columns(table)
+    )
+    tables[f"{UNIFIED}series"] = Table.of_rows(
+        ("system",),
+        [(view.health.kind,)],
+        {"collector_series": [samples], "collector_series_dropped": [dropped]},
+    )
 
     strips: dict[str, dict[str, Strip]] = {}
     for name, table in tables.items():
@@ -96,7 +110,8 @@ def render_cluster(
             strips.setdefault(family.name, {})[name] = _render(_head(family, cluster), rows, values, before)
     blocks = {family: _block(by_table) for family, by_table in strips.items()}
     mistakes = frozenset(mistake for table in tables.values() for mistake in _mistakes(table))
-    return ClusterText(cluster, {name: block for name, block in blocks.items() if block.piece.size}, samples, mistakes)
+    shown = {name: block for name, block in blocks.items() if block.piece.size}
+    return ClusterText(cluster, shown, samples, dropped, mistakes)
 
 
 def _known_columns(table: Table) -> Iterable[tuple[Family, Floats]]:
