@@ -48,9 +48,11 @@ PLACES = (
 # What no option of Streamlit says: less air above the page, so that more of it is in sight, and titles to match.
 _STYLE = """<style>
 .stMainBlockContainer { padding-top: 3.4rem; padding-bottom: 2rem; }
+[class*="st-key-text-"] { min-width: min(24rem, 100%); }
 .stMainBlockContainer h1 { font-size: 1.7rem; padding: 0; }
 .stMainBlockContainer h2 { font-size: 1.35rem; }
 .stMainBlockContainer h3 { font-size: 1.2rem; padding: 0.2rem 0; }
+[data-testid="stMetricValue"] { font-size: 1.4rem; }
 </style>"""
 
 

@@ -1,6 +1,6 @@
 """Addresses: every view has one, and it says all that is needed to see the view again."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NoReturn
 from urllib.parse import urlencode
 
@@ -24,25 +24,29 @@ def page(path: str) -> StreamlitPage:
     return found
 
 
-def open_page(path: str, **parameters: str | None) -> NoReturn:
-    """Go to a page with these query parameters; those that are None are left out."""
+Given = str | Sequence[str] | None
+"""The value of a query parameter; several values repeat it, None leaves it out."""
+
+
+def open_page(path: str, **parameters: Given) -> NoReturn:
+    """Go to a page with these query parameters, see `Given`."""
     st.switch_page(page(path), query_params=given(parameters))
 
 
-def link(path: str, label: str, *, icon: str | None = None, help: str | None = None, **parameters: str | None) -> None:
+def link(path: str, label: str, *, icon: str | None = None, help: str | None = None, **parameters: Given) -> None:
     """Draw a link to a page; `label` and `help` are Markdown, so that foreign text in them needs `as_text`."""
     st.page_link(page(path), label=label, icon=icon, help=help, query_params=given(parameters))
 
 
-def address(path: str, **parameters: str | None) -> str:
+def address(path: str, **parameters: Given) -> str:
     """Return the address of a view as it can be pasted elsewhere, without the host."""
-    query = urlencode(given(parameters))
+    query = urlencode(given(parameters), doseq=True)
     return f"/{'' if path == 'overview' else path}" + (f"?{query}" if query else "")
 
 
-def given(parameters: Mapping[str, str | None]) -> dict[str, str]:
+def given(parameters: Mapping[str, Given]) -> dict[str, str | list[str]]:
     """Return the parameters that have a value."""
-    return {name: value for name, value in parameters.items() if value}
+    return {name: value if isinstance(value, str) else list(value) for name, value in parameters.items() if value}
 
 
 def read_parameters(names: Iterable[str] = PLACE_PARAMETERS) -> dict[str, str]:

@@ -63,6 +63,7 @@ def strip(rows: Mapping[str, Sequence[Run]], begin: float, end: float) -> AnyCha
             "to": run.end * _MILLISECONDS,
             "status": run.status or _NOT_READ,
             "word": str(look_of(run.status)) if run.status else f"? {_NOT_READ}",
+            "symbol": look_of(run.status).symbol if run.status else "?",
         }
         for row, runs in rows.items()
         for run in runs
@@ -84,13 +85,13 @@ def strip(rows: Mapping[str, Sequence[Run]], begin: float, end: float) -> AnyCha
     bars = base.mark_bar(height={"band": 0.72}).encode(
         x2="to:T", color=alt.Color("status:N", scale=alt.Scale(domain=names, range=hues), legend=None)
     )
-    # The words stand on the background, above their stretch, where the contrast does not depend on its colour.
-    words = (
-        base.mark_text(align="left", baseline="middle", dx=4, fontSize=11, fontWeight="bold", color="#ffffff")
-        .encode(text="word:N")
-        .transform_filter(f"datum.to - datum.from > {(end - begin) * _MILLISECONDS / 9}")
-    )
-    return cast(AnyChart, (bars + words).properties(height=max(1, len(rows)) * _STRIP_PIXELS + 24))
+    # In words where they fit, else by the symbol, so that the colour is never alone.
+    wide = f"datum.to - datum.from > {(end - begin) * _MILLISECONDS / 9}"
+    narrow = f"datum.to - datum.from > {(end - begin) * _MILLISECONDS / 70}"
+    text = base.mark_text(align="left", baseline="middle", dx=3, fontSize=11, fontWeight="bold", color="#ffffff")
+    words = text.encode(text="word:N").transform_filter(wide)
+    symbols = text.encode(text="symbol:N").transform_filter(f"{narrow} && !({wide})")
+    return cast(AnyChart, (bars + words + symbols).properties(height=max(1, len(rows)) * _STRIP_PIXELS + 48))
 
 
 class Curve(NamedTuple):
@@ -165,4 +166,4 @@ def heat_map(parts: Iterable[tuple[int, float | None]], *, unit: str, columns: i
         text="part:Q",
         color=alt.condition("datum.value === null", alt.value("#888888"), alt.value("#222222")),
     )
-    return cast(AnyChart, (cells + numbers).properties(height=rows * 34 + 40))
+    return cast(AnyChart, (cells + numbers).properties(height=rows * 34 + 110))

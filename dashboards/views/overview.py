@@ -6,7 +6,7 @@ from urllib.parse import quote
 import streamlit as st
 
 from dashboards.client import connect
-from dashboards.components.address import link
+from dashboards.components.address import Given, link
 from dashboards.components.charts import runs_of, strip
 from dashboards.components.head import draw_head
 from dashboards.components.problems import Trouble, find_troubles, say_state, say_subject
@@ -47,29 +47,29 @@ def _draw_state() -> None:
         queues = read("dead", lambda: monitor.dead_letters(limit=50))
         troubles = find_troubles(collectors, bad["items"], queues["items"], now())
         _draw_troubles(troubles.blind, _MOST["blind"], "clusters", "clusters that cannot be read")
-        _draw_troubles(troubles.behind, _MOST["behind"], "subscriptions", "subscriptions that need a look")
+        _draw_troubles(troubles.behind, _MOST["behind"], "subscriptions", "subscriptions that need a look", status=_BAD)
         _draw_troubles(troubles.dead, _MOST["dead"], "dead-letters", "queues with dead letters")
         _draw_troubles(troubles.wrong, _MOST["wrong"], "dead-letters", "queues whose set-up is wrong")
         if troubles.muted:
-            with st.expander(f"🔕 {len(troubles.muted)} muted"):
+            with st.expander(f"{len(troubles.muted)} muted", icon=":material/notifications_off:"):
                 for trouble in troubles.muted:
                     _draw_trouble(trouble)
 
 
-def _draw_troubles(troubles: Sequence[Trouble], most: int, path: str, what: str) -> None:
+def _draw_troubles(troubles: Sequence[Trouble], most: int, path: str, what: str, **parameters: Given) -> None:
     for trouble in troubles[:most]:
         _draw_trouble(trouble)
     if len(troubles) > most:
-        link(path, f"All {what}, worst first", icon=":material/arrow_forward:")
+        link(path, f"All {what}, worst first", icon=":material/arrow_forward:", **parameters)
 
 
 def _draw_trouble(trouble: Trouble) -> None:
     owner = f" · {as_text(trouble.owner)}" if trouble.owner else ""
     since = f" · {say_since(trouble.since)}" if trouble.since is not None else ""
-    muted = f"🔕 muted: {as_text(trouble.muted)}; " if trouble.muted else ""
+    muted = f":material/notifications_off: muted: {as_text(trouble.muted)}; " if trouble.muted else ""
     title = f"{trouble.look.badge} **{as_text(trouble.title, 120)}**"
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
-        with st.container(gap=None, width="stretch"):
+        with st.container(gap=None, width="stretch", key=f"text-{trouble.path}-{trouble.subject or trouble.title}"):
             st.markdown(f"{title} :small[{as_text(trouble.place)}{owner}{since}]")
             st.caption(f"{muted}{as_text(trouble.why)} → {trouble.step}")
         link(trouble.path, trouble.action, icon=":material/arrow_forward:", **trouble.parameters)
