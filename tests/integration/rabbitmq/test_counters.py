@@ -64,7 +64,9 @@ def test_what_is_published_delivered_acknowledged_and_delivered_again_is_counted
         return tuple(now - then for now, then in zip(counters(collect(collector), name), before, strict=True))
 
     assert until(lambda: added()[0] >= 10 and added()[1] >= 12 and added()) == (10.0, 12.0, 4.0, 2.0)
-    found = subscription(collect(collector), name)
+    last = collect(collector)
+    assert column(last, "redelivery_ratio")[name] == pytest.approx(2 / 12)
+    found = subscription(last, name)
     assert found.published_messages_total == before[0] + 10
     assert found.consumed_messages_total is not None
     # acknowledged, and taken without acknowledgement
@@ -100,6 +102,19 @@ def test_dead_letters_are_counted_by_reason_and_as_arrivals(
     assert found.messages == 3
     assert found.arrivals_total == 3
     assert dead_letters(first, "graveyard").arrivals_total == 0
+
+
+def test_messages_that_die_where_nothing_is_configured_for_the_dead_are_counted_as_dropped(
+    queues: str, channel: BlockingChannel, open_collector: OpenCollector
+) -> None:
+    collector, family = open_collector([queues]), "rabbitmq_dead_lettered_total"
+    dropped = ("rejected", "disabled", "classic")
+    before = totals(collect(collector), "dead_lettered", family)[dropped]
+    channel.queue_declare("nowhere-to-go")
+    channel.basic_publish("", "nowhere-to-go", b"poison")
+    channel.basic_reject(take(channel, "nowhere-to-go"), requeue=False)
+    assert until(lambda: totals(collect(collector), "dead_lettered", family)[dropped] > before)
+    channel.queue_delete("nowhere-to-go")
 
 
 def test_messages_that_no_binding_routes_are_counted_by_outcome(

@@ -190,6 +190,10 @@ def test_what_lives_on_a_node_that_stops_is_unknown_and_not_zero(
         assert (snapshot.expected, snapshot.measured, snapshot.errors) == (51, 51, ())
         assert any(f"the node {first.node} alone; queues on " in note for note in snapshot.notes)
 
+        alone = collect(open_collector(["/"], ["prometheus"]))
+        assert any(f"what is on {node_of(second).node} is not seen" in note for note in alone.notes)
+        assert "q-far" not in column(alone, "messages_ready")
+
         second.kill("rabbitmq")
         snapshot = until(lambda: s if (s := collect(collector)).errors else None)
         (error,) = snapshot.errors

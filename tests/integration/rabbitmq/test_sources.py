@@ -55,6 +55,21 @@ def filled(admin: Admin, vhost: str, channel: BlockingChannel) -> Iterator[str]:
         yield vhost
 
 
+@pytest.mark.parametrize("source", ["prometheus", "management"])
+def test_the_capacity_of_consumers_is_told_where_there_are_some(
+    filled: str, open_collector: OpenCollector, source: str
+) -> None:
+    collector = open_collector([filled], [source])
+
+    def told() -> dict[str, float]:
+        capacity = column(collect(collector), "consumer_capacity_ratio")
+        return {name: share for name, share in capacity.items() if not math.isnan(share)}
+
+    # a quorum queue tells its own every five seconds
+    assert until(lambda: {"orders/eu.de"} <= told().keys() <= CONSUMED.keys())
+    assert all(0.0 <= share <= 1.0 for share in told().values())
+
+
 @pytest.mark.parametrize("source", ["prometheus", "management", "amqp"])
 def test_a_source_alone_tells_ready_and_consumers(filled: str, open_collector: OpenCollector, source: str) -> None:
     named = Filter(include=[*NAMES, QUORUM]) if source == "amqp" else Filter()
