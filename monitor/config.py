@@ -161,6 +161,10 @@ Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_print
 QueueId = Annotated[str, AfterValidator(_queue_id)]
 
 
+KAFKA_PROBE_TOPIC = "eventflow.probe"
+"""How the topic and the group of an end-to-end probe begin."""
+
+
 class Section(BaseModel):
     """A section of the configuration: unknown keys are refused, nothing changes after loading."""
 
@@ -362,6 +366,25 @@ class KafkaRedrive(Section):
     security: KafkaSecurity | None = None
 
 
+class KafkaProbe(Section):
+    """Records sent through every broker and read back, on a topic of the probe's own; with other credentials if given.
+
+    `timeout` is after how long a record counts as lost.
+    """
+
+    topic: Name = KAFKA_PROBE_TOPIC
+    interval: Interval = 15.0
+    timeout: Interval = 5.0
+    security: KafkaSecurity | None = None
+
+    @field_validator("topic")
+    @classmethod
+    def _own(cls, value: str) -> str:
+        if not re.fullmatch(re.escape(KAFKA_PROBE_TOPIC) + r"[A-Za-z0-9._-]{0,100}", value):
+            raise ValueError(f"must begin with {KAFKA_PROBE_TOPIC}: the probe writes to this topic and deletes it")
+        return value
+
+
 class KafkaCluster(ClusterSection):
     """A Kafka cluster."""
 
@@ -372,6 +395,7 @@ class KafkaCluster(ClusterSection):
     groups: Filter = Filter()
     granularity: Literal["partition", "topic"] = "partition"
     abandoned_after: Interval = 3 * 86400.0  # longer than a weekend, shorter than Kafka keeps the offsets of nobody
+    probe: KafkaProbe | None = None
     redrive: KafkaRedrive | None = None
 
 
