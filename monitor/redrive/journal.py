@@ -4,6 +4,7 @@ Counts of a job change together with the items or ranges that they count, so tha
 """
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -351,32 +352,38 @@ def _item_row(job: str, position: str, redrive_id: str, now: float) -> dict[str,
 
 
 def _settle_items(connection: sa.Connection, job: str, counts: Counts, fates: Sequence[Fate], now: float) -> Counts:
-    positions = [fate.message.position for fate in fates]
-    before: dict[str, Item] = {}
-    for chunk in _chunks(positions):
-        query = sa.select(REDRIVE_ITEMS).where(REDRIVE_ITEMS.c.job == job, REDRIVE_ITEMS.c.position.in_(chunk))
-        before.update((row["position"], _item(row)) for row in connection.execute(query).mappings())
-    rows = []
+    known = _outcomes(connection, job, [fate.message.position for fate in fates])
+    changes: Counter[Outcome] = Counter()
+    settled, rows = [], []
     for fate in fates:
-        known = before.get(fate.message.position)
-        if known is None or known.outcome is None:
-            counts = counts.plus(fate.outcome)
-        elif known.outcome != fate.outcome:
-            counts = counts.plus(fate.outcome).plus(known.outcome, -1)
-        stage = "sent" if fate.outcome == Outcome.SENT else "settled"
-        redrive_id = known.redrive_id if known else ""
-        item = Item(
-            fate.message.position,
-            redrive_id,
-            stage,
-            fate.outcome,
-            fate.at_target,
-            fate.reason,
-            fate.message.coordinates,
-        )
-        rows.append(_row_of(job, item, now))
+        message, stage = fate.message, "sent" if fate.outcome == Outcome.SENT else "settled"
+        before = known.get(message.position)
+        if before != fate.outcome:
+            changes[fate.outcome] += 1
+            changes.update([] if before is None else {before: -1})
+        if message.position in known:
+            told = {"stage": stage, "outcome": fate.outcome, "at_target": fate.at_target, "reason": fate.reason}
+            settled.append({"this_position": message.position, **told})
+        else:
+            item = Item(message.position, "", stage, fate.outcome, fate.at_target, fate.reason, message.coordinates)
+            rows.append(_row_of(job, item, now))
+    if settled:
+        where = (REDRIVE_ITEMS.c.job == job, REDRIVE_ITEMS.c.position == sa.bindparam("this_position"))
+        connection.execute(sa.update(REDRIVE_ITEMS).where(*where).values(at=now), settled)
     _upsert(connection, rows)
+    for outcome, number in changes.items():
+        counts = counts.plus(outcome, number)
     return counts
+
+
+def _outcomes(connection: sa.Connection, job: str, positions: Sequence[str]) -> dict[str, Outcome | None]:
+    """Return the outcome, None where there is none yet, of those of the items that are known."""
+    found: dict[str, Outcome | None] = {}
+    for chunk in _chunks(positions):
+        columns = (REDRIVE_ITEMS.c.position, REDRIVE_ITEMS.c.outcome)
+        query = sa.select(*columns).where(REDRIVE_ITEMS.c.job == job, REDRIVE_ITEMS.c.position.in_(chunk))
+        found.update((row.position, row.outcome and Outcome(row.outcome)) for row in connection.execute(query))
+    return found
 
 
 def _upsert(connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -209,4 +209,4 @@ def _numbered(base: str, number: int) -> str:
 
 
 def _named(it: _Taken) -> DeadMessage:
-    return replace(it.message, position=it.position)
+    return it.message if it.position == it.message.position else replace(it.message, position=it.position)
