@@ -31,11 +31,12 @@ from monitor.exposition.page import MetricsPage
 from monitor.exposition.redriven import redrive_tables
 from monitor.memory import Memory
 from monitor.model import ClusterView, Table
-from monitor.redrive.audit import Actor, Audit
+from monitor.redrive.audit import Actor
 from monitor.redrive.claims import Claims
 from monitor.redrive.engine import Engine
-from monitor.redrive.journal import Journal
+from monitor.redrive.runner import Means
 from monitor.redrive.service import Redrives
+from monitor.redrive.stores import Stores
 from monitor.redrive.totals import Totals
 from monitor.storage.counters import Counters
 from monitor.storage.database import Database
@@ -66,7 +67,8 @@ class Monitor:
         self._counters = Counters(database, clock)
         self._counters.load([cluster.name for cluster in configuration.clusters])
         self._mutes = Mutes(database, clock)
-        self.audit = Audit(database, clock)
+        stores = Stores.of(database, configuration, clock)
+        self.audit = stores.audit
         self._history = _make_history(configuration, database, clock)
         self._page = MetricsPage(further=self._tell_further)
         self.store = Store(configuration.clusters, clock)
@@ -78,20 +80,20 @@ class Monitor:
             self._rules_of,
             clock,
         )
-        journal = Journal(database)
         self.redrives = Redrives(
             configuration,
-            journal,
-            self.audit,
+            stores,
             self.store.views,
             lambda cluster: open_redriver(cluster, configuration.dead_letters, clock),
             clock,
         )
-        self._totals = Totals(journal)
-        self._engine = Engine(journal, self.audit, Claims(database), self.redrives.bus_of, clock)
+        self._totals = Totals(stores.journal)
+        redrives = self.redrives
+        self._engine = Engine(Means(stores, Claims(database), redrives.buses.of, redrives.surroundings, clock))
         self.redrives.attach(self._engine)
         # Others that share the database may have muted something.
         jobs = {"mutes": self._mutes.load, "history": self._write_history, "counters": self._save_counters}
+        jobs["archive"] = redrives.shelf.expire
         self.routine = Routine(_MINUTE, jobs, clock)
 
     def make_app(self) -> FastAPI:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol, runtime_checkable
 
-from monitor.model import Origin
+from monitor.model import Finding, Origin
 
 GROUP_PREFIX = "eventflow.redrive."
 LEDGER_TOPIC = "eventflow.redrive.ledger"
@@ -33,6 +33,14 @@ class OnAmbiguous(StrEnum):
 
     SEND = "send"
     HOLD = "hold"
+
+
+class Action(StrEnum):
+    """What a plan is for: dead letters back to where they belong, set aside, or out of there into their queue again."""
+
+    REDRIVE = "redrive"
+    ARCHIVE = "archive"
+    RESTORE = "restore"
 
 
 class Outcome(StrEnum):
@@ -61,7 +69,8 @@ class DeadMessage:
     """One dead letter, byte for byte, as far as people and plans need it.
 
     `coordinates` name it at its broker (`partition` and `offset`; `message_id`; a fingerprint) and are stable as long
-    as the message stays. `position` is a short text of them for people. Times are Unix seconds.
+    as the message stays. `position` is a short text of them for people. Times are Unix seconds. `raw` is what the bus
+    needs besides to put the message back as it was, in the broker's own encoding.
     """
 
     position: str
@@ -78,35 +87,66 @@ class DeadMessage:
     exception: str = ""
     exception_message: str = ""
     attempts: int | None = None
+    raw: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
 class PlanRequest:
-    """What somebody asks for. `dead_letters` is the id of a dead-letter queue; None leaves a choice to the product."""
+    """What somebody asks for. `dead_letters` is the id of a dead-letter queue; None leaves a choice to the product.
+
+    Of the messages those are meant that fit everything said: `select` (an expression), `positions`, `group` (the id of
+    a cause), and the broker's time of the message not after `enqueued_before` and not before `enqueued_after`.
+    `masked` are JSON pointers to what whoever asks may not see: what selects does not see it either. `start_at`,
+    `deadline` and the `enqueued_` times are Unix seconds; `window` is what `redrive.timing` reads; `archive` is the job
+    whose archive is to be restored.
+    """
 
     dead_letters: str
+    action: Action = Action.REDRIVE
+    reason: str = ""
     target: str | None = None
     select: str | None = None
     positions: tuple[str, ...] = ()
+    group: str | None = None
+    enqueued_before: float | None = None
+    enqueued_after: float | None = None
+    masked: tuple[str, ...] = ()
     first: int | None = None
     rate_per_second: float | None = None
+    max_target_backlog: int | None = None
     canary: int | None = None
+    canary_wait_seconds: float | None = None
+    start_at: float | None = None
+    deadline: float | None = None
+    window: Mapping[str, Any] | None = None
     on_ambiguous: OnAmbiguous | None = None
     strip_failure_headers: bool = False
     set_headers: Mapping[str, str] = field(default_factory=dict)
     remove_headers: tuple[str, ...] = ()
     patch: tuple[Mapping[str, Any], ...] = ()
     native: bool = False
+    archive: str | None = None
 
     @property
     def selective(self) -> bool:
         """Say whether some messages are chosen and others stay, `first` aside."""
-        return self.select is not None or bool(self.positions)
+        return self.filtered or bool(self.positions)
+
+    @property
+    def filtered(self) -> bool:
+        """Say whether each message has to be looked at to know whether it is chosen."""
+        sought = (self.select, self.group, self.enqueued_before, self.enqueued_after)
+        return any(it is not None for it in sought)
+
+    @property
+    def edits(self) -> bool:
+        """Say whether headers or bodies are changed on the way."""
+        return bool(self.set_headers or self.remove_headers or self.patch)
 
     @property
     def plain(self) -> bool:
         """Say whether every message goes as it is, so that a bus need not ask about each."""
-        return not (self.selective or self.set_headers or self.remove_headers or self.patch)
+        return not (self.selective or self.edits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,6 +319,45 @@ class CountsSelected(Protocol):
         ...
 
 
+class Returner(Protocol):
+    """Puts messages back into the queue that they were set aside from. One thread uses it."""
+
+    def put(self, messages: Sequence[DeadMessage], deadline: float) -> Sequence[SendResult]:
+        """Send each as it was, and wait for the broker's confirmation."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        ...
+
+
+@runtime_checkable
+class TakesBack(Protocol):
+    """What a bus can do besides, whose messages lie in the database while they are set aside."""
+
+    def open_return(self, queue: str) -> Returner:
+        """Connect so that messages can be put back into a queue."""
+        ...
+
+
+@runtime_checkable
+class KeepsArchive(Protocol):
+    """A bus whose broker keeps what is set aside: its `open` gives movers for jobs of archiving and restoring too."""
+
+    def survey_archive(self, queue: str, archive: str, deadline: float) -> Survey:
+        """Find out what of an archive can be restored."""
+        ...
+
+
+@runtime_checkable
+class Purges(Protocol):
+    """What a bus can do besides: remove all that is in a queue."""
+
+    def purge(self, queue: str, deadline: float) -> int:
+        """Remove everything that waits, and return how many messages that were, as far as the broker tells."""
+        ...
+
+
 class RedriveBus(Protocol):
     """The dead letters of one cluster. Thread-safe; connects when it is first asked."""
 
@@ -292,6 +371,10 @@ class RedriveBus(Protocol):
 
     def open(self, job: Job, choose: Choose) -> "Mover | Held":
         """Connect for a job."""
+        ...
+
+    def check(self, deadline: float) -> Sequence[Finding]:
+        """Find out what is missing for redriving, changing nothing. A broker's errors are findings."""
         ...
 
     def close(self) -> None:

@@ -27,10 +27,14 @@ _bearer = HTTPBearer(auto_error=False, description="needed where the configurati
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who asks. Without configured tokens everybody on this machine is `local`, and may everything."""
+    """Who asks. Without configured tokens everybody on this machine is `local`, and may everything.
+
+    `bodies` is the right to see what messages hold.
+    """
 
     name: str
     role: str
+    bodies: bool = True
 
 
 class Guard:
@@ -90,7 +94,7 @@ class Guard:
         found = _find_token(self._tokens, secret.strip())
         if not found:
             raise Unauthenticated("this token is not known; `eventflow token new` makes one")
-        return Principal(found.name, found.role)
+        return Principal(found.name, found.role, found.sees_bodies)
 
 
 def _find_token(tokens: Sequence[Token], secret: str) -> Token | None:

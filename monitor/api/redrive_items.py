@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from monitor.letters import Guarantee, OnAmbiguous, Outcome
+from monitor.letters import Action, Guarantee, OnAmbiguous, Outcome
 from monitor.model import System
 from monitor.redrive.model import JobState
 
@@ -36,12 +36,13 @@ class LetterItem(TypedDict):
     value_bytes: int | None
     key: str | None
     key_encoding: str | None
-    value: Annotated[str | None, Field(description="null for the role viewer; see `note`")]
+    value: Annotated[str | None, Field(description="null or masked for whoever may not see bodies; see `note`")]
     value_encoding: str | None
     value_cut: Annotated[bool, Field(description="whether only the beginning is shown")]
     headers: list[LetterHeader]
     properties: dict[str, Any]
-    note: str | None
+    note: Annotated[str | None, Field(description="why something is hidden from you; null when nothing is")]
+    group: Annotated[str, Field(description="the id of its cause, as `groups` lists them and plans take them")]
 
 
 class LetterPage(TypedDict):
@@ -55,6 +56,7 @@ class LetterPage(TypedDict):
 class LetterGroup(TypedDict):
     """Dead letters of one exception class and normalised message."""
 
+    id: Annotated[str, Field(description="for `group` of a plan and of `messages`")]
     exception: str | None
     message: str | None
     messages: int
@@ -74,10 +76,47 @@ class LetterGroups(TypedDict):
     warning: str | None
 
 
+class ChangedLetter(TypedDict):
+    """What a message would look like at the target, the stamps of redrive aside."""
+
+    headers: list[LetterHeader]
+    value: str | None
+    value_encoding: str | None
+    value_cut: bool
+
+
+class SampleItem(LetterItem):
+    """A message of a plan, and what would become of it on the way."""
+
+    after: Annotated[ChangedLetter | None, Field(description="null where the plan changes nothing of it")]
+    skipped: Annotated[str | None, Field(description="why it would be skipped, as where the patch does not apply")]
+
+
+class WindowItem(TypedDict):
+    """The hours in which a job may run: from `begin` to `end`, on the days on which it begins."""
+
+    begin: Annotated[str, Field(description="HH:MM")]
+    end: Annotated[str, Field(description="HH:MM; before `begin` where it goes over midnight")]
+    days: Annotated[list[str], Field(description="mon to sun")]
+    timezone: Annotated[str, Field(description="a name of the IANA database, such as Europe/Berlin")]
+
+
+class CanaryItem(TypedDict):
+    """The first messages of a job."""
+
+    messages: int
+    wait_seconds: float
+    verdict: Annotated[
+        str | None, Field(description="passed; failed; unknown where nobody can see what comes back; null before")
+    ]
+
+
 class PlanItem(TypedDict):
     """What would be moved, and how."""
 
     id: str
+    action: Action
+    reason: Annotated[str, Field(description="why it is set aside; empty otherwise")]
     hash: Annotated[str, Field(description="to be given when starting: it says that this plan was seen")]
     created_at: float
     expires_at: float
@@ -100,9 +139,13 @@ class PlanItem(TypedDict):
     duration_seconds: Annotated[float, Field(description="an estimate")]
     rate: float | None
     canary: int | None
+    start_at: float | None
+    deadline: Annotated[float | None, Field(description="when the job ends, whatever is left (Unix seconds)")]
+    window: WindowItem | None
+    approval: Annotated[str | None, Field(description="why a second person must approve it; null when none must")]
     request: dict[str, Any]
     bounds: Annotated[dict[str, Any], Field(description="what the job may touch, in the broker's own terms")]
-    samples: list[LetterItem]
+    samples: list[SampleItem]
 
 
 class JobCounts(TypedDict):
@@ -119,9 +162,10 @@ class JobCounts(TypedDict):
 
 
 class JobItem(TypedDict):
-    """A redrive job."""
+    """A job: a redrive, or dead letters being set aside or put back into their queue."""
 
     id: str
+    action: Action
     state: JobState
     reason: str | None
     dead_letters: str
@@ -134,11 +178,36 @@ class JobItem(TypedDict):
     wanted: Annotated[str, Field(description="what was asked of it last: run, overrule, pause, cancel")]
     counts: JobCounts
     sent_per_second: float | None
+    seconds_left: Annotated[float | None, Field(description="at the present speed; null while nothing moves")]
+    canary: CanaryItem | None
+    start_at: float | None
+    deadline: float | None
+    window: WindowItem | None
+    approval: Annotated[str | None, Field(description="why a second person must approve it; null when none must")]
+    approved_by: str | None
+    approved_at: float | None
     plan_id: str
     created_by: str
     created_at: float
     started_at: float | None
     ended_at: float | None
+
+
+class SubscriberItem(TypedDict):
+    """What one reader of the target has done with what was sent, as far as its own position tells."""
+
+    subscription: Annotated[str, Field(description="its id")]
+    processed: Annotated[int, Field(description="sent messages that it is past, those that came back included")]
+    unknown: int
+
+
+class EditsItem(TypedDict):
+    """What was changed on the way. No payloads."""
+
+    messages: int
+    digest: Annotated[
+        str | None, Field(description="SHA-256 over all positions and hashes; it is in the audit log too")
+    ]
 
 
 class ReportItem(JobItem):
@@ -151,7 +220,14 @@ class ReportItem(JobItem):
     at_most_duplicates: int
     reasons: list[dict[str, Any]]
     ranges: Annotated[list[dict[str, Any]], Field(description="Kafka: from which offsets to which, a transaction each")]
-    consumers: Annotated[dict[str, int], Field(description="what is known of what they did: bounced, unknown")]
+    consumers: Annotated[
+        dict[str, int], Field(description="what they did with what was sent: processed, bounced, unknown")
+    ]
+    subscribers: Annotated[list[SubscriberItem], Field(description="the readers whose positions are known")]
+    may_have_bounced: Annotated[
+        int | None, Field(description="new dead letters since the start that cannot be told from what came back")
+    ]
+    edits: EditsItem
 
 
 class JobPage(TypedDict):
@@ -159,6 +235,62 @@ class JobPage(TypedDict):
 
     items: list[JobItem]
     next: str | None
+
+
+class EditItem(TypedDict):
+    """The hashes of a message before and after it was changed: SHA-256 of its body and headers."""
+
+    before_sha256: str
+    after_sha256: str
+
+
+class OriginalItem(EditItem):
+    """A message as it was before it was changed; `letter` is null once it is deleted, or where the broker has it."""
+
+    position: str
+    letter: LetterItem | None
+
+
+class OriginalPage(TypedDict):
+    """A page of originals."""
+
+    items: list[OriginalItem]
+    next: str | None
+
+
+class ArchiveItem(TypedDict):
+    """Dead letters that one job has set aside."""
+
+    id: Annotated[str, Field(description="that of the job")]
+    dead_letters: str
+    system: System
+    cluster: str
+    source: str
+    reason: str
+    archived_by: str
+    archived_at: float
+    messages: int
+    kept_in: Annotated[str, Field(description="ledger (Kafka: the messages stay in their topic) or database")]
+    bytes: Annotated[int | None, Field(description="in the database; null where they lie in the ledger")]
+    delete_at: Annotated[float | None, Field(description="when they are deleted; null where the broker decides")]
+
+
+class ArchivePage(TypedDict):
+    """What is set aside, the newest first."""
+
+    items: list[ArchiveItem]
+    next: str | None
+    bytes: Annotated[int, Field(description="in the database, of all")]
+    most_bytes: Annotated[int, Field(description="the cap of that")]
+    notes: Annotated[list[str], Field(description="what could not be read")]
+
+
+class PurgeAnswer(TypedDict):
+    """What a purge has removed."""
+
+    dead_letters: str
+    removed: int
+    export_id: str
 
 
 class JobMessage(TypedDict):
@@ -171,6 +303,7 @@ class JobMessage(TypedDict):
     at_target: str | None
     reason: str | None
     coordinates: dict[str, Any]
+    edit: Annotated[EditItem | None, Field(description="null where nothing was changed, or it was not sent")]
 
 
 class JobMessagePage(TypedDict):

@@ -5,12 +5,13 @@ from typing import Annotated, Any, Literal
 from urllib.parse import unquote
 
 from fastapi import APIRouter, Depends, Header, Query, Request
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response, StreamingResponse
 from fastapi.security import HTTPBearer
 from pydantic import BaseModel, ConfigDict, Field
 
 from monitor.api.guard import ROLES, Principal
 from monitor.api.redrive_items import (
+    ArchivePage,
     AuditPage,
     AuditVerification,
     JobItem,
@@ -18,22 +19,39 @@ from monitor.api.redrive_items import (
     JobPage,
     LetterGroups,
     LetterPage,
+    OriginalPage,
     PlanItem,
+    PurgeAnswer,
     ReportItem,
 )
 from monitor.api.sources import PREFIX
 from monitor.errors import NotAllowed
-from monitor.letters import OnAmbiguous, PlanRequest
+from monitor.letters import Action, OnAmbiguous, PlanRequest
 from monitor.redrive.audit import Actor
 from monitor.redrive.service import Redrives
 
 _bearer = HTTPBearer(auto_error=False)
 _QUEUES = "/dead-letters/"
+_MEDIA_TYPES = {"jsonl": "application/x-ndjson", "csv": "text/csv"}
 
 Limit = Annotated[int, Query(ge=1, le=1000, description="items a page")]
 LookLimit = Annotated[int, Query(ge=0, le=1000, description="items a page; 0 looks at none and tells only the warning")]
 Cursor = Annotated[str | None, Query(max_length=500, description="the `next` of the page before")]
 Text = Annotated[str, Field(max_length=2_000)]
+_Age = Annotated[float | None, Field(gt=0, le=1e9)]
+OlderThan = Annotated[_Age, Field(description="by the broker's time of the message")]
+YoungerThan = Annotated[_Age, Field(description="by the broker's time of the message")]
+
+
+class WindowBody(BaseModel):
+    """The hours in which a job may run; over midnight where it ends before it begins."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    begin: Annotated[Text, Field(description="HH:MM")]
+    end: Annotated[Text, Field(description="HH:MM")]
+    days: Annotated[list[Text] | None, Field(description="mon to sun, on which it begins; all by default")] = None
+    timezone: Annotated[Text | None, Field(description="such as Europe/Berlin; UTC by default")] = None
 
 
 class PlanBody(BaseModel):
@@ -42,34 +60,83 @@ class PlanBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     dead_letters: Annotated[Text, Field(description="the id of a dead-letter queue")]
+    action: Annotated[Action, Field(description="archive sets aside, restore puts that back")] = Action.REDRIVE
+    reason: Annotated[Text, Field(description="why; needed to archive")] = ""
+    archive: Annotated[Text | None, Field(description="which archive to restore")] = None
     target: Text | None = None
     select: Annotated[Text | None, Field(description="a JMESPath expression over one message")] = None
     positions: Annotated[list[Text], Field(description="chosen messages", max_length=10_000)] = []
+    group: Annotated[Text | None, Field(description="the id of a cause, as `groups` lists them")] = None
+    older_than_seconds: OlderThan = None
+    younger_than_seconds: YoungerThan = None
     first: Annotated[int | None, Field(description="at most so many")] = None
     rate: Annotated[float | None, Field(description="messages a second")] = None
+    max_target_backlog: Annotated[int | None, Field(description="pause while more than that wait at the target")] = None
     canary: Annotated[int | None, Field(description="send so many, see whether they come back, then go on")] = None
+    canary_wait_seconds: Annotated[float | None, Field(description="how long to see; 5 by default")] = None
+    start_at: Annotated[float | None, Field(description="begin no sooner (Unix seconds)")] = None
+    deadline: Annotated[float | None, Field(description="end no later, whatever is left (Unix seconds)")] = None
+    window: Annotated[WindowBody | None, Field(description="the hours in which it may run")] = None
     on_ambiguous: OnAmbiguous | None = None
     strip_failure_headers: bool = False
     set_headers: dict[Text, Text] = {}
     remove_headers: list[Text] = []
+    patch: Annotated[list[dict[str, Any]], Field(description="a JSON Patch (RFC 6902) for the body")] = []
     native: Annotated[bool, Field(description="SQS: let AWS move everything")] = False
 
-    def request(self) -> PlanRequest:
-        """Return it in the words of the core."""
+    def request(self, now: float) -> PlanRequest:
+        """Return it in the words of the core; ages are counted from now (Unix seconds)."""
         return PlanRequest(
             dead_letters=self.dead_letters,
+            action=self.action,
+            reason=self.reason,
+            archive=self.archive,
             target=self.target,
             select=self.select,
             positions=tuple(self.positions),
+            group=self.group,
+            enqueued_before=_before(now, self.older_than_seconds),
+            enqueued_after=_before(now, self.younger_than_seconds),
             first=self.first,
             rate_per_second=self.rate,
+            max_target_backlog=self.max_target_backlog,
             canary=self.canary,
+            canary_wait_seconds=self.canary_wait_seconds,
+            start_at=self.start_at,
+            deadline=self.deadline,
+            window=self.window.model_dump(exclude_none=True) if self.window else None,
             on_ambiguous=self.on_ambiguous,
             strip_failure_headers=self.strip_failure_headers,
             set_headers=self.set_headers,
             remove_headers=tuple(self.remove_headers),
+            patch=tuple(self.patch),
             native=self.native,
         )
+
+
+class SearchQuery(BaseModel):
+    """Which messages are sought; without anything, all."""
+
+    model_config = ConfigDict(extra="ignore")  # the path's other parameters are in the same query
+
+    select: Annotated[Text | None, Field(description="a JMESPath expression")] = None
+    group: Annotated[Text | None, Field(description="the id of a cause, as `groups` lists them")] = None
+    older_than_seconds: OlderThan = None
+    younger_than_seconds: YoungerThan = None
+
+    def request(self, dead_letters: str, now: float) -> PlanRequest:
+        """Return it in the words of the core."""
+        return PlanRequest(
+            dead_letters,
+            select=self.select,
+            group=self.group,
+            enqueued_before=_before(now, self.older_than_seconds),
+            enqueued_after=_before(now, self.younger_than_seconds),
+        )
+
+
+def _before(now: float, seconds: float | None) -> float | None:
+    return None if seconds is None else now - seconds
 
 
 class StartBody(BaseModel):
@@ -79,6 +146,16 @@ class StartBody(BaseModel):
 
     plan_id: Text
     hash: Text
+    note: Annotated[Text | None, Field(description="such as a ticket, for the audit log")] = None
+
+
+class PurgeBody(BaseModel):
+    """What says that everything in a queue is to go."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Annotated[Text, Field(description="the name of the queue, typed")]
+    export_id: Annotated[Text, Field(description="an export of all of it, of the last hour")]
 
 
 class RateBody(BaseModel):
@@ -93,6 +170,7 @@ def make_redrive_router(redrives: Redrives) -> APIRouter:
     """Return the endpoints of redrive. They run in worker threads, since they ask brokers and the database."""
     router = APIRouter(prefix=PREFIX)
     _add_letters(router, redrives)
+    _add_shelf(router, redrives)
     _add_plans(router, redrives)
     _add_jobs(router, redrives)
     _add_steering(router, redrives)
@@ -105,7 +183,8 @@ def _may(redrives: Redrives, role: str, operation: str) -> Callable[..., Actor]:
 
     def check(request: Request, _: Annotated[object, Depends(_bearer)]) -> Actor:
         principal: Principal = request.state.principal
-        actor = Actor(principal.name, principal.role, request.client.host if request.client else "")
+        address = request.client.host if request.client else ""
+        actor = Actor(principal.name, principal.role, address, principal.bodies)
         if ROLES.index(principal.role) < ROLES.index(role):
             if request.method != "GET":
                 redrives.audit.write(actor, operation, "refused", path=request.url.path)
@@ -122,16 +201,50 @@ def _add_letters(router: APIRouter, redrives: Redrives) -> None:
     def list_messages(
         request: Request,
         actor: viewer,
+        sought: Annotated[SearchQuery, Query()],
         limit: LookLimit = 50,
         cursor: Cursor = None,
-        select: Annotated[str | None, Query(max_length=2_000, description="a JMESPath expression")] = None,
     ) -> JSONResponse:
-        bodies = ROLES.index(actor.role) >= ROLES.index("operator")
-        return _answer(redrives.browse(_queue_id(request, "/messages"), limit, cursor, select, bodies=bodies))
+        search = sought.request(_queue_id(request, "/messages"), redrives.now())
+        return _answer(redrives.letters.browse(search, limit, cursor, actor))
 
     @router.get("/dead-letters/{id:path}/groups", response_model=LetterGroups, summary="Dead letters by their cause")
     def list_groups(request: Request, actor: viewer) -> JSONResponse:
-        return _answer(redrives.groups(_queue_id(request, "/groups")))
+        return _answer(redrives.letters.groups(_queue_id(request, "/groups"), actor))
+
+    @router.get("/dead-letters/{id:path}/export", summary="All dead letters as a stream", response_class=Response)
+    def export(
+        request: Request,
+        actor: viewer,
+        sought: Annotated[SearchQuery, Query()],
+        format: Annotated[Literal["jsonl", "csv"], Query(description="a JSON object a line, or CSV")] = "jsonl",
+    ) -> StreamingResponse:
+        search = sought.request(_queue_id(request, "/export"), redrives.now())
+        id_, lines = redrives.letters.export(search, format, actor)
+        headers = {"X-Export-Id": id_, "Cache-Control": "no-store"}
+        return StreamingResponse(lines, media_type=_MEDIA_TYPES[format], headers=headers)
+
+
+def _add_shelf(router: APIRouter, redrives: Redrives) -> None:
+    viewer = Annotated[Actor, Depends(_may(redrives, "viewer", "archive.read"))]
+    admin = Annotated[Actor, Depends(_may(redrives, "admin", "dead-letters.purge"))]
+
+    @router.post("/dead-letters/{id:path}/purge", response_model=PurgeAnswer, summary="Remove all that was exported")
+    def purge(request: Request, asked: PurgeBody, actor: admin) -> JSONResponse:
+        return _answer(redrives.shelf.purge(_queue_id(request, "/purge"), asked.name, asked.export_id, actor))
+
+    @router.get("/archive", response_model=ArchivePage, summary="What is set aside, the newest first")
+    def list_archives(
+        actor: viewer,
+        dead_letters: Annotated[str | None, Query(max_length=2_000, description="of one queue")] = None,
+        limit: Limit = 100,
+        cursor: Cursor = None,
+    ) -> JSONResponse:
+        return _answer(redrives.shelf.archives(dead_letters, limit, cursor))
+
+    @router.get("/archive/{id}/messages", response_model=LetterPage, summary="The messages of one archive")
+    def list_archived(id: str, actor: viewer, limit: Limit = 50, cursor: Cursor = None) -> JSONResponse:
+        return _answer(redrives.shelf.messages(id, limit, cursor, actor))
 
 
 def _add_plans(router: APIRouter, redrives: Redrives) -> None:
@@ -139,7 +252,7 @@ def _add_plans(router: APIRouter, redrives: Redrives) -> None:
 
     @router.post("/redrives/plan", response_model=PlanItem, summary="Plan a redrive; nothing is touched")
     def make_plan(asked: PlanBody, actor: operator) -> JSONResponse:
-        return _answer(redrives.plan(asked.request()))
+        return _answer(redrives.plan(asked.request(redrives.now()), actor))
 
     @router.get("/redrives/plan/{id}", response_model=PlanItem, summary="A plan that was made, without its samples")
     def get_plan(id: str, actor: operator) -> JSONResponse:
@@ -158,12 +271,17 @@ def _add_jobs(router: APIRouter, redrives: Redrives) -> None:
             str | None, Header(max_length=200, description="the same key is the same job")
         ] = None,
     ) -> JSONResponse:
-        job, new = redrives.start(asked.plan_id, asked.hash, idempotency_key, actor)
+        job, new = redrives.start(asked.plan_id, asked.hash, idempotency_key, actor, asked.note)
         return _answer(job, 201 if new else 200)
 
     @router.get("/redrives", response_model=JobPage, summary="Jobs, the newest first")
-    def list_jobs(actor: viewer, limit: Limit = 100, cursor: Cursor = None) -> JSONResponse:
-        return _answer(redrives.jobs(limit, cursor))
+    def list_jobs(
+        actor: viewer,
+        limit: Limit = 100,
+        cursor: Cursor = None,
+        dead_letters: Annotated[str | None, Query(max_length=2_000, description="of one queue")] = None,
+    ) -> JSONResponse:
+        return _answer(redrives.jobs(limit, cursor, dead_letters))
 
     @router.get("/redrives/{id}", response_model=JobItem, summary="One job")
     def get_job(id: str, actor: viewer) -> JSONResponse:
@@ -178,6 +296,10 @@ def _add_jobs(router: APIRouter, redrives: Redrives) -> None:
         outcome: Annotated[str | None, Query(max_length=20)] = None,
     ) -> JSONResponse:
         return _answer(redrives.items(id, limit, cursor, outcome))
+
+    @router.get("/redrives/{id}/originals", response_model=OriginalPage, summary="Messages before they were edited")
+    def list_originals(id: str, actor: viewer, limit: Limit = 100, cursor: Cursor = None) -> JSONResponse:
+        return _answer(redrives.originals(id, limit, cursor, actor))
 
     @router.get("/redrives/{id}/report", response_model=ReportItem, summary="What became of everything")
     def get_report(id: str, actor: viewer) -> JSONResponse:
@@ -200,6 +322,12 @@ def _add_steering(router: APIRouter, redrives: Redrives) -> None:
     @router.post("/redrives/{id}/rate", response_model=JobItem, summary="Change the rate of a job")
     def set_rate(id: str, asked: RateBody, actor: operator) -> JSONResponse:
         return _answer(redrives.set_rate(id, asked.rate, actor))
+
+    approver = Annotated[Actor, Depends(_may(redrives, "operator", "redrive.approve"))]
+
+    @router.post("/redrives/{id}/approve", response_model=JobItem, summary="Let a job begin that somebody else started")
+    def approve(id: str, actor: approver) -> JSONResponse:
+        return _answer(redrives.approve(id, actor))
 
     @router.post("/redrives/{id}/recover", response_model=JobItem, summary="Try an interrupted job again now")
     def recover(id: str, actor: operator) -> JSONResponse:

@@ -19,11 +19,12 @@ _READ_AT_ONCE = 1000
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who acts, as which role, from where."""
+    """Who acts, as which role, from where. `bodies` is the right to see what messages hold."""
 
     name: str
     role: str
     address: str = ""
+    bodies: bool = True
 
 
 @dataclass(frozen=True, slots=True)

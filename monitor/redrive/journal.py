@@ -12,9 +12,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from monitor.errors import Conflict, NotFound
-from monitor.letters import Fate, Outcome
+from monitor.letters import Action, Fate, Outcome
 from monitor.redrive.model import FINAL_STATES, Counts, JobState
-from monitor.storage.database import Database
+from monitor.storage.database import Database, upsert
 from monitor.storage.tables import REDRIVE_ITEMS, REDRIVE_JOBS, REDRIVE_PLANS, REDRIVE_RANGES
 
 _COUNTS = tuple(asdict(Counts()))
@@ -35,7 +35,11 @@ class StoredPlan:
 
 @dataclass(frozen=True, slots=True)
 class StoredJob:
-    """A job as the journal has it. `wanted` is what people asked for last: run, pause or cancel."""
+    """A job as the journal has it. `wanted` is what people asked for last: run, pause or cancel.
+
+    `archive` is the job whose archive this one restores; `approval` says why somebody else must approve it.
+    `arrivals_before` are the dead letters that had come in before it began.
+    """
 
     id: str
     sequence: int
@@ -54,6 +58,14 @@ class StoredJob:
     created_at: float
     started_at: float | None
     ended_at: float | None
+    action: Action = Action.REDRIVE
+    archive: str | None = None
+    approval: str | None = None
+    approved_by: str | None = None
+    approved_at: float | None = None
+    canary_verdict: str | None = None
+    arrivals_before: float | None = None
+    may_have_bounced: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,14 +139,16 @@ class Journal:
             raise NotFound(f"there is no job {id_!r}")
         return found[0]
 
-    def jobs(self, limit: int, before: int | None = None) -> list[StoredJob]:
-        """Return jobs, the newest first; `before` is a sequence number to go on from."""
-        where = REDRIVE_JOBS.c.sequence < before if before is not None else sa.true()
+    def jobs(self, limit: int, before: int | None = None, dead_letters: str | None = None) -> list[StoredJob]:
+        """Return jobs, the newest first; `before` is a sequence number to go on from, `dead_letters` one queue's id."""
+        where = [REDRIVE_JOBS.c.sequence < before] if before is not None else []
+        if dead_letters is not None:
+            where.append(REDRIVE_JOBS.c.dead_letters == dead_letters)
         with self._database.reading() as connection:
-            return _jobs(connection, where, limit)
+            return _jobs(connection, sa.and_(sa.true(), *where), limit)
 
     def unfinished(self) -> list[StoredJob]:
-        """Return the jobs that have not ended."""
+        """Return the jobs that have not ended; those that wait for a second person are among them."""
         with self._database.reading() as connection:
             return _jobs(connection, REDRIVE_JOBS.c.active_queue.is_not(None))
 
@@ -172,6 +186,36 @@ class Journal:
             update = sa.update(REDRIVE_JOBS).where(REDRIVE_JOBS.c.id == id_).values(wanted=wanted)
             connection.execute(update)
             return _jobs(connection, REDRIVE_JOBS.c.id == id_)[0]
+
+    def change_state(self, id_: str, expected: JobState, **values: Any) -> StoredJob:
+        """Change fields of a job that is still in the state expected. Raises NotFound, and Conflict when it is not."""
+        if values.get("state") in FINAL_STATES:
+            values["active_queue"] = None
+        with self._database.writing() as connection:
+            where = (REDRIVE_JOBS.c.id == id_, REDRIVE_JOBS.c.state == expected)
+            changed = connection.execute(sa.update(REDRIVE_JOBS).where(*where).values(**values)).rowcount
+            found = _jobs(connection, REDRIVE_JOBS.c.id == id_)
+        if not found:
+            raise NotFound(f"there is no job {id_!r}")
+        if not changed:
+            raise Conflict(f"job {id_} is {found[0].state} meanwhile", job=id_)
+        return found[0]
+
+    def archives(self, dead_letters: str | None, limit: int, before: int | None) -> list[StoredJob]:
+        """Return the jobs that have set dead letters aside, the newest first."""
+        where = [REDRIVE_JOBS.c.action == Action.ARCHIVE, REDRIVE_JOBS.c.sent > 0]
+        if dead_letters is not None:
+            where.append(REDRIVE_JOBS.c.dead_letters == dead_letters)
+        if before is not None:
+            where.append(REDRIVE_JOBS.c.sequence < before)
+        with self._database.reading() as connection:
+            return _jobs(connection, sa.and_(*where), limit)
+
+    def count_restored(self, archive: str) -> int:
+        """Return how many messages of an archive went back into their queue."""
+        query = sa.select(sa.func.sum(REDRIVE_JOBS.c.sent + REDRIVE_JOBS.c.bounced))
+        with self._database.reading() as connection:
+            return int(connection.execute(query.where(REDRIVE_JOBS.c.archive == archive)).scalar() or 0)
 
     # -- progress -----------------------------------------------------------------------------------------------------
 
@@ -249,7 +293,7 @@ class Journal:
         `resent` of them were under way before and go once more.
         """
         with self._database.writing() as connection:
-            _upsert(connection, [_row_of(id_, item, now) for item in items])
+            upsert(connection, REDRIVE_ITEMS, [_row_of(id_, item, now) for item in items])
             if resent:
                 update = sa.update(REDRIVE_JOBS).where(REDRIVE_JOBS.c.id == id_)
                 connection.execute(update.values(resent=REDRIVE_JOBS.c.resent + resent))
@@ -323,7 +367,13 @@ def _job(row: Mapping[Any, Any]) -> StoredJob:
     values = {name: row[name] for name in StoredJob.__slots__ if name != "counts"}
     counts = Counts(**{name: row[name] for name in _COUNTS})
     return StoredJob(
-        **{**values, "state": JobState(row["state"]), "reached": json.loads(row["reached"]), "counts": counts}
+        **{
+            **values,
+            "state": JobState(row["state"]),
+            "action": Action(row["action"]),
+            "reached": json.loads(row["reached"]),
+            "counts": counts,
+        }
     )
 
 
@@ -370,7 +420,7 @@ def _settle_items(connection: sa.Connection, job: str, counts: Counts, fates: Se
     if settled:
         where = (REDRIVE_ITEMS.c.job == job, REDRIVE_ITEMS.c.position == sa.bindparam("this_position"))
         connection.execute(sa.update(REDRIVE_ITEMS).where(*where).values(at=now), settled)
-    _upsert(connection, rows)
+    upsert(connection, REDRIVE_ITEMS, rows)
     for outcome, number in changes.items():
         counts = counts.plus(outcome, number)
     return counts
@@ -384,18 +434,6 @@ def _outcomes(connection: sa.Connection, job: str, positions: Sequence[str]) -> 
         query = sa.select(*columns).where(REDRIVE_ITEMS.c.job == job, REDRIVE_ITEMS.c.position.in_(chunk))
         found.update((row.position, row.outcome and Outcome(row.outcome)) for row in connection.execute(query))
     return found
-
-
-def _upsert(connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-    if not rows:
-        return
-    if connection.dialect.name == "postgresql":
-        from sqlalchemy.dialects.postgresql import insert
-    else:
-        from sqlalchemy.dialects.sqlite import insert  # type: ignore[assignment]
-    statement = insert(REDRIVE_ITEMS)
-    changed = {name: statement.excluded[name] for name in rows[0] if name not in ("job", "position")}
-    connection.execute(statement.on_conflict_do_update(index_elements=["job", "position"], set_=changed), list(rows))
 
 
 def _add_ranges(connection: sa.Connection, job: str, ranges: Sequence[Mapping[str, Any]], now: float) -> None:

@@ -6,7 +6,7 @@ where it is, as the plan says. Messages are known again by their position. Where
 messages have equal positions: then each is an occurrence of its own, and `sent` without `removed` is ambiguous as well.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from monitor.clock import Clock
@@ -39,10 +39,23 @@ class _Taken:
 
 
 class JournaledMover:
-    """Makes a `letters.Mover` of a `letters.Held`. It keeps the journal itself: its steps are recorded already."""
+    """Makes a `letters.Mover` of a `letters.Held`. It keeps the journal itself: its steps are recorded already.
 
-    def __init__(self, held: Held, journal: Journal, job: Job, choose: Choose, clock: Clock) -> None:
-        self._held, self._journal, self._job, self._choose, self._clock = held, journal, job, choose, clock
+    `before_send` keeps what else must be kept before messages leave the hand.
+    """
+
+    def __init__(
+        self,
+        held: Held,
+        journal: Journal,
+        job: Job,
+        choose: Choose,
+        clock: Clock,
+        before_send: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.held = held
+        self._journal, self._job, self._choose, self._clock = journal, job, choose, clock
+        self._before_send = before_send
         self._kept: list[DeadMessage] = []
         self._matched: set[str] = set()
         self._seen = 0
@@ -60,7 +73,7 @@ class JournaledMover:
         """Take, decide, send and remove up to `limit` messages."""
         wanted = min(limit, self._bound - self._seen)
         self.is_idle = True
-        messages = self._held.take(wanted, deadline) if wanted > 0 else ()
+        messages = self.held.take(wanted, deadline) if wanted > 0 else ()
         self.is_idle = False
         if not messages:
             return self._finish()
@@ -83,14 +96,14 @@ class JournaledMover:
         self._closed = True
         try:
             if self._kept:
-                self._held.release(self._kept)
+                self.held.release(self._kept)
         finally:
             self._kept = []
-            self._held.close()
+            self.held.close()
 
     def look_for_bounces(self, deadline: float) -> Sequence[str]:
         """Look, where the bus can do so without harm."""
-        return self._held.look_for_bounces(deadline) if isinstance(self._held, SeesBounces) else ()
+        return self.held.look_for_bounces(deadline) if isinstance(self.held, SeesBounces) else ()
 
     def _recognise(self, messages: Sequence[DeadMessage]) -> list[_Taken]:
         """Find what the journal knows of each message; equal ones are told apart by their number."""
@@ -167,7 +180,8 @@ class JournaledMover:
             ]
             again = sum(it.item is not None and it.item.stage in ("intent", "sent") for it, _ in outgoing)
             self._journal.put_items(self._job.id, intents, self._clock.now(), resent=again)
-            results = self._held.send([out for _, out in outgoing], deadline)
+            self._before_send()
+            results = self.held.send([out for _, out in outgoing], deadline)
             fates += [self._tell(it, result) for (it, _), result in zip(outgoing, results, strict=True)]
         if fates:
             self._journal.record(self._job.id, self._clock.now(), fates=fates)
@@ -187,7 +201,7 @@ class JournaledMover:
     def _remove(self, taken: Sequence[_Taken], deadline: float) -> None:
         if not taken:
             return
-        done = self._held.remove([it.message for it in taken], deadline)
+        done = self.held.remove([it.message for it in taken], deadline)
         gone = [it.position for it, removed in zip(taken, done, strict=True) if removed]
         self._journal.mark_removed(self._job.id, gone, self._clock.now())
 

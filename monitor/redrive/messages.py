@@ -1,20 +1,27 @@
 """Dead letters as JSON for people and programs: text where it is text, base64 otherwise, cut where it is long."""
 
 import base64
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from monitor.letters import DeadMessage
+from monitor.redrive.causes import cause_of
+from monitor.redrive.editing import Editor
+from monitor.redrive.masking import mask
+from monitor.redrive.patching import DoesNotApply
 
 LONGEST_SHOWN_BYTES = 65_536
-_HIDDEN = "bodies are for the role operator"
+_ALL_HIDDEN = "the bodies of this queue are for those who may see bodies"
+_SOME_HIDDEN = "some fields are hidden from you"
 
 
-def tell_message(message: DeadMessage, *, bodies: bool, longest: int = LONGEST_SHOWN_BYTES) -> dict[str, Any]:
-    """Return a message as the API shows it; without `bodies`, key, value and header values are null, with a note."""
-    value = message.value
-    told: dict[str, Any] = {
+def tell_message(
+    message: DeadMessage, hidden: Sequence[str] = (), longest: int = LONGEST_SHOWN_BYTES
+) -> dict[str, Any]:
+    """Return a message as the API shows it to whoever may not see what is hidden (see `masking`)."""
+    shown = mask(message, hidden)
+    key, key_encoding = tell_bytes(shown.key, longest)
+    return {
         "position": message.position,
         "coordinates": _plain(message.coordinates),
         "enqueued_at": message.enqueued_at,
@@ -25,27 +32,35 @@ def tell_message(message: DeadMessage, *, bodies: bool, longest: int = LONGEST_S
         "origin_found_by": message.origin.found_by if message.origin else None,
         "origin_detail": _plain(message.origin_detail),
         "exception": message.exception or None,
-        "exception_message": (message.exception_message or None) if bodies else None,
-        "value_bytes": None if value is None else len(value),
-    }
-    if not bodies:
-        headers = [
-            {"name": it.name, "value": None, "encoding": None, "kind": it.kind or None} for it in message.headers
-        ]
-        hidden = {"key": None, "key_encoding": None, "value": None, "value_encoding": None, "value_cut": False}
-        return {**told, **hidden, "headers": headers, "properties": {}, "note": _HIDDEN}
-    key, key_encoding = tell_bytes(message.key, longest)
-    text, encoding = tell_bytes(value, longest)
-    return {
-        **told,
+        "exception_message": shown.exception_message or None,
+        "value_bytes": None if message.value is None else len(message.value),
         "key": key,
         "key_encoding": key_encoding,
+        **_tell_content(shown, longest),
+        "properties": _plain(shown.properties),
+        "note": None if not hidden else _ALL_HIDDEN if "" in hidden else _SOME_HIDDEN,
+        "group": cause_of(message).id,
+    }
+
+
+def tell_sample(message: DeadMessage, editor: Editor | None, hidden: Sequence[str], longest: int) -> dict[str, Any]:
+    """Return a message of a plan, with what it would look like at the target or why it would be skipped."""
+    told: dict[str, Any] = {**tell_message(message, hidden, longest), "after": None, "skipped": None}
+    if editor is not None:
+        try:
+            told["after"] = _tell_content(mask(editor.change(message), hidden), longest)
+        except DoesNotApply as error:
+            told["skipped"] = str(error)
+    return told
+
+
+def _tell_content(message: DeadMessage, longest: int) -> dict[str, Any]:
+    text, encoding = tell_bytes(message.value, longest)
+    return {
         "value": text,
         "value_encoding": encoding,
-        "value_cut": value is not None and len(value) > longest,
+        "value_cut": message.value is not None and len(message.value) > longest,
         "headers": [_tell_header(it.name, it.value, it.kind, longest) for it in message.headers],
-        "properties": _plain(message.properties),
-        "note": None,
     }
 
 
@@ -80,19 +95,3 @@ def _plain_value(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain_value(it) for it in value]
     return value if value is None or isinstance(value, bool | int | float | str) else str(value)
-
-
-_VARYING = (
-    (re.compile(r"\b[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\b"), "<uuid>"),
-    (re.compile(r"\b0x[0-9a-fA-F]+\b|\b[0-9a-fA-F]{16,}\b"), "<hex>"),
-    (re.compile(r"'[^']{0,200}'|\"[^\"]{0,200}\""), "<text>"),
-    (re.compile(r"\d+"), "<n>"),
-)
-
-
-def normalise(message: str) -> str:
-    """Return an exception's first line without what varies from case to case: ids, numbers, quoted text."""
-    line = message.strip().partition("\n")[0][:500]
-    for pattern, word in _VARYING:
-        line = pattern.sub(word, line)
-    return line

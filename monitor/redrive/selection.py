@@ -3,11 +3,11 @@
 The expression sees `{key, headers, body, text, partition, offset, position, timestamp, age_seconds, attempts,
 deliveries, exception, exception_message, origin, properties}`. `body` is the parsed JSON value, null where it is none;
 `text` is the value as text. The specification of JMESPath has no loops, but projections can multiply: what an
-evaluation makes is counted, and one that makes too much is given up.
+evaluation makes is counted, and one that makes too much is given up. Besides, a plan names positions, a cause, times.
+Whoever may not see all of a message does not find it by what is hidden either.
 """
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jmespath  # type: ignore[import-untyped]
@@ -15,10 +15,12 @@ from jmespath import exceptions
 from jmespath.visitor import Options, TreeInterpreter  # type: ignore[import-untyped]
 
 from monitor.errors import BadRequest
-from monitor.letters import DeadMessage
+from monitor.letters import DeadMessage, PlanRequest
+from monitor.redrive.bodies import LARGEST_BODY_BYTES, read_json
+from monitor.redrive.causes import cause_of
+from monitor.redrive.masking import mask
 
 LONGEST_EXPRESSION = 2_000
-LARGEST_BODY_BYTES = 1_000_000
 _MOST_WORK = 50_000  # nodes visited and values made for one message; a tenth of a second
 
 
@@ -105,16 +107,6 @@ def document_of(message: DeadMessage, now: float) -> dict[str, Any]:
     }
 
 
-def read_json(value: bytes | None) -> Any:
-    """Return the JSON value of a body; None where it is none, too large, or nested too deeply to be read."""
-    if value is None or len(value) > LARGEST_BODY_BYTES:
-        return None
-    try:
-        return json.loads(value)
-    except (ValueError, RecursionError):
-        return None
-
-
 def _text(value: bytes | None) -> str | None:
     return None if value is None else value[:LARGEST_BODY_BYTES].decode("utf-8", "replace")
 
@@ -136,14 +128,26 @@ _EMPTY = DeadMessage(position="", coordinates={}, key=None, value=None)
 Selected = Callable[[DeadMessage], bool]
 
 
-def selected_by(select: str | None, positions: tuple[str, ...], now: Callable[[], float]) -> Selected:
-    """Return the test that a plan's expression and positions make together."""
-    selection = Selection(select) if select is not None else None
-    wanted = frozenset(positions)
+def selected_by(request: PlanRequest, now: Callable[[], float], hidden: Sequence[str] = ()) -> Selected:
+    """Return the test that all that a plan says makes together. A message of unknown time is of no age.
+
+    `hidden` is what the expression does not see, besides what the plan says of that.
+    """
+    selection = Selection(request.select) if request.select is not None else None
+    wanted = frozenset(request.positions)
+    before, after = request.enqueued_before, request.enqueued_after
+    masked = (*request.masked, *hidden)
 
     def selected(message: DeadMessage) -> bool:
         if wanted and message.position not in wanted:
             return False
-        return selection is None or selection.matches(message, now())
+        at = message.enqueued_at
+        if before is not None and (at is None or at > before):
+            return False
+        if after is not None and (at is None or at < after):
+            return False
+        if request.group is not None and cause_of(message).id != request.group:
+            return False
+        return selection is None or selection.matches(mask(message, masked), now())
 
     return selected

@@ -111,6 +111,14 @@ REDRIVE_JOBS = sa.Table(
     sa.Column("created_at", sa.Double, nullable=False),
     sa.Column("started_at", sa.Double),
     sa.Column("ended_at", sa.Double),
+    sa.Column("action", sa.String(10), nullable=False, server_default="redrive"),
+    sa.Column("archive", sa.String(36)),  # the job whose archive this one restores
+    sa.Column("approval", sa.Text),  # why somebody else must approve it; NULL when nobody must
+    sa.Column("approved_by", sa.String(200)),
+    sa.Column("approved_at", sa.Double),
+    sa.Column("canary_verdict", sa.String(10)),
+    sa.Column("arrivals_before", sa.Double),  # dead letters that had come in before it began
+    sa.Column("may_have_bounced", sa.BigInteger),
 )
 
 # One row a message where the broker keeps no proof itself; elsewhere only what was not sent.
@@ -137,4 +145,40 @@ REDRIVE_RANGES = sa.Table(
     sa.Column("at", sa.Double, nullable=False),
     sa.Column("sent", sa.BigInteger, nullable=False),
     sa.Column("body", sa.Text, nullable=False),  # JSON
+)
+
+# What was changed on the way. `original` is sealed, and goes at its date; the hashes stay.
+REDRIVE_EDITS = sa.Table(
+    "redrive_edits",
+    METADATA,
+    sa.Column("job", sa.ForeignKey("redrive_jobs.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("position", sa.String(500), primary_key=True),
+    sa.Column("before_sha256", sa.String(64), nullable=False),
+    sa.Column("after_sha256", sa.String(64), nullable=False),
+    sa.Column("original", sa.LargeBinary),  # NULL where the broker keeps it
+    sa.Column("delete_at", sa.Double, index=True),
+)
+
+# What was set aside where the broker cannot keep it: one row a message, sealed.
+ARCHIVE = sa.Table(
+    "archive",
+    METADATA,
+    sa.Column("job", sa.ForeignKey("redrive_jobs.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("position", sa.String(500), primary_key=True),
+    sa.Column("sequence", sa.BigInteger, nullable=False),  # the order in which they were taken
+    sa.Column("bytes", sa.BigInteger, nullable=False),  # of the sealed body
+    sa.Column("delete_at", sa.Double, nullable=False, index=True),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+)
+
+# Which queues were exported to their end, unmasked: what a purge asks for.
+EXPORTS = sa.Table(
+    "exports",
+    METADATA,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("dead_letters", sa.Text, nullable=False),
+    sa.Column("actor", sa.String(200), nullable=False),
+    sa.Column("at", sa.Double, nullable=False),
+    sa.Column("messages", sa.BigInteger, nullable=False),
+    sa.Column("sha256", sa.String(64), nullable=False),  # of the stream
 )

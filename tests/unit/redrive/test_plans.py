@@ -77,4 +77,4 @@ def test_a_target_that_is_the_source_or_unknown_blocks() -> None:
 )
 def test_what_cannot_be_meant_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(BadRequest):
-        check_request(PlanRequest("k/q", **wrong))
+        check_request(PlanRequest("k/q", **wrong), 1000.0)

@@ -1,10 +1,14 @@
 """The expressions that choose messages: what they see, and what keeps them in bounds."""
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from monitor.errors import BadRequest
-from monitor.letters import DeadMessage, Header
+from monitor.letters import DeadMessage, Header, PlanRequest
 from monitor.model import FoundBy, Origin
+from monitor.redrive.causes import cause_of
 from monitor.redrive.selection import Selection, selected_by
 
 MESSAGE = DeadMessage(
@@ -70,8 +74,37 @@ def test_a_body_that_cannot_be_read_is_null_and_harms_nothing(value: bytes | Non
     assert Selection("body == null").matches(message, 0.0)
 
 
-def test_positions_and_expression_must_both_hold() -> None:
-    selected = selected_by("body.id == `7`", ("0:7", "0:8"), lambda: 0.0)
-    assert selected(MESSAGE)
-    assert not selected_by(None, ("0:8",), lambda: 0.0)(MESSAGE)
-    assert not selected_by("body.id == `8`", ("0:7",), lambda: 0.0)(MESSAGE)
+def is_selected(message: DeadMessage = MESSAGE, hidden: tuple[str, ...] = (), **asked: Any) -> bool:
+    return selected_by(PlanRequest("k/q", **asked), lambda: 0.0, hidden)(message)
+
+
+def test_all_that_is_said_together_must_hold() -> None:
+    assert is_selected(select="body.id == `7`", positions=("0:7", "0:8"))
+    assert not is_selected(positions=("0:8",))
+    assert not is_selected(select="body.id == `8`", positions=("0:7",))
+    assert not is_selected(select="body.id == `7`", enqueued_before=99.0)
+
+
+def test_messages_are_selected_by_the_time_that_the_broker_has_of_them() -> None:
+    assert is_selected(enqueued_before=100.0, enqueued_after=100.0)
+    assert not is_selected(enqueued_before=99.9)
+    assert not is_selected(enqueued_after=100.1)
+    undated = replace(MESSAGE, enqueued_at=None)
+    assert not is_selected(undated, enqueued_before=1e9)
+    assert not is_selected(undated, enqueued_after=0.0)
+
+
+def test_a_cause_is_selected_whatever_varies_in_its_message() -> None:
+    seven, eight = (replace(MESSAGE, exception_message=f"order {n} is late") for n in (7, 8))
+    cause = cause_of(seven).id
+    assert is_selected(eight, group=cause)
+    assert not is_selected(replace(MESSAGE, exception_message="other"), group=cause)
+    assert not is_selected(replace(eight, exception="java.lang.Y"), group=cause)
+
+
+def test_what_is_hidden_is_not_found() -> None:
+    assert not is_selected(select="body.id == `7`", hidden=("/body/id",))
+    assert not is_selected(select="contains(text, '7')", hidden=("/body/id",))
+    assert not is_selected(select="headers.region == 'eu'", masked=("/headers/Region",))
+    assert not is_selected(select="body || key", masked=("",))
+    assert is_selected(select="exception == 'java.lang.X'", masked=("",))

@@ -1,0 +1,85 @@
+"""The clusters as redrive sees them: their queues, whether they may be touched, and the connections to them."""
+
+import difflib
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from urllib.parse import unquote
+
+from monitor.clock import Clock
+from monitor.config import Cluster
+from monitor.errors import BadAnswer, BrokerError, BrokerFailed, NotFound, ReadOnly
+from monitor.letters import RedriveBus
+from monitor.model import ClusterView, DeadLetterQueue, Problem
+
+Opener = Callable[[Cluster], RedriveBus]
+
+
+class Buses:
+    """The redrive sides of all clusters, each opened when it is first needed. Thread-safe."""
+
+    def __init__(
+        self, clusters: Iterable[Cluster], views: Callable[[], Iterable[ClusterView]], opener: Opener, clock: Clock
+    ) -> None:
+        self._clusters = {cluster.name: cluster for cluster in clusters}
+        self.views, self._opener, self._clock = views, opener, clock
+        self._buses: dict[str, RedriveBus] = {}
+        self._lock = threading.Lock()
+
+    def close(self) -> None:
+        """Let go of all connections."""
+        with self._lock:
+            buses, self._buses = list(self._buses.values()), {}
+        for bus in buses:
+            bus.close()
+
+    def of(self, cluster: str) -> RedriveBus:
+        """Return the redrive side of a cluster. Raises BadAnswer when it is not configured any more."""
+        with self._lock:
+            if cluster not in self._clusters:
+                raise BadAnswer("this cluster is not configured any more", target=cluster)
+            if cluster not in self._buses:
+                self._buses[cluster] = self._opener(self._clusters[cluster])
+            return self._buses[cluster]
+
+    def queues(self) -> dict[str, DeadLetterQueue]:
+        """Return the dead-letter queues that are seen now, by id."""
+        return {
+            it.id: it
+            for view in self.views()
+            if view.snapshot
+            for it in view.snapshot.dead_letters
+            if Problem.NONE_CONFIGURED not in it.problems or it.messages is not None
+        }
+
+    def find(self, raw: str) -> DeadLetterQueue:
+        """Return a dead-letter queue by its id. Raises NotFound, which tells the nearest ids."""
+        known = self.queues()
+        for candidate in (raw, unquote(raw)):
+            if candidate in known:
+                return known[candidate]
+        plain = [it for it in known.values() if unquote(it.id) == unquote(unquote(raw))]
+        if len(plain) == 1:
+            return plain[0]
+        nearest = difflib.get_close_matches(raw, known, n=3, cutoff=0.6)
+        hint = f"; did you mean {nearest[0]}?" if nearest else ""
+        raise NotFound(f"there is no dead-letter queue {unquote(raw)!r}{hint}", nearest=nearest)
+
+    def check_rights(self, cluster: str) -> None:
+        """Raise ReadOnly unless the configuration gives the right to redrive."""
+        configured = self._clusters.get(cluster)
+        if configured is None or configured.redrive is None:
+            raise ReadOnly(f"{cluster} is read-only: its configuration has no `redrive` section", cluster=cluster)
+
+    def within(self, seconds: float) -> float:
+        """Return the deadline of a call that may take so long."""
+        return self._clock.monotonic() + seconds
+
+
+@contextmanager
+def broker_errors() -> Iterator[None]:
+    """Turn what a broker refuses into an answer of the API."""
+    try:
+        yield
+    except BrokerError as error:
+        raise BrokerFailed(str(error), reason=error.reason) from error

@@ -1,0 +1,162 @@
+"""Dead letters as people look at them: page by page, by their cause, or all of them as an export."""
+
+import csv
+import hashlib
+import io
+import json
+import uuid
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
+from typing import Any
+
+from monitor.clock import Clock
+from monitor.config import MaskingRule
+from monitor.letters import DeadMessage, PlanRequest
+from monitor.model import DeadLetterQueue
+from monitor.redrive.audit import Actor, Audit
+from monitor.redrive.buses import Buses, broker_errors
+from monitor.redrive.causes import Cause, cause_of
+from monitor.redrive.exports import Export, Exports
+from monitor.redrive.masking import mask, rule_for
+from monitor.redrive.messages import tell_message
+from monitor.redrive.selection import selected_by
+
+COLUMNS = (
+    "position", "enqueued_at", "key", "value", "value_encoding", "headers", "origin", "exception",
+    "exception_message", "attempts",
+)  # fmt: skip
+"""What an export as CSV has of a message."""
+
+_LOOK_SECONDS = 15.0
+_GROUPED_AT_MOST = 5_000
+_PAGE = 200
+_EXPORTED_PAGE = 500
+_WHOLE_BYTES = 1 << 30  # an export cuts nothing
+
+
+class Letters:
+    """The dead letters of all clusters. Thread-safe; raises RequestErrors."""
+
+    def __init__(
+        self, buses: Buses, masking: Sequence[MaskingRule], exports: Exports, audit: Audit, clock: Clock
+    ) -> None:
+        self._buses, self._masking, self._exports, self._audit, self._clock = buses, masking, exports, audit, clock
+
+    def hidden_from(self, actor: Actor, queue: str) -> tuple[str, ...]:
+        """Return what somebody may not see of a queue's messages (see `masking`)."""
+        return () if actor.bodies else rule_for(queue, self._masking)
+
+    def browse(self, search: PlanRequest, limit: int, cursor: str | None, actor: Actor) -> dict[str, Any]:
+        """Return a page of messages: those of it that match what is sought."""
+        queue, hidden, selected = self._prepare(search, actor)
+        with broker_errors():
+            bus = self._buses.of(queue.cluster)
+            page = bus.browse(queue.queue, limit, cursor, self._buses.within(_LOOK_SECONDS))
+        items = [tell_message(it, hidden) for it in page.messages if selected(it)]
+        return {"items": items, "next": page.next, "warning": page.warning or None}
+
+    def groups(self, raw: str, actor: Actor) -> dict[str, Any]:
+        """Return the dead letters grouped by exception class and normalised message, the largest group first."""
+        queue = self._buses.find(raw)
+        hidden = self.hidden_from(actor, queue.id)
+        messages, whole, warning = self._look_at_many(queue)
+        groups: dict[Cause, list[DeadMessage]] = defaultdict(list)
+        for message in messages:
+            groups[cause_of(message)].append(message)
+        items = [_tell_group(cause, members, hidden) for cause, members in groups.items()]
+        items.sort(key=lambda it: (-it["messages"], it["exception"] or "", it["message"] or ""))
+        return {"items": items, "next": None, "looked_at": len(messages), "complete": whole, "warning": warning or None}
+
+    def export(self, search: PlanRequest, style: str, actor: Actor) -> tuple[str, Iterator[bytes]]:
+        """Return the id of an export and its lines, as `jsonl` or `csv`.
+
+        An export of everything, with nothing hidden, is remembered when its end is reached: a purge asks for one.
+        """
+        queue, hidden, selected = self._prepare(search, actor)
+        pages = self._pages(queue)
+        first = next(pages)  # what is refused is refused before the answer begins
+        id_ = str(uuid.uuid4())
+
+        def write() -> Iterator[bytes]:
+            digest, count = hashlib.sha256(), 0
+            if style == "csv":
+                digest.update(header := _csv_line(COLUMNS))
+                yield header
+            for page in chain([first], pages):
+                for message in filter(selected, page):
+                    line = _LINES[style](tell_message(message, hidden, _WHOLE_BYTES))
+                    digest.update(line)
+                    count += 1
+                    yield line
+            whole = not (search.selective or hidden)
+            if whole:
+                self._exports.add(Export(id_, queue.id, actor.name, self._clock.now(), count, digest.hexdigest()))
+            told = {"dead_letters": queue.id, "export": id_, "messages": count, "sha256": digest.hexdigest()}
+            self._audit.write(actor, "dead-letters.export", "done", **told, whole=whole)
+
+        return id_, write()
+
+    def _prepare(
+        self, search: PlanRequest, actor: Actor
+    ) -> tuple[DeadLetterQueue, tuple[str, ...], Callable[[DeadMessage], bool]]:
+        queue = self._buses.find(search.dead_letters)
+        hidden = self.hidden_from(actor, queue.id)
+        selected = selected_by(search, self._clock.now, hidden)
+        return queue, hidden, selected
+
+    def _pages(self, queue: DeadLetterQueue) -> Iterator[Sequence[DeadMessage]]:
+        cursor: str | None = None
+        while True:
+            with broker_errors():
+                bus = self._buses.of(queue.cluster)
+                page = bus.browse(queue.queue, _EXPORTED_PAGE, cursor, self._buses.within(_LOOK_SECONDS))
+            yield page.messages
+            cursor = page.next
+            if cursor is None:
+                return
+
+    def _look_at_many(self, queue: DeadLetterQueue) -> tuple[list[DeadMessage], bool, str]:
+        bus, deadline = self._buses.of(queue.cluster), self._buses.within(_LOOK_SECONDS)
+        messages: list[DeadMessage] = []
+        cursor, warning = None, ""
+        with broker_errors():
+            while len(messages) < _GROUPED_AT_MOST:
+                page = bus.browse(queue.queue, _PAGE, cursor, deadline)
+                messages += page.messages
+                cursor, warning = page.next, page.warning or warning
+                if cursor is None:
+                    return messages, True, warning
+        return messages, False, warning
+
+
+def _tell_group(cause: Cause, members: Sequence[DeadMessage], hidden: Sequence[str]) -> dict[str, Any]:
+    times = [it.enqueued_at for it in members if it.enqueued_at is not None]
+    origins = Counter(it.origin.name for it in members if it.origin)
+    return {
+        "id": cause.id,
+        "exception": cause.exception or None,
+        "message": cause_of(mask(members[0], hidden)).message or None,
+        "messages": len(members),
+        "first_at": min(times, default=None),
+        "last_at": max(times, default=None),
+        "origins": [name for name, _ in origins.most_common(5)],
+        "positions": [it.position for it in members[:5]],
+    }
+
+
+def _csv_line(cells: Sequence[Any]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text).writerow(cells)
+    return text.getvalue().encode("utf-8", "surrogateescape")
+
+
+def _as_json(told: Mapping[str, Any]) -> bytes:
+    return json.dumps(told, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
+
+
+def _as_csv(told: Mapping[str, Any]) -> bytes:
+    return _csv_line([json.dumps(it) if isinstance(it, list) else it for it in map(told.get, COLUMNS)])
+
+
+_LINES: Mapping[str, Callable[[Mapping[str, Any]], bytes]] = {"jsonl": _as_json, "csv": _as_csv}

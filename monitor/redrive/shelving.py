@@ -1,0 +1,171 @@
+"""Dead letters set aside: which there are, what can be put back; and the removal of all that is in a queue."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from monitor.clock import Clock
+from monitor.errors import BadAnswer, BadRequest, BrokerError, Conflict, NotFound, RequestError
+from monitor.letters import Action, Guarantee, KeepsArchive, PlanRequest, Purges, Survey, TakesBack
+from monitor.model import DeadLetterQueue
+from monitor.redrive.archive import TAKEN_AT_ONCE
+from monitor.redrive.audit import Actor
+from monitor.redrive.buses import Buses, broker_errors
+from monitor.redrive.exports import Export
+from monitor.redrive.journal import StoredJob
+from monitor.redrive.looking import Letters
+from monitor.redrive.messages import tell_message
+from monitor.redrive.paging import read_number
+from monitor.redrive.stores import Stores
+from monitor.words import say_count, say_duration
+
+_ASK_SECONDS = 20.0
+_PURGE_SECONDS = 60.0
+_EXPORT_HOLDS_SECONDS = 3600.0
+
+
+class Shelf:
+    """What is set aside, on all clusters. Thread-safe; raises RequestErrors."""
+
+    def __init__(self, buses: Buses, letters: Letters, stores: Stores, clock: Clock) -> None:
+        self._buses, self._letters, self._clock = buses, letters, clock
+        self._journal, self._archive, self._edits = stores.journal, stores.archive, stores.edits
+        self._exports, self._audit = stores.exports, stores.audit
+
+    # -- archives -----------------------------------------------------------------------------------------------------
+
+    def archives(self, dead_letters: str | None, limit: int, cursor: str | None) -> dict[str, Any]:
+        """Return the archives, the newest first; those that are restored or deleted as a whole are left out."""
+        found = self._journal.archives(dead_letters, limit + 1, read_number(cursor))
+        notes: list[str] = []
+        told = [self._tell(job, notes) for job in found[:limit]]
+        return {
+            "items": [it for it in told if it["messages"] > 0],
+            "next": str(found[limit - 1].sequence) if len(found) > limit else None,
+            "bytes": self._archive.bytes(),
+            "most_bytes": self._archive.most_bytes,
+            "notes": notes,
+        }
+
+    def messages(self, id_: str, limit: int, cursor: str | None, actor: Actor) -> dict[str, Any]:
+        """Return a page of an archive's messages that lie in the database."""
+        job = self._find(id_)
+        hidden = self._letters.hidden_from(actor, job.dead_letters)
+        numbered = self._archive.page(id_, limit + 1, read_number(cursor) or 0)
+        items = [tell_message(message, hidden) for _, message in numbered[:limit]]
+        warning = None
+        if self._keeps_itself(job):
+            warning = "These messages lie in their topic; their positions are those of the job that set them aside."
+        more = str(numbered[limit - 1][0]) if len(numbered) > limit else None
+        return {"items": items, "next": more, "warning": warning}
+
+    def survey_restore(self, queue: DeadLetterQueue, request: PlanRequest) -> Survey:
+        """Find out what of an archive can be put back into its queue."""
+        if request.archive is None:
+            raise BadRequest("archive: say which one to restore", parameter="archive")
+        job = self._find(request.archive)
+        if job.dead_letters != queue.id:
+            raise BadRequest(f"archive: it was set aside from {job.dead_letters}", parameter="archive")
+        bus = self._buses.of(queue.cluster)
+        if isinstance(bus, KeepsArchive):
+            with broker_errors():
+                return bus.survey_archive(queue.queue, job.id, self._buses.within(_ASK_SECONDS))
+        count = self._archive.stock(job.id).messages
+        return Survey(
+            count=count,
+            count_is_exact=not request.selective,
+            bounds={"count": count},
+            target=queue.queue,
+            guarantee=Guarantee.AT_LEAST_ONCE,
+            max_duplicates_per_interruption=TAKEN_AT_ONCE,
+            ordering="In the order in which they were set aside, behind what is in the queue.",
+            warnings=("To the broker they are new messages: their expiry and delivery counts begin anew.",),
+            blockers=() if isinstance(bus, TakesBack) else ("This bus takes nothing back.",),
+        )
+
+    def _find(self, id_: str) -> StoredJob:
+        job = self._journal.job(id_)
+        if job.action != Action.ARCHIVE:
+            raise NotFound(f"job {id_} has set nothing aside")
+        return job
+
+    def _keeps_itself(self, job: StoredJob) -> bool:
+        try:
+            return isinstance(self._buses.of(str(self._plan(job)["cluster"])), KeepsArchive)
+        except BadAnswer:
+            return False  # the cluster is not configured any more
+
+    def _plan(self, job: StoredJob) -> Mapping[str, Any]:
+        return self._journal.plan(job.plan).body
+
+    def _tell(self, job: StoredJob, notes: list[str]) -> dict[str, Any]:
+        plan = self._plan(job)
+        stock = self._archive.stock(job.id)
+        in_ledger = self._keeps_itself(job)
+        messages = job.counts.sent - self._journal.count_restored(job.id) if in_ledger else stock.messages
+        return {
+            "id": job.id,
+            "dead_letters": job.dead_letters,
+            "system": plan["system"],
+            "cluster": plan["cluster"],
+            "source": plan["source"],
+            "reason": plan["reason"],
+            "archived_by": job.actor,
+            "archived_at": job.created_at,
+            "messages": messages,
+            "kept_in": "ledger" if in_ledger else "database",
+            "bytes": None if in_ledger else stock.bytes,
+            "delete_at": None if in_ledger else stock.delete_at,
+        }
+
+    def expire(self) -> None:
+        """Delete what has come to its date, and write that down."""
+        self._edits.expire()
+        if removed := self._archive.expire():
+            self._audit.write(Actor("eventflow", "engine"), "archive.expire", "done", messages=removed)
+
+    # -- purging ------------------------------------------------------------------------------------------------------
+
+    def purge(self, raw: str, name: str, export_id: str, actor: Actor) -> dict[str, Any]:
+        """Remove all that is in a queue: its name typed, after an export that has all of it."""
+        queue = self._buses.find(raw)
+        try:
+            self._buses.check_rights(queue.cluster)
+            if name != queue.queue:
+                raise BadRequest(f"name: type {queue.queue} to remove all that is in it", parameter="name")
+            export = self._check_export(queue, export_id)
+            bus = self._buses.of(queue.cluster)
+            if not isinstance(bus, Purges):
+                raise Conflict(f"{queue.system} queues cannot be purged from here")
+            with broker_errors():
+                waiting = bus.survey(queue.queue, _everything(queue), self._buses.within(_ASK_SECONDS)).count
+                if waiting > export.messages:
+                    more = say_count(waiting - export.messages)
+                    raise Conflict(
+                        f"{more} more messages are there than were exported; export it again", waiting=waiting
+                    )
+                self._audit.write(actor, "dead-letters.purge", "allowed", dead_letters=queue.id, export=export_id)
+                removed = bus.purge(queue.queue, self._buses.within(_PURGE_SECONDS))
+        except (RequestError, BrokerError) as error:
+            told = {"dead_letters": queue.id, "export": export_id, "error": str(error)}
+            self._audit.write(actor, "dead-letters.purge", "refused", **told)
+            raise
+        told = {"dead_letters": queue.id, "export": export_id, "sha256": export.sha256}
+        self._audit.write(actor, "dead-letters.purge", "done", messages=removed, **told)
+        return {"dead_letters": queue.id, "removed": removed, "export_id": export_id}
+
+    def _check_export(self, queue: DeadLetterQueue, id_: str) -> Export:
+        export = self._exports.find(id_)
+        if export is None or export.dead_letters != queue.id:
+            raise Conflict("there is no export of all of this queue with that id; export it first, with nothing hidden")
+        if self._clock.now() - export.at > _EXPORT_HOLDS_SECONDS:
+            raise Conflict(f"the export is older than {say_duration(_EXPORT_HOLDS_SECONDS)}; export it again")
+        running = [job for job in self._journal.unfinished() if job.dead_letters == queue.id]
+        if running:
+            raise Conflict(
+                f"job {running[0].id} is {running[0].state} on this queue; cancel it first", job=running[0].id
+            )
+        return export
+
+
+def _everything(queue: DeadLetterQueue) -> PlanRequest:
+    return PlanRequest(queue.id, action=Action.ARCHIVE)
