@@ -10,6 +10,7 @@ from dashboards.components.text import as_text
 from dashboards.components.times import say_moment, say_utc
 from monitor.api.items import SubscriptionItem
 
+_ICON = ":material/notifications_off:"
 _HOURS = {"1 hour": 1, "4 hours": 4, "1 day": 24, "1 week": 168}
 
 

@@ -6,7 +6,7 @@ from urllib.parse import quote
 import streamlit as st
 
 from dashboards.client import connect
-from dashboards.components.address import Given, link
+from dashboards.components.address import link
 from dashboards.components.charts import runs_of, strip
 from dashboards.components.head import draw_head
 from dashboards.components.problems import Trouble, find_troubles, say_state, say_subject
@@ -56,11 +56,11 @@ def _draw_state() -> None:
                     _draw_trouble(trouble)
 
 
-def _draw_troubles(troubles: Sequence[Trouble], most: int, path: str, what: str, **parameters: Given) -> None:
+def _draw_troubles(troubles: Sequence[Trouble], most: int, path: str, what: str, status: Sequence[str] = ()) -> None:
     for trouble in troubles[:most]:
         _draw_trouble(trouble)
     if len(troubles) > most:
-        link(path, f"All {what}, worst first", icon=":material/arrow_forward:", **parameters)
+        link(path, f"All {what}, worst first", icon=":material/arrow_forward:", status=status)
 
 
 def _draw_trouble(trouble: Trouble) -> None:
