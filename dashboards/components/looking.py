@@ -10,7 +10,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboards.client import PATIENT_SECONDS, connect, may
+from dashboards.client import PATIENT_SECONDS, connect
 from dashboards.components.address import page, set_parameters
 from dashboards.components.facts import draw_facts
 from dashboards.components.groups import (
@@ -59,8 +59,8 @@ class Looked:
     trail: list[str | None] = field(default_factory=list)
 
 
-def draw_looking(item: DeadLetterItem) -> None:
-    """Draw what can be seen of the messages, or why they cannot be looked at."""
+def draw_looking(item: DeadLetterItem, *, acts: bool) -> None:
+    """Draw what can be seen of the messages, or why they cannot be looked at; `acts` says that one may redrive."""
     try:
         looked = _looked(item["id"])
     except MonitorRefused as refusal:
@@ -72,8 +72,8 @@ def draw_looking(item: DeadLetterItem) -> None:
         return
     if looked.warning:
         st.warning(as_text(looked.warning), icon=":material/warning:")
-    _draw_groups(item, looked)
-    _draw_messages(item, looked)
+    _draw_groups(item, looked, acts=acts)
+    _draw_messages(item, looked, acts=acts)
 
 
 def _looked(queue: str) -> Looked:
@@ -103,16 +103,16 @@ def _look_again() -> None:
 # -- causes ------------------------------------------------------------------------------------------------------------
 
 
-def _draw_groups(item: DeadLetterItem, looked: Looked) -> None:
+def _draw_groups(item: DeadLetterItem, looked: Looked, *, acts: bool) -> None:
     st.subheader("Why they died")
     with failures_told():
         if looked.groups is None:
             with st.spinner("Looking at the messages"):
                 looked.groups = connect(PATIENT_SECONDS).letter_groups(item["id"])
-        _draw_causes(item, looked.groups, looked.at)
+        _draw_causes(item, looked.groups, looked.at, acts=acts)
 
 
-def _draw_causes(item: DeadLetterItem, groups: LetterGroups, at: float) -> None:
+def _draw_causes(item: DeadLetterItem, groups: LetterGroups, at: float, *, acts: bool) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         looked = f"{say_looked_at(groups, item['messages'])} Looked at {say_moment(at, now(), viewer_zone())}."
         st.caption(looked, width="content")
@@ -120,25 +120,25 @@ def _draw_causes(item: DeadLetterItem, groups: LetterGroups, at: float) -> None:
     if not groups["items"]:
         say_empty("Nothing waits here.")
     for group in groups["items"][:_MOST_GROUPS]:
-        _draw_cause(item, group, groups)
+        _draw_cause(item, group, groups, acts=acts)
     rest = groups["items"][_MOST_GROUPS:]
     if rest:
         with st.expander(f"{len(rest)} more causes"):
             for group in rest[: 4 * _MOST_GROUPS]:
-                _draw_cause(item, group, groups)
+                _draw_cause(item, group, groups, acts=acts)
 
 
-def _draw_cause(item: DeadLetterItem, group: LetterGroup, groups: LetterGroups) -> None:
+def _draw_cause(item: DeadLetterItem, group: LetterGroup, groups: LetterGroups, *, acts: bool) -> None:
     with st.container(border=True):
-        told, acts = st.columns((5, 2), vertical_alignment="center")
+        told, buttons = st.columns((5, 2), vertical_alignment="center")
         with told:
             st.markdown(f"**{as_text(say_cause(group))}**")
             origins = f" · from {as_text(', '.join(group['origins']))}" if group["origins"] else ""
-            st.markdown(f"{say_share(group, groups)} · {as_text(say_seen(group, now(), viewer_zone()))}{origins}")
-        with acts.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center"):
+            st.markdown(f"{say_share(group, groups)} · {say_seen(group, now(), viewer_zone())}{origins}")
+        with buttons.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center"):
             if st.button("Messages", key=f"messages of {group['id']}", icon=":material/list:"):
                 _show_only(group=group["id"])
-            if may("operator"):
+            if acts:
                 _redrive_button("Redrive these", f"redrive {group['id']}", item, group=group["id"])
 
 
@@ -151,16 +151,16 @@ def _redrive_button(label: str, key: str, item: DeadLetterItem, **selection: Any
 # -- messages ----------------------------------------------------------------------------------------------------------
 
 
-def _draw_messages(item: DeadLetterItem, looked: Looked) -> None:
+def _draw_messages(item: DeadLetterItem, looked: Looked, *, acts: bool) -> None:
     st.subheader("Messages")
-    if may("operator"):
+    if acts:
         _draw_search(looked)
     _draw_group_filter(looked)
     with failures_told():
         found = _page_of(item["id"], looked)
         chosen = _draw_table(item, found)
         _draw_paging(found)
-        _draw_chosen(item, found, chosen)
+        _draw_chosen(item, found, chosen, acts=acts)
 
 
 def _draw_search(looked: Looked) -> None:
@@ -295,8 +295,8 @@ def _draw_paging(found: LetterPage) -> None:
             st.rerun()
 
 
-def _draw_chosen(item: DeadLetterItem, found: LetterPage, chosen: list[LetterItem]) -> None:
-    if may("operator"):
+def _draw_chosen(item: DeadLetterItem, found: LetterPage, chosen: list[LetterItem], *, acts: bool) -> None:
+    if acts:
         _draw_acts(item, chosen)
     if chosen:
         set_parameters(message=chosen[0]["position"])

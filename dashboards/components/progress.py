@@ -124,8 +124,9 @@ def say_canary(job: JobItem) -> Outcome | None:
                 "success", f"Canary passed: of the first {first} none came back in time, so the others follow."
             )
         case "failed":
+            sent = say_count(counts["sent"] + counts["bounced"])
             return Outcome(
-                "error", f"Canary failed: {back} of the first {first} came back. Mend the cause, then resume."
+                "error", f"Canary failed: {back} of {sent} came back. Mend the cause, then resume or cancel."
             )
         case "unknown":
             return Outcome("warning", f"Canary: the first {first} went; on this queue nobody can see what comes back.")

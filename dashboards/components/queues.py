@@ -69,8 +69,9 @@ def _draw_queues(page: Page[DeadLetterItem], *, filtered: bool) -> None:
         )
         return
     full = [it for it in items if it["messages"] != 0]
+    acts = may("operator")
     for item in full:
-        _draw_card(item)
+        _draw_card(item, acts=acts)
     if not full:
         st.success("Nothing waits in any dead-letter queue shown here.", icon=":material/check_circle:")
     _draw_empty([it for it in items if it["messages"] == 0])
@@ -97,18 +98,18 @@ def keep_order(items: Sequence[DeadLetterItem], known: Sequence[str]) -> list[De
     return [it for _, _, it in sorted(ranked, key=lambda entry: entry[:2])]
 
 
-def _draw_card(item: DeadLetterItem) -> None:
+def _draw_card(item: DeadLetterItem, *, acts: bool) -> None:
     moment = now()
     with st.container(border=True):
-        told, acts = st.columns((5, 2), vertical_alignment="center")
+        told, buttons = st.columns((5, 2), vertical_alignment="center")
         with told:
             st.markdown(f"**{as_text(item['queue'])}** :gray[{as_text(item['cluster'])} · {item['system']}] "
                         f"{_badges(item)}")  # fmt: skip
             st.markdown(say_depth(item, moment))
             st.caption(f"From {as_text(say_origins(item))}")
-        with acts.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center"):
+        with buttons.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center"):
             link("dead-letters", "Look", icon=":material/visibility:", id=item["id"])
-            if item["messages"] and may("operator"):
+            if item["messages"] and acts:
                 label, icon = "Redrive", ":material/replay:"
                 if st.button(label, key=f"redrive {item['id']}", icon=icon, help=_REDRIVE_HELP):
                     open_page("redrive", dead_letters=item["id"])

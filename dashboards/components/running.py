@@ -219,7 +219,7 @@ def _readers(job: JobItem) -> Sequence[SubscriptionItem]:
         return ()
     asked = {"cluster": job["cluster"], "q": job["target"], "limit": _MOST_READERS}
     found = read(("readers", job["id"]), lambda: connect().subscriptions(**asked))["items"]
-    return [it for it in found if it["destination"] == job["target"] and it["role"] == "work"]
+    return [it for it in found if it["destination"] == job["target"] and it["role"] == "work" and not it["abandoned"]]
 
 
 def _draw_rows(title: str, rows: Sequence[Row]) -> None:

@@ -53,13 +53,15 @@ def _draw_queue(id_: str) -> None:
     st.markdown(f"From {as_text(say_origins(item))}")
     if is_guessed(item) and item["messages"]:
         st.caption("Names alone are no evidence: unless the messages' headers say more, a redrive asks for a target.")
-    _draw_acts(item)
+    acts = may("operator")
+    if acts and item["messages"]:
+        _draw_acts(item)
     if item["messages"] == 0:
         say_empty("Nothing waits here.", "What is redriven or archived is not counted as waiting any more.")
     elif item["messages"] is None:
         say_empty("It is not known what waits here.")
     else:
-        draw_looking(item)
+        draw_looking(item, acts=acts)
 
 
 @st.fragment(run_every=REFRESH_SECONDS)
@@ -90,8 +92,6 @@ def _draw_running(id_: str) -> None:
 
 
 def _draw_acts(item: DeadLetterItem) -> None:
-    if not item["messages"] or not may("operator"):
-        return
     with st.container(horizontal=True):
         told = "Shows the plan first; nothing is touched before you start it."
         if st.button("Redrive all", icon=":material/replay:", type="primary", help=told):

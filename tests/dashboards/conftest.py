@@ -1,14 +1,17 @@
-"""A monitor's API over views filled by hand, served on loopback as the pages ask it."""
+"""A monitor's API over views filled by hand, or a fake of it, served on loopback as the pages ask it."""
 
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 import streamlit as st
 import uvicorn
 
+from tests.dashboards.fake_monitor import FakeMonitor
 from tests.unit.api.builders import Api, guarded
 
 
@@ -28,14 +31,31 @@ def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
 
 
 @pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeMonitor]:
+    """Serve a fake that says what a test tells it, and point the pages at it."""
+    monitor = FakeMonitor()
+    with _serving(monitor.app, monkeypatch):
+        yield monitor
+
+
+@pytest.fixture
 def served_with_tokens(monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
     """Serve an API that asks for a token."""
     yield from _serve(Api(server=guarded()), monkeypatch)
 
 
 def _serve(api: Api, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
-    listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(api.app, log_config=None))
+    with _serving(api.app, monkeypatch) as (url, stop):
+        yield Served(api, url, stop)
+
+
+@contextmanager
+def _serving(app: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, Callable[[], None]]]:
+    """Serve an app, point the pages at it, and give its address and what stops it before its time."""
+    # With the protocol named, asyncio turns Nagle's algorithm off; without, every answer waits 40 ms for an ACK.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.bind(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
 
@@ -47,6 +67,6 @@ def _serve(api: Api, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     monkeypatch.setenv("EVENTFLOW_URL", url)
     monkeypatch.delenv("EVENTFLOW_TOKEN", raising=False)
-    yield Served(api, url, stop)
+    yield url, stop
     st.cache_resource.clear()
     stop()

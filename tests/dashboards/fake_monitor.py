@@ -309,6 +309,7 @@ def make_report(job: Mapping[str, Any], **changes: Any) -> Json:
 def make_subscription(**changes: Any) -> Json:
     return {"id": "orders/notification-group/order-events", "system": "kafka", "cluster": "orders",
             "destination": "order-events", "subscriber": "notification-group", "role": "work", "owner": None,
+            "abandoned": False,
             "status": "ok", "status_reason": "", "status_since": 0.0, "backlog_messages": 0, "oldest_age_seconds": 0.0,
             "age_method": "exact", "in_flight_messages": 0, "consumers": 1, "published_messages_total": 1,
             "consumed_messages_total": 1, "published_per_second": 0.0, "consumed_per_second": 0.0,
