@@ -26,6 +26,7 @@ class Trouble:
     """One thing that is wrong. All texts are as they came, to be made inert where they are drawn.
 
     `step` is the one thing to do next; `path` and `parameters` are the view that helps, `action` what its link says.
+    `redrive` is the id of the dead-letter queue that a redrive would help.
     """
 
     look: Look
@@ -40,6 +41,7 @@ class Trouble:
     owner: str | None = None
     subject: str | None = None
     muted: str | None = None
+    redrive: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +139,7 @@ def _dead(item: DeadLetterItem, now: float) -> Trouble:
         None if age is None else item["as_of"] - age,
         subject=item["id"],
         muted=item["muted_reason"] if item["muted_until"] else None,
+        redrive=item["id"],
     )
 
 

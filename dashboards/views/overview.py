@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 import streamlit as st
 
-from dashboards.client import connect
+from dashboards.client import connect, may
 from dashboards.components.address import link
 from dashboards.components.charts import runs_of, strip
 from dashboards.components.head import draw_head
@@ -20,6 +20,7 @@ from monitor.words import say_age, say_count, say_duration
 
 _MOST = {"blind": 5, "behind": 6, "dead": 4, "wrong": 2}
 """So many troubles of each kind are shown one by one, so that none hides the others."""
+_PLAN_FIRST = "Shows the plan first; nothing is touched before you start it."
 _HEALTH_SECONDS = 6 * 3600.0
 _TREND_SECONDS = 6 * 3600.0
 _MINUTE = 60.0
@@ -73,6 +74,8 @@ def _draw_trouble(trouble: Trouble) -> None:
             st.markdown(f"{title} :small[{as_text(trouble.place)}{owner}{since}]")
             st.caption(f"{muted}{as_text(trouble.why)} → {trouble.step}")
         link(trouble.path, trouble.action, icon=":material/arrow_forward:", **trouble.parameters)
+        if trouble.redrive and may("operator"):
+            link("redrive", "Redrive", icon=":material/replay:", help=_PLAN_FIRST, dead_letters=trouble.redrive)
 
 
 @st.fragment(run_every=SLOW_REFRESH_SECONDS)
