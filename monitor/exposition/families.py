@@ -577,6 +577,44 @@ _KAFKA = (
         "Brokers that the cluster's metadata names as alive",
         "How many there should be nobody tells: compare with `max_over_time(...[6h])`.",
     ),
+    Family(
+        "kafka_probe_round_trip_seconds",
+        _GAUGE,
+        ("cluster", "broker"),
+        "seconds",
+        Bus.KAFKA,
+        "Time from sending a record through the broker to reading it back, in the last round of the probe; the "
+        "longest of its partitions",
+        "Absent when it did not come back, in the first round, and without a configured probe.",
+    ),
+    Family(
+        "kafka_probe_commit_seconds",
+        _GAUGE,
+        ("cluster",),
+        "seconds",
+        Bus.KAFKA,
+        "Time that committing an offset took in the last round of the probe",
+        "Absent when it failed, and without a configured probe.",
+    ),
+    Family(
+        "kafka_probe_messages_total",
+        _COUNTER,
+        ("cluster", "broker", "outcome"),
+        "messages",
+        Bus.KAFKA,
+        "Records that the probe sent through the broker, by what became of them: returned, lost, refused",
+        "Lost: taken by the broker and not read back within the timeout. Refused: not taken. What belongs to a "
+        "partition without a leader is counted for the one that led it last.",
+    ),
+    Family(
+        "kafka_probe_last_round_timestamp_seconds",
+        _GAUGE,
+        ("cluster",),
+        "seconds since 1970",
+        Bus.KAFKA,
+        "Moment at which the last round of the probe ended",
+        "Rounds go on while cycles fail: old means that the probe itself hangs or cannot make its topic.",
+    ),
 )
 
 _BROKER_COUNTER = "Counted on when the broker restarts; starts anywhere: use `rate()` or `increase()`."
@@ -715,8 +753,8 @@ _RABBITMQ = (
         "connections",
         Bus.RABBITMQ,
         "Connections that wait to publish because a node has an alarm",
-        "0 without an alarm. An alarm without them has found nobody publishing yet. From the management API, and absent "
-        "where its user lacks the tag monitoring or statistics are disabled.",
+        "0 without an alarm. An alarm without them has found nobody publishing yet. From the management API, and "
+        "absent where its user lacks the tag monitoring or statistics are disabled.",
     ),
 )
 

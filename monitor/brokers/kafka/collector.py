@@ -27,6 +27,7 @@ from monitor.brokers.kafka.metadata import (
     read_listing,
 )
 from monitor.brokers.kafka.offsets import Logs, read_logs, read_times
+from monitor.brokers.kafka.probe import Probe
 from monitor.brokers.kafka.problems import Problems
 from monitor.brokers.kafka.redriven import Gone, Redriven
 from monitor.brokers.kafka.rows import Rows, arrange
@@ -47,7 +48,7 @@ from monitor.config import DeadLetterMapping, KafkaCluster
 from monitor.errors import BrokerError, TimedOut, Unreachable
 from monitor.memory import FORGETFUL
 from monitor.memory import Memory as CounterMemory
-from monitor.model import Finding, Floats, Ids, Snapshot
+from monitor.model import Finding, Floats, Ids, Snapshot, Table
 
 _LONGEST_LISTING = 3.0
 # Shares of the time that is left when a stage begins: a broker that hangs may use one up, and the rest still fits.
@@ -82,6 +83,7 @@ class KafkaCollector:
         self._shares = ShareGroups(cluster.groups)
         self._all_listed = False
         self._rows: Rows | None = None
+        self._probe = _make_probe(cluster, clock, memory)
 
     def collect(self, deadline: float) -> Snapshot:
         """Read everything once; see `registry.Collector`."""
@@ -116,7 +118,8 @@ class KafkaCollector:
                 self._sounder(replication, deadline, problems),
             ),
             tables=self._tables.make(reading, pairs, self._cluster.granularity == "partition")
-            | self._tables.make_for_cluster(listing, reading, self._facts),
+            | self._tables.make_for_cluster(listing, reading, self._facts)
+            | self._look_at_probe(listing, problems),
             parts=make_parts(reading),
             expected=len(logs.end),
             measured=int(np.isfinite(logs.end - logs.start).sum()),
@@ -133,6 +136,14 @@ class KafkaCollector:
         """Let go of the connections."""
         self._client.close()
         self._redriven.close()
+        if self._probe:
+            self._probe.close()
+
+    def _look_at_probe(self, listing: Listing, problems: Problems) -> dict[str, Table]:
+        if self._probe is None:
+            return {}
+        self._probe.look(listing)
+        return self._probe.tell(problems)
 
     def _read_redriven(self, listing: Listing, deadline: float, problems: Problems) -> Gone:
         topics = self._dead_letters.names(self._directory.partitions.topics)
@@ -275,6 +286,14 @@ class KafkaCollector:
             return read_times(self._client, self._directory.partitions, replication, slots, moments, seconds, problems)
 
         return sound
+
+
+def _make_probe(cluster: KafkaCluster, clock: Clock, memory: CounterMemory) -> Probe | None:
+    probe = cluster.probe
+    if probe is None:
+        return None
+    security = probe.security or cluster.security
+    return Probe(library_settings(cluster.model_copy(update={"security": security})), probe, clock, memory)
 
 
 def _tell_ahead(rows: Rows, ahead: Mask, problems: Problems) -> None:

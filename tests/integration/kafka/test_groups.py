@@ -161,7 +161,10 @@ def test_a_share_group_is_named_as_such_and_has_no_lag(kafka: Playground) -> Non
     member = ShareMember(kafka.bootstrap, shared, topic)
     member.turn_on()
     wait_for(member.join, "membership of a share group")
-    has_state = lambda: "__share_group_state" in kafka.admin.list_topics(timeout=10).topics  # noqa: E731
+
+    def has_state() -> bool:
+        return "__share_group_state" in kafka.admin.list_topics(timeout=10).topics
+
     wait_for(lambda: member.join() or has_state(), "a first assignment")
     wait_for(has_state, "the topic of share groups' state")
 
