@@ -6,6 +6,7 @@ from typing import Any
 from confluent_kafka import KafkaError, TopicPartition
 
 from monitor.brokers.kafka.client import LATEST, KafkaClient
+from monitor.brokers.kafka.committed import Committed
 from monitor.brokers.kafka.metadata import INTERNAL_TOPICS, NO_LEADER, Listing, read_listing
 from monitor.brokers.kafka.translation import translate
 from monitor.config import KafkaCluster
@@ -131,10 +132,11 @@ class _Check:
 def _first_error(result: Any) -> BrokerError | None:
     if isinstance(result, BrokerError):
         return result
+    if isinstance(result, Committed):
+        return next(map(translate, result.errors.values()), None)
     for item in result:
-        error = item if isinstance(item, KafkaError) else getattr(item, "error", None)
-        if error is not None:
-            return translate(error)
+        if isinstance(item, KafkaError):
+            return translate(item)
     return None
 
 

@@ -11,9 +11,10 @@ Facts of confluent-kafka 2.16 (librdkafka) that shape this module:
   coordinator that hangs, after others have taken over. So these requests never time out inside the library; when one
   is given up here, the whole handle is given up with it, which ends them in order, and the next handle asks anew.
 - The listing of consumer groups leaves out every other kind of group; only an older call, which blocks, has them all.
-- Asking for committed offsets can crash the process when a broker answers that it is not the group's coordinator
-  (librdkafka#5040): the library then tells the consumer group of a handle that has none. That happens mostly for groups
-  that nobody has used yet, so only groups that have been listed are asked.
+- Asking for committed offsets by the library's own call kills the process when a broker answers that it is not the
+  group's coordinator (librdkafka#5040), so that call is made by `committed` on a handle that survives the answer.
+- The library keeps a group's coordinator in mind and asks it again and again, also when it says that it is none any
+  more. After such an answer handles are given up, too.
 """
 
 import logging
@@ -28,7 +29,6 @@ from confluent_kafka import (
     OFFSET_BEGINNING,
     OFFSET_END,
     OFFSET_INVALID,
-    ConsumerGroupTopicPartitions,
     IsolationLevel,
     KafkaError,
     KafkaException,
@@ -39,7 +39,8 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import ConfigResource
 from confluent_kafka.admin._resource import ResourceType
 
-from monitor.brokers.kafka.lanes import STEP_SECONDS, Call, Lanes
+from monitor.brokers.kafka.committed import Committed, GroupOffsets, Request
+from monitor.brokers.kafka.lanes import STEP_SECONDS, Call, Lanes, is_unsettled
 from monitor.brokers.kafka.translation import translate
 from monitor.config import KafkaCluster, KafkaSecurity
 from monitor.errors import BrokerError, TimedOut, TlsFailed, Unreachable
@@ -75,7 +76,7 @@ class Offsets:
 
 
 class _Admin(AdminClient):
-    """The library's client, with three calls taken below its Python layer.
+    """The library's client, with two calls taken below its Python layer.
 
     That layer makes a future, with a lock, for each single partition and looks every one of them over: in a large
     cluster a third of a cycle's work, and the futures of a request resolve together anyway. Here a request has one.
@@ -86,12 +87,6 @@ class _Admin(AdminClient):
         future = self._create_future()
         below: Any = super(AdminClient, self)  # the stubs leave this call out
         below.list_offsets(asked, future, isolation_level_value=isolation.value, request_timeout=seconds)
-        return future
-
-    def start_committed(self, request: list[ConsumerGroupTopicPartitions], seconds: float) -> Future[Any]:
-        """Ask for what one group has committed. Brings a list of one result or error."""
-        future = self._create_future()
-        super(AdminClient, self).list_consumer_group_offsets(request, future, request_timeout=seconds)
         return future
 
     def start_describe(self, groups: list[str], seconds: float) -> Future[Any]:
@@ -115,6 +110,7 @@ class KafkaClient:
         self._closed = threading.Event()
         self._lock = threading.Lock()
         self._admin: _Admin | None = None
+        self._group_offsets: GroupOffsets | None = None
         self._fault: BrokerError | None = None
         self._hopeless_since: float | None = None
         self._drops = 0
@@ -193,10 +189,9 @@ class KafkaClient:
         futures = self._handle().describe_configs(resources, request_timeout=_timeout(seconds))
         return self._results({resource.name: future for resource, future in futures.items()}, seconds)
 
-    def committed(self, key: Any, group: str, partitions: list[TopicPartition] | None) -> Call[list[TopicPartition]]:
+    def committed(self, key: Any, group: str, request: Request | None) -> Call[Committed]:
         """Prepare reading what a group has committed: on these partitions, or on all where it has."""
-        request = [ConsumerGroupTopicPartitions(group, partitions)]
-        return Call(key, lambda _: self._handle().start_committed(request, _NEVER_SECONDS), _read_committed)
+        return Call(key, lambda _: self._asker(group).ask(group, request), lambda committed: committed)
 
     def offsets(self, key: Any, asked: list[TopicPartition], *, stable: bool = False) -> Call[Offsets]:
         """Prepare asking one leader about at most 1,000 partitions: `asked` carries in `offset` what is wanted of each.
@@ -216,8 +211,11 @@ class KafkaClient:
         Raises Unreachable when the client is closed.
         """
         lanes = Lanes(calls, seconds, self._monotonic)
-        yield from lanes.run(self._serve)
-        if lanes.hung:
+        moved = False
+        for call, result in lanes.run(self._serve):
+            moved = moved or _tells_a_move(result)
+            yield call, result
+        if lanes.hung or moved:
             self._start_afresh(min(_TO_FIND_A_BROKER, seconds / 2))
 
     def _start_afresh(self, seconds: float) -> None:
@@ -280,10 +278,22 @@ class KafkaClient:
                 self._admin = self._open()
             return self._admin
 
+    def _asker(self, group: str) -> GroupOffsets:
+        """Return the handle for committed offsets; its own group is one that may be described, which is all it does."""
+        with self._lock:
+            if self._closed.is_set():
+                raise Unreachable("the connection has been closed")
+            if self._group_offsets is None:
+                self._group_offsets = GroupOffsets(library_settings(self._cluster) | {"group.id": group})
+            return self._group_offsets
+
     def _let_go(self) -> None:
-        """Drop the library's handle. It is destroyed when its last user lets go of it, and that may take a moment."""
+        """Drop the library's handles. One is destroyed when its last user lets go of it; that may take a moment."""
         with self._lock:
             dropped, self._admin = [self._admin], None
+            if self._group_offsets is not None:
+                self._group_offsets.close()
+                self._group_offsets = None
         threading.Thread(target=dropped.clear, name="kafka-close", daemon=True).start()
 
     def _open(self) -> _Admin:
@@ -369,9 +379,8 @@ def _start_aside(call: Callable[..., R], seconds: float) -> Future[R]:
     return future
 
 
-def _read_committed(results: list[Any]) -> Any:
-    (result,) = results
-    return translate(result) if isinstance(result, KafkaError) else result.topic_partitions
+def _tells_a_move(result: Any) -> bool:
+    return any(map(is_unsettled, result)) if isinstance(result, list) else is_unsettled(result)
 
 
 def _read_descriptions(results: list[Any]) -> list[Any] | BrokerError:

@@ -11,15 +11,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from confluent_kafka import KafkaError, TopicPartition
+from confluent_kafka import KafkaError
 
 from monitor.brokers.kafka.client import KafkaClient
-from monitor.brokers.kafka.lanes import Call
+from monitor.brokers.kafka.committed import Committed, Request
+from monitor.brokers.kafka.lanes import Call, Unsettled
 from monitor.brokers.kafka.metadata import NO_LEADER, OWN_PREFIX, PARTITION_BITS, Directory, coordinator_of
 from monitor.brokers.kafka.problems import Problems
 from monitor.config import Filter
 from monitor.errors import BrokerError, TimedOut, Unreachable
-from monitor.model import Floats, Ids
+from monitor.model import Codes, Floats, Ids
 
 STATES = ("stable", "preparing_rebalance", "completing_rebalance", "empty", "dead", "unknown")
 _STATE_NAMES = {"preparing_rebalancing": "preparing_rebalance", "completing_rebalancing": "completing_rebalance"}
@@ -59,7 +60,7 @@ class Group:
     committed: Floats = field(default_factory=lambda: np.empty(0))
     uncommitted: np.ndarray[Any, np.dtype[np.bool_]] = field(default_factory=lambda: np.empty(0, dtype=bool))
     whole_in: int = 0
-    requests: tuple[tuple[Ids, list[TopicPartition]], ...] = ()
+    requests: tuple[tuple[Ids, Request], ...] = ()
 
     @property
     def is_empty(self) -> bool:
@@ -69,15 +70,21 @@ class Group:
 
 @dataclass(slots=True)
 class _Answer:
-    """What has come in of one group's committed offsets in this cycle, as parallel lists.
+    """What has come in of one group's committed offsets in this cycle: partitions with their offsets, chunk by chunk.
 
-    An offset that could not be read alone is `_FAILED`; `unread` are the partitions of whole requests that failed.
+    An offset below 0 says that there is none, `_FAILED` that it could not be read. `unread` are the partitions of
+    whole requests that failed; `whole` is False when such a request was for whatever there is.
     """
 
-    topics: list[int] = field(default_factory=list)
-    numbers: list[int] = field(default_factory=list)
-    offsets: list[int] = field(default_factory=list)
+    keys: list[Ids] = field(default_factory=list)
+    offsets: list[Ids] = field(default_factory=list)
     unread: list[Ids] = field(default_factory=list)
+    whole: bool = True
+
+    def fail(self, group: Group, keys: Ids | None) -> None:
+        """Note that these partitions could not be read, or with None, that nothing of the group could."""
+        self.unread.append(group.keys if keys is None else keys)
+        self.whole = self.whole and keys is not None
 
 
 class Groups:
@@ -86,7 +93,7 @@ class Groups:
     def __init__(self, names: Filter) -> None:
         self._filter = names
         self._next_code = 0
-        self._chunks: dict[bytes, list[TopicPartition]] = {}
+        self._chunks: dict[bytes, Request] = {}
         self._silent: set[int] = set()  # coordinators that did not answer in this cycle
         self.by_name: dict[str, Group] = {}
 
@@ -142,7 +149,7 @@ class Groups:
         for group in self.by_name.values():
             coordinator = self._coordinator(group, directory)
             if coordinator in self._silent:
-                answers[group.name].unread.append(group.keys)
+                answers[group.name].fail(group, None)
             else:
                 lanes.setdefault(coordinator, []).extend(self._calls(client, group, coordinator, directory))
         for call, result in client.run(lanes, seconds):
@@ -150,11 +157,11 @@ class Groups:
             answer = answers[name]
             if isinstance(result, BrokerError):
                 self._note(result, broker, "reading committed offsets", 1, problems)
-                answer.unread.append(self.by_name[name].keys if keys is None else keys)
+                answer.fail(self.by_name[name], keys)
             else:
-                _take_offsets(answer, result, directory.index, problems)
+                _take_offsets(answer, result, keys, directory, problems)
         for name, answer in answers.items():
-            _take_answer(self.by_name[name], answer, directory)
+            _take_answer(self.by_name[name], answer)
         self._drop_unused_requests()
 
     def _coordinator(self, group: Group, directory: Directory) -> int:
@@ -163,7 +170,7 @@ class Groups:
         return group.coordinator if told == NO_LEADER else told
 
     def _note(self, error: BrokerError, broker: int, doing: str, times: int, problems: Problems) -> None:
-        if isinstance(error, TimedOut | Unreachable) and broker != NO_LEADER:
+        if isinstance(error, TimedOut | Unreachable) and not isinstance(error, Unsettled) and broker != NO_LEADER:
             self._silent.add(broker)
         problems.add(error, doing if broker == NO_LEADER else f"{doing} that broker {broker} coordinates", times)
 
@@ -176,30 +183,25 @@ class Groups:
         group.whole_in -= 1
         if not group.requests:
             group.requests = tuple(self._requests(group.keys, directory))
-        for keys, partitions in group.requests:
-            yield client.committed((coordinator, group.name, keys), group.name, partitions)
+        for keys, request in group.requests:
+            yield client.committed((coordinator, group.name, keys), group.name, request)
 
-    def _requests(self, keys: Ids, directory: Directory) -> Iterator[tuple[Ids, list[TopicPartition]]]:
+    def _requests(self, keys: Ids, directory: Directory) -> Iterator[tuple[Ids, Request]]:
         partitions = directory.partitions
         for start in range(0, len(keys), _CHUNK):
             chunk = keys[start : start + _CHUNK]
-            # Many groups read the same topics: they share the lists.
+            # Many groups read the same topics: they share the requests.
             mark = chunk.tobytes()
             if mark not in self._chunks:
-                slots = partitions.slots_of(chunk)
-                self._chunks[mark] = [
-                    TopicPartition(partitions.topics[topic], number)
-                    for topic, number in zip(
-                        partitions.topic[slots].tolist(), partitions.number[slots].tolist(), strict=True
-                    )
-                ]
+                topics, numbers = zip(*partitions.named(partitions.slots_of(chunk)), strict=True)
+                self._chunks[mark] = Request.of(topics, numbers)
             yield chunk, self._chunks[mark]
 
     def _drop_unused_requests(self) -> None:
         used = sum(len(group.requests) for group in self.by_name.values())
         if len(self._chunks) > used + _UNUSED_REQUESTS:
             self._chunks = {
-                keys.tobytes(): partitions for group in self.by_name.values() for keys, partitions in group.requests
+                keys.tobytes(): request for group in self.by_name.values() for keys, request in group.requests
             }
 
     def forget_partitions(self, directory: Directory) -> None:
@@ -249,20 +251,25 @@ def _take_description(group: Group, description: Any, directory: Directory) -> N
     group.idle, group.assignment = sum(not share for share in shares.values()), hash(frozenset(shares.items()))
 
 
-def _take_offsets(answer: _Answer, result: Sequence[Any], index: Mapping[str, int], problems: Problems) -> None:
-    lookup = index.get
-    offsets = [part.offset for part in result]
-    answer.topics += [lookup(part.topic, -1) for part in result]
-    answer.numbers += [part.partition for part in result]
-    if min(offsets, default=0) < 0:
-        for position, part in enumerate(result):
-            if part.error is not None:
-                problems.add(part.error, f"committed offsets of topic {part.topic}")
-                offsets[position] = _FAILED
-    answer.offsets += offsets
+def _take_offsets(
+    answer: _Answer, found: Committed, asked: Ids | None, directory: Directory, problems: Problems
+) -> None:
+    """Take in an answer, to a request for the partitions `asked` or for all."""
+    offsets = found.offsets
+    for position, error in found.errors.items():
+        problems.add(error, f"committed offsets of topic {found.topics[position]}")
+        offsets[position] = _FAILED
+    if asked is not None and found.as_asked:
+        answer.keys.append(asked)
+        answer.offsets.append(offsets)
+        return
+    index = directory.index
+    keys, known = _keys_of([index.get(topic, -1) for topic in found.topics], found.numbers, directory)
+    answer.keys.append(keys)
+    answer.offsets.append(offsets[known])
 
 
-def _keys_of(topics: Sequence[int], numbers: Sequence[int], directory: Directory) -> tuple[Ids, Any]:
+def _keys_of(topics: Sequence[int], numbers: Sequence[int] | Codes, directory: Directory) -> tuple[Ids, Any]:
     """Return the keys of partitions that are watched, and a mask of which of the given ones these are.
 
     A partition that metadata does not know yet is left for the next cycle.
@@ -274,9 +281,8 @@ def _keys_of(topics: Sequence[int], numbers: Sequence[int], directory: Directory
     return partitions.codes[topic[known]] << PARTITION_BITS | number[known], known
 
 
-def _take_answer(group: Group, answer: _Answer, directory: Directory) -> None:
-    keys, known = _keys_of(answer.topics, answer.numbers, directory)
-    offsets = np.array(answer.offsets, dtype=np.int64)[known]
+def _take_answer(group: Group, answer: _Answer) -> None:
+    keys, offsets = np.concatenate([_NO_KEYS, *answer.keys]), np.concatenate([_NO_KEYS, *answer.offsets])
     unread = np.concatenate([keys[offsets == _FAILED], *answer.unread])
     keys, offsets = keys[offsets >= 0], offsets[offsets >= 0]
     owned = group.owned if group.owned is not None else _NO_KEYS
@@ -284,7 +290,7 @@ def _take_answer(group: Group, answer: _Answer, directory: Directory) -> None:
     every = np.concatenate([keys, unread, owned])
     values = np.concatenate([offsets.astype(np.float64), np.full(len(unread) + len(owned), np.nan)])
     merged, first = np.unique(every, return_index=True)
-    group.committed, group.uncommitted = values[first], first >= len(keys) + len(unread)
+    group.committed, group.uncommitted = values[first], (first >= len(keys) + len(unread)) & answer.whole
     if not np.array_equal(merged, group.keys):
         group.keys, group.requests = merged, ()
 

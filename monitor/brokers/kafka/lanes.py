@@ -8,7 +8,7 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, Generic, TypeVar
 
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaError, KafkaException
 
 from monitor.brokers.kafka.translation import translate
 from monitor.errors import BrokerError, TimedOut, Unreachable
@@ -18,8 +18,20 @@ R = TypeVar("R")
 STEP_SECONDS = 0.1
 """How long anything waits before it looks whether it has been closed, and lets the library's callbacks run."""
 _IN_FLIGHT = 64
+_UNSETTLED = frozenset(
+    {KafkaError.NOT_COORDINATOR, KafkaError.COORDINATOR_LOAD_IN_PROGRESS, KafkaError.COORDINATOR_NOT_AVAILABLE}
+)
 _SHORTEST_PATIENCE = 1.0
 _SHORTEST_TIMEOUT = 0.1
+
+
+class Unsettled(Unreachable):
+    """The broker that was asked does not, or not yet, coordinate this group; it answers, and may do so for others."""
+
+
+def is_unsettled(error: object) -> bool:
+    """Say whether an error, of the library or of the product, means that a coordinator is moving."""
+    return isinstance(error, Unsettled) or (isinstance(error, KafkaError) and error.code() in _UNSETTLED)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,7 +90,7 @@ class Lanes(Generic[R]):
         lane.in_flight.remove(call)
         lane.heard_at = self._monotonic()
         result = _outcome(call, future)
-        if isinstance(result, TimedOut | Unreachable):
+        if isinstance(result, TimedOut | Unreachable) and not isinstance(result, Unsettled):
             lane.failure = result
         return result
 
@@ -117,4 +129,5 @@ def _outcome(call: Call[R], future: Future[Any]) -> R | BrokerError:
     try:
         return call.finish(future.result())
     except KafkaException as error:
-        return translate(error.args[0])
+        told = translate(error.args[0])
+        return Unsettled(told.problem) if is_unsettled(error.args[0]) else told

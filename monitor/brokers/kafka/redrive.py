@@ -17,6 +17,7 @@ from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-def
 
 from monitor.brokers.kafka.addressing import Route, Target
 from monitor.brokers.kafka.client import EARLIEST, LATEST, KafkaClient, library_settings
+from monitor.brokers.kafka.committed import Request
 from monitor.brokers.kafka.intervals import Intervals
 from monitor.brokers.kafka.ledger import Ledger, Rows, gone_before, group_of
 from monitor.brokers.kafka.letters import read_letter
@@ -363,13 +364,14 @@ class KafkaRedriveBus:
         seconds = min(_READERS_SECONDS, self._client.remaining(deadline) / 2)
         listed = self._client.wait(self._client.list_groups(seconds), seconds).valid
         groups = [it.group_id for it in listed if not it.group_id.startswith(GROUP_PREFIX)]
-        asked = [TopicPartition(name, number) for name in targets for number in range(min(topics[name], 50))]
-        calls = [self._client.committed(group, group, list(asked)) for group in groups[:_GROUPS_ASKED] if asked]
+        asked = [(name, number) for name in targets for number in range(min(topics[name], 50))]
+        request = Request.of([name for name, _ in asked], [number for _, number in asked])
+        calls = [self._client.committed(group, group, request) for group in groups[:_GROUPS_ASKED] if asked]
         found, missing = [], max(0, len(groups) - _GROUPS_ASKED)
         for call, result in self._client.run({0: calls}, seconds):
             if isinstance(result, BrokerError):
                 missing += 1
-            elif any(it.offset >= 0 for it in result):
+            elif (result.offsets >= 0).any():
                 found.append(call.key)
         told = [f"{missing} consumer groups could not be asked whether they read the target."] if missing else []
         return sorted(found), told
