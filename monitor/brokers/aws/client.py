@@ -137,6 +137,8 @@ _NO_CREDENTIALS = (
     boto.InvalidConfigError,
 )
 
+_ASSUME_ROLE = "AssumeRole"
+
 REMEDY_CREDENTIALS = "set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or configure profile or role_arn"
 
 
@@ -327,7 +329,9 @@ def translating(target: str) -> Iterator[None]:
     try:
         yield
     except boto.ClientError as error:
-        raise _translate_answer(error, target) from error
+        # Any call may be the one for which the role is assumed anew.
+        assuming = error.operation_name == _ASSUME_ROLE
+        raise _translate_answer(error, f"sts:{_ASSUME_ROLE}" if assuming else target) from error
     except boto.BotoCoreError as error:
         raise _translate_failure(error, target) from error
     except ResponseParserError as error:
@@ -352,7 +356,8 @@ def _translate_answer(error: boto.ClientError, target: str) -> BrokerError:
     if code in _UNKNOWN_CREDENTIALS:
         return AuthenticationFailed(f"AWS does not accept the credentials ({code})", target=target, remedy="renew them")
     if code in _DENIED or status == 403:
-        return Forbidden(_first_line(error, code), target=target, remedy=f"allow {target} to these credentials")
+        trust = ", and let the role trust them" if target == f"sts:{_ASSUME_ROLE}" else ""
+        return Forbidden(_first_line(error, code), target=target, remedy=f"allow {target} to these credentials{trust}")
     if code in _MISSING:
         return Missing(f"it does not exist ({code})", target=target)
     if status >= 500:

@@ -1,8 +1,11 @@
 """What the stand-in cannot be brought to say: denials, throttling, 9,500 queues. The other side is a scripted fake."""
 
 import contextlib
+import json
 import time
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -10,8 +13,17 @@ from monitor.brokers.aws.collector import AwsCollector
 from monitor.clock import Clock
 from monitor.config import AwsCluster
 from monitor.errors import AuthenticationFailed, BadAnswer, Forbidden, TimedOut, TlsFailed, Unreachable
-from monitor.model import Finding
-from tests.integration.aws.scripted import ACCOUNT, Refusal, Request, ScriptedAws, denied, operation_of, scripted_aws
+from monitor.model import Finding, Problem
+from tests.integration.aws.scripted import (
+    ACCOUNT,
+    HEAD,
+    Refusal,
+    Request,
+    ScriptedAws,
+    denied,
+    operation_of,
+    scripted_aws,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -148,6 +160,83 @@ def test_throttled_calls_are_tried_again_and_counted(aws: ScriptedAws, collector
     (row,) = api.rows_where({"operation": "GetQueueAttributes"})
     assert api.columns["aws_api_requests_total"][row] == 3
     assert api.columns["aws_api_throttled_total"][row] == 1
+
+
+def test_a_queue_whose_calls_stay_throttled_is_unknown_and_the_rest_stays(
+    aws: ScriptedAws, collector: AwsCollector
+) -> None:
+    attributes = aws.answers["GetQueueAttributes"]
+    assert callable(attributes)
+
+    def throttle_orders(request: Request) -> object:
+        busy = request["QueueUrl"].endswith("/orders")
+        return Refusal("RequestThrottled", "Slow down", 400) if busy else attributes(request)
+
+    aws.answers["GetQueueAttributes"] = throttle_orders  # type: ignore[assignment]
+    snapshot = collector.collect(in_seconds(20))
+    assert [it.backlog_messages for it in snapshot.subscriptions] == [None, 0.0]
+    assert [(error.reason, error.target) for error in snapshot.errors] == [("throttled", "sqs:GetQueueAttributes")]
+    assert aws.asked["GetQueueAttributes"] == 4  # one answered, one tried three times
+
+
+def test_a_target_in_another_region_is_told_and_not_taken_for_the_queue_of_that_name_here(
+    aws: ScriptedAws, collector: AwsCollector
+) -> None:
+    attributes = aws.answers["GetQueueAttributes"]
+    assert callable(attributes)
+    policy = {"deadLetterTargetArn": HEAD.replace("us-east-1", "eu-west-1") + "payments", "maxReceiveCount": 3}
+
+    def point_abroad(request: Request) -> object:
+        told: Any = attributes(request)
+        if request["QueueUrl"].endswith("/orders"):
+            return {"Attributes": {**told["Attributes"], "RedrivePolicy": json.dumps(policy)}}
+        return told
+
+    aws.answers["GetQueueAttributes"] = point_abroad  # type: ignore[assignment]
+    problems = {it.queue: it.problems for it in collector.collect(in_seconds(20)).dead_letters}
+    assert problems == {"orders": (Problem.OTHER_REGION,), "payments": (Problem.NONE_CONFIGURED,)}
+
+
+def assuming(aws: ScriptedAws, **more: object) -> AwsCollector:
+    config = {"name": "aws", "kind": "aws", "region": "us-east-1", "endpoint_url": aws.url, **more}
+    return AwsCollector(AwsCluster.model_validate({**config, "role_arn": "arn:aws:iam::1:role/m"}), [], Clock())
+
+
+def test_the_credentials_of_a_role_are_renewed_before_they_expire(aws: ScriptedAws) -> None:
+    def assume(_: Request) -> str:
+        # AWS gives an hour; what has less than ten minutes left is renewed at the next call
+        expires = datetime.now(UTC) + timedelta(minutes=5)
+        key = f"<AccessKeyId>ASIA{aws.asked['AssumeRole']}</AccessKeyId><SecretAccessKey>x</SecretAccessKey>"
+        token = f"<SessionToken>t</SessionToken><Expiration>{expires:%Y-%m-%dT%H:%M:%SZ}</Expiration>"
+        return f"<Credentials>{key}{token}</Credentials>"
+
+    aws.answers["AssumeRole"] = assume
+    with contextlib.closing(assuming(aws, cloudwatch={"enabled": False})) as collector:
+        assert collector.collect(in_seconds(20)).measured == 2
+        once = aws.asked["AssumeRole"]
+        assert collector.collect(in_seconds(20)).measured == 2
+        assert aws.asked["AssumeRole"] > once > 0
+
+
+def test_a_role_that_may_not_be_assumed_is_told_as_such(aws: ScriptedAws) -> None:
+    aws.answers["AssumeRole"] = denied("sts:AssumeRole")
+    with contextlib.closing(assuming(aws)) as collector:
+        with pytest.raises(Forbidden, match=r"sts:AssumeRole: .* allow sts:AssumeRole .* let the role trust them"):
+            collector.collect(in_seconds(20))
+        assert {finding.target for finding in collector.check(in_seconds(20))} >= {"sqs:ListQueues"}
+
+
+def test_a_budget_slows_cloudwatch_down_and_says_so(aws: ScriptedAws) -> None:
+    watch = {"interval": "1m", "monthly_budget_dollars": 0.5}
+    config = {"name": "aws", "kind": "aws", "region": "us-east-1", "endpoint_url": aws.url, "cloudwatch": watch}
+    with contextlib.closing(AwsCollector(AwsCluster.model_validate(config), [], Clock())) as collector:
+        snapshot = collector.collect(in_seconds(20))
+    # eight metrics of two empty queues: $3.46 a month by the minute
+    assert any("asked every 415 s, slowed down by its budget" in note for note in snapshot.notes)
+    api, watched = snapshot.tables["aws_api"], snapshot.tables["cloudwatch"]
+    (row,) = api.rows_where({"operation": "GetMetricData"})
+    assert api.columns["aws_api_monthly_cost_dollars"][row] == pytest.approx(0.5)
+    assert watched.columns["cloudwatch_monthly_budget_dollars"].tolist() == [0.5]
 
 
 def test_9500_queues_are_all_there_by_ten_pages(aws: ScriptedAws, collector: AwsCollector) -> None:
