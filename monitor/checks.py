@@ -1,19 +1,29 @@
-"""What `eventflow check` does: every cluster asked at once, each for a bounded time."""
+"""What `eventflow check` does: every cluster asked at once, each for a bounded time, by those who watch and redrive."""
 
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from monitor.clock import Clock
 from monitor.config import Cluster
 from monitor.errors import EventflowError
 from monitor.model import Finding
 
-if TYPE_CHECKING:  # the registry imports every client library, and a table of findings needs none
-    from monitor.brokers.registry import Collector
 
-Opener = Callable[[Cluster], "Collector"]
+class Checked(Protocol):
+    """What can find out what is missing for its work, a collector or a redrive bus."""
+
+    def check(self, deadline: float) -> Sequence[Finding]:
+        """Find out what can be done and what is missing; `deadline` is in seconds of `Clock.monotonic`."""
+        ...
+
+    def close(self) -> None:
+        """Let go of all connections."""
+        ...
+
+
+Opener = Callable[[Cluster], Checked]
 
 _GRACE_SECONDS = 2.0
 """How much longer than told a check is waited for: to hand over what it found until then."""
@@ -34,40 +44,55 @@ class Report:
 
 
 def check_clusters(
-    clusters: Sequence[Cluster], opener: Opener, clock: Clock, within: float, grace: float = _GRACE_SECONDS
+    clusters: Sequence[Cluster],
+    opener: Opener,
+    clock: Clock,
+    within: float,
+    grace: float = _GRACE_SECONDS,
+    redriver: Opener | None = None,
 ) -> list[Report]:
-    """Check all clusters in parallel, for `within` seconds and a little `grace`; what hangs is reported as such."""
+    """Check all clusters in parallel, for `within` seconds and a little `grace`; what hangs is reported as such.
+
+    Those with a section `redrive` are checked by `redriver` too, if there is one.
+    """
     deadline = clock.monotonic() + within
-    checks = [_Check(cluster, opener, deadline) for cluster in clusters]
-    return [check.report(max(0.0, deadline + grace - clock.monotonic()), within) for check in checks]
+    checks = {it.name: [_Check(it, opener, deadline)] for it in clusters}
+    for cluster in clusters:
+        if redriver is not None and cluster.redrive is not None:
+            checks[cluster.name].append(_Check(cluster, redriver, deadline))
+    reports = []
+    for cluster in clusters:
+        found = [it.findings(max(0.0, deadline + grace - clock.monotonic()), within) for it in checks[cluster.name]]
+        reports.append(Report(cluster.name, cluster.kind, tuple(finding for part in found for finding in part)))
+    return reports
 
 
 class _Check:
-    """One cluster's check, in a daemon thread: a client library that hangs must not keep the command from ending."""
+    """One check of a cluster, in a daemon thread: a client library that hangs must not keep the command from ending."""
 
     def __init__(self, cluster: Cluster, opener: Opener, deadline: float) -> None:
         self._cluster, self._opener, self._deadline = cluster, opener, deadline
-        self._findings: tuple[Finding, ...] | None = None
+        self._found: tuple[Finding, ...] | None = None
         self._thread = threading.Thread(target=self._run, name=f"check {cluster.name}", daemon=True)
         self._thread.start()
 
-    def report(self, wait_seconds: float, within: float) -> Report:
+    def findings(self, wait_seconds: float, within: float) -> tuple[Finding, ...]:
         self._thread.join(wait_seconds)
-        findings = self._findings
-        if findings is None:
+        found = self._found
+        if found is None:
             remedy = "see whether the address is right and nothing on the way drops the traffic"
-            findings = (Finding(self._cluster.name, ok=False, message=f"no answer within {within:g} s", remedy=remedy),)
-        return Report(self._cluster.name, self._cluster.kind, findings)
+            found = (Finding(self._cluster.name, ok=False, message=f"no answer within {within:g} s", remedy=remedy),)
+        return found
 
     def _run(self) -> None:
-        self._findings = self._look()
+        self._found = self._look()
 
     def _look(self) -> tuple[Finding, ...]:
         try:
-            collector = self._opener(self._cluster)
+            checked = self._opener(self._cluster)
         except EventflowError as error:
             return (Finding(self._cluster.name, ok=False, message=str(error)),)
         try:
-            return tuple(collector.check(self._deadline))
+            return tuple(checked.check(self._deadline))
         finally:
-            collector.close()
+            checked.close()

@@ -73,14 +73,20 @@ def check(config: ConfigFile, within: Within = 10.0, as_json: AsJson = False) ->
     """
     set_up_logging("console", "error")
     configuration = load_configuration(config)
+    from monitor.brokers.redrivers import open_redriver
     from monitor.brokers.registry import open_collector
     from monitor.checks import check_clusters
     from monitor.storage.database import check_database
 
     clock = Clock()
     database = check_database(configuration.database_url.get_secret_value())
+    mapped = configuration.dead_letters
     reports = check_clusters(
-        configuration.clusters, lambda it: open_collector(it, configuration.dead_letters, clock), clock, within
+        configuration.clusters,
+        lambda it: open_collector(it, mapped, clock),
+        clock,
+        within,
+        redriver=lambda it: open_redriver(it, mapped, clock),
     )
     fine = database.ok and all(report.ok for report in reports)
     if as_json:

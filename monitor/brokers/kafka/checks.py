@@ -25,7 +25,11 @@ def check_cluster(client: KafkaClient, cluster: KafkaCluster, deadline: float) -
     try:
         listing = read_listing(client.list_topics(client.until(deadline, 0.5)))
     except BrokerError as error:
-        return [_refused(cluster.bootstrap_servers, error, "check bootstrap_servers, and that the brokers run")]
+        return [
+            _refused(
+                error.target or cluster.bootstrap_servers, error, "check bootstrap_servers, and that the brokers run"
+            )
+        ]
     check = _Check(client, cluster, listing, deadline)
     return [finding for part in check.parts() for finding in part()]
 

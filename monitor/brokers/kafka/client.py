@@ -18,6 +18,8 @@ Facts of confluent-kafka 2.16 (librdkafka) that shape this module:
 """
 
 import logging
+import re
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -40,10 +42,13 @@ from confluent_kafka.admin._config import ConfigResource
 from confluent_kafka.admin._resource import ResourceType
 
 from monitor.brokers.kafka.committed import Committed, GroupOffsets, Request
+from monitor.brokers.kafka.handshakes import find_fault
 from monitor.brokers.kafka.lanes import STEP_SECONDS, Call, Lanes, is_unsettled
-from monitor.brokers.kafka.translation import translate
-from monitor.config import KafkaCluster, KafkaSecurity
-from monitor.errors import BrokerError, TimedOut, TlsFailed, Unreachable
+from monitor.brokers.kafka.translation import address_in, lacks_token, translate
+from monitor.brokers.msk import make_signer
+from monitor.brokers.tls import open_context
+from monitor.config import KafkaCluster, KafkaSecurity, OAuth
+from monitor.errors import AuthenticationFailed, BrokerError, Forbidden, TimedOut, TlsFailed, Unreachable
 
 LOG = logging.getLogger(__name__)
 
@@ -57,6 +62,9 @@ NO_SUCH_RECORD = -1
 _SHORTEST_TIMEOUT = 0.1
 _SHORTEST_ATTEMPT = 0.5
 _DROPS_OF_TLS = 2
+_FIRST_WORDS = re.compile(r"after (\d+ms in state APIVERSION_QUERY|\d{1,3}ms in state UP)\b")
+_LONGEST_HANDSHAKE = 1.5
+_TOKEN_SECONDS = 60.0
 _MOMENT = 0.5
 _TO_FIND_A_BROKER = 1.0
 _NEVER_SECONDS = 3600.0  # the longest that the library takes
@@ -112,8 +120,11 @@ class KafkaClient:
         self._admin: _Admin | None = None
         self._group_offsets: GroupOffsets | None = None
         self._fault: BrokerError | None = None
+        self._fault_address = ""
         self._hopeless_since: float | None = None
         self._drops = 0
+        self._works = self._refused = False
+        self._opened_at = 0.0
 
     def close(self) -> None:
         """Let go of the connections; what waits in another thread ends with `Unreachable` within a moment."""
@@ -134,6 +145,8 @@ class KafkaClient:
         An attempt that meets a hung broker is given up early enough for others, with a new handle: that one asks only
         brokers that have answered it. Raises BrokerError.
         """
+        if self._holds_stale_token():
+            self._let_go()
         while True:
             left = self.remaining(deadline)
             seconds = max(left * 0.4, min(left, _SHORTEST_ATTEMPT), _SHORTEST_TIMEOUT)
@@ -142,12 +155,36 @@ class KafkaClient:
             except BrokerError as error:
                 ended = self._closed.is_set() or self._is_hopeless() or self.remaining(deadline) < _SHORTEST_ATTEMPT
                 if ended or error.permanent:
-                    self._hopeless_since = None
-                    raise
+                    raise self._give_up(error, deadline) from error
                 self._let_go()
             else:
-                self._fault, self._hopeless_since, self._drops = None, None, 0
+                self._forget_faults()
+                self._works, self._refused = True, not listing.topics
                 return listing
+
+    def _give_up(self, error: BrokerError, deadline: float) -> BrokerError:
+        """Forget what went wrong, and return it as it is told."""
+        address = self._fault_address or self._cluster.bootstrap_servers.split(",")[0].strip()
+        self._forget_faults()
+        if isinstance(error, TlsFailed | AuthenticationFailed):
+            # The next handle reads the files anew, which may have been renewed, and asks for a token at once.
+            self._let_go()
+        if isinstance(error, TlsFailed) and self._cluster.security.protocol.endswith("ssl"):
+            seconds = min(_LONGEST_HANDSHAKE, max(_SHORTEST_TIMEOUT, self.remaining(deadline)))
+            return find_fault(address, self._cluster.security, seconds) or error
+        return error
+
+    def _forget_faults(self) -> None:
+        self._fault, self._fault_address, self._hopeless_since, self._drops = None, "", None, 0
+
+    def _holds_stale_token(self) -> bool:
+        """Say whether a refusal may come from a token that was good when the connection was made.
+
+        A broker that does not end sessions with their tokens (`connections.max.reauth.ms` is not set) goes on with the
+        old one for what the client may do, however many new ones it has fetched.
+        """
+        by_token = self._cluster.security.mechanism in ("OAUTHBEARER", "AWS_MSK_IAM")
+        return by_token and self._refused and self._monotonic() - self._opened_at > _TOKEN_SECONDS
 
     def list_groups(self, seconds: float) -> Future[Any]:
         """Start listing consumer groups; the result has `.valid` and `.errors` (brokers that did not answer)."""
@@ -171,6 +208,17 @@ class KafkaClient:
         """Prepare describing groups of one coordinator. The result has a description or a KafkaError for each."""
         names = list(groups)
         return Call(key, lambda _: self._handle().start_describe(names, _NEVER_SECONDS), _read_descriptions)
+
+    def describe_group_rights(self, group: str, seconds: float) -> Any:
+        """Return a group's description with what these credentials may do to it. Raises BrokerError."""
+        asked = self._handle().describe_consumer_groups(
+            [group], include_authorized_operations=True, request_timeout=_NEVER_SECONDS
+        )
+        try:
+            return self._result(asked[group], seconds)
+        except TimedOut:
+            self._let_go()  # a request to a coordinator that is given up goes with its handle, see above
+            raise
 
     def describe_topics(self, names: Sequence[str], seconds: float, *, operations: bool = False) -> dict[str, Any]:
         """Return a description or a BrokerError for each topic."""
@@ -214,6 +262,7 @@ class KafkaClient:
         moved = False
         for call, result in lanes.run(self._serve):
             moved = moved or _tells_a_move(result)
+            self._refused = self._refused or _is_refused(result)
             yield call, result
         if lanes.hung or moved:
             self._start_afresh(min(_TO_FIND_A_BROKER, seconds / 2))
@@ -261,10 +310,16 @@ class KafkaClient:
             handle.poll(0)
         if not isinstance(error, TimedOut | Unreachable):
             return error
-        if self._fault is None and self._drops >= _DROPS_OF_TLS and not self._cluster.security.protocol.endswith("ssl"):
-            problem = "the broker drops connections at the first word: this listener probably speaks TLS"
-            return TlsFailed(problem, target=self._cluster.bootstrap_servers, remedy="check security.protocol")
+        if self._fault is None and self._drops >= (1 if self._is_hopeless() else _DROPS_OF_TLS):
+            return self._tell_drops()
         return self._fault or error
+
+    def _tell_drops(self) -> BrokerError:
+        target, remedy = self._cluster.bootstrap_servers, "check security.protocol"
+        problem = "the broker drops connections at the first word: this listener probably"
+        if self._cluster.security.protocol.endswith("ssl"):
+            return AuthenticationFailed(f"{problem} wants a login", target=target, remedy=remedy)
+        return TlsFailed(f"{problem} speaks TLS, or wants a login", target=target, remedy=remedy)
 
     def _serve(self) -> None:
         handle = self._handle()
@@ -297,6 +352,12 @@ class KafkaClient:
         threading.Thread(target=dropped.clear, name="kafka-close", daemon=True).start()
 
     def _open(self) -> _Admin:
+        security = self._cluster.security
+        if security.ca_file or security.certificate_file:
+            open_context(security, self._cluster.bootstrap_servers)  # which says better what is wrong with a file
+        if security.aws_msk_iam:
+            make_signer(security.aws_msk_iam)("")  # in vain the library would wait for it, and tell nothing
+        self._works, self._refused, self._opened_at = False, False, self._monotonic()
         try:
             return _Admin(library_settings(self._cluster) | {"error_cb": self._on_error}, logger=_Log(self._on_log))
         except KafkaException as error:
@@ -304,7 +365,8 @@ class KafkaClient:
 
     def _on_log(self, line: str) -> None:
         # A TLS listener takes plain words for noise and hangs up; nothing but the log tells in which state that was.
-        if "Disconnected" in line and "in state APIVERSION_QUERY" in line:
+        # One that wants a login does so in the middle of a conversation, as far as the library can tell.
+        if not self._works and "Disconnected" in line and _FIRST_WORDS.search(line):
             self._drops += 1
 
     def _is_hopeless(self) -> bool:
@@ -315,10 +377,13 @@ class KafkaClient:
         if error.code() == KafkaError._ALL_BROKERS_DOWN:  # comes after the reason for it, and does not tell it
             hopeless = True
         else:
-            new = translate(error)
+            tokenless, oauth = lacks_token(error), self._cluster.security.oauth
+            new = translate(error, oauth.token_url if tokenless and oauth else "")
             if self._fault is None or not self._fault.permanent or new.permanent:
                 self._fault = new
-            hopeless = new.permanent
+                self._fault_address = address_in(error)
+            # With a connection that stands, a token that cannot be renewed is no reason to give up yet.
+            hopeless = not self._works if tokenless else new.permanent
         if hopeless and self._hopeless_since is None:
             self._hopeless_since = self._monotonic()
 
@@ -349,17 +414,34 @@ def library_settings(cluster: KafkaCluster) -> dict[str, Any]:
 
 
 def _security_settings(security: KafkaSecurity) -> dict[str, Any]:
+    key = security.key_file or security.certificate_file
     settings = {
         "security.protocol": security.protocol,
-        "sasl.mechanism": security.mechanism,
+        "sasl.mechanism": "OAUTHBEARER" if security.aws_msk_iam else security.mechanism,
         "sasl.username": security.username,
         "sasl.password": security.password and security.password.get_secret_value(),
         "ssl.ca.location": security.ca_file,
         "ssl.certificate.location": security.certificate_file,
-        "ssl.key.location": security.key_file,
+        "ssl.key.location": key,
         "ssl.key.password": security.key_password and security.key_password.get_secret_value(),
+        "oauth_cb": security.aws_msk_iam and make_signer(security.aws_msk_iam),
+        **(_token_settings(security.oauth) if security.oauth else {}),
     }
     return {key: value for key, value in settings.items() if value is not None}
+
+
+def _token_settings(oauth: OAuth) -> dict[str, Any]:
+    """Have the library fetch tokens, and new ones at four fifths of their time."""
+    return {
+        "sasl.oauthbearer.method": "oidc",
+        "sasl.oauthbearer.token.endpoint.url": oauth.token_url,
+        "sasl.oauthbearer.client.id": oauth.client_id,
+        "sasl.oauthbearer.client.secret": oauth.client_secret.get_secret_value(),
+        "sasl.oauthbearer.scope": oauth.scope,
+        "sasl.oauthbearer.extensions": ",".join(f"{key}={value}" for key, value in oauth.extensions.items()) or None,
+        # The library's own default is a path of the machine that it was built on, and it takes no folder.
+        "https.ca.location": oauth.ca_file or ssl.get_default_verify_paths().cafile,
+    }
 
 
 def _timeout(seconds: float) -> float:
@@ -377,6 +459,12 @@ def _start_aside(call: Callable[..., R], seconds: float) -> Future[R]:
 
     threading.Thread(target=run, name="kafka-metadata", daemon=True).start()
     return future
+
+
+def _is_refused(result: Any) -> bool:
+    if isinstance(result, Offsets):
+        return any(isinstance(error, Forbidden) for error in result.errors.values())
+    return isinstance(result, Forbidden)
 
 
 def _tells_a_move(result: Any) -> bool:

@@ -22,6 +22,7 @@ from monitor.brokers.kafka.intervals import Intervals
 from monitor.brokers.kafka.ledger import Ledger, Rows, gone_before, group_of
 from monitor.brokers.kafka.letters import read_letter
 from monitor.brokers.kafka.mover import KafkaMover
+from monitor.brokers.kafka.rights import check_rights
 from monitor.brokers.kafka.translation import translate
 from monitor.brokers.naming import strip_dead_suffix
 from monitor.clock import Clock
@@ -39,7 +40,7 @@ from monitor.letters import (
     PlanRequest,
     Survey,
 )
-from monitor.model import FoundBy
+from monitor.model import Finding, FoundBy
 
 _STEP_SECONDS = 0.1
 _SCANNED_IN_FULL = 5_000
@@ -213,6 +214,10 @@ class KafkaRedriveBus:
             {it.partition: it.start for it in waiting},
             self._clock,
         )
+
+    def check(self, deadline: float) -> Sequence[Finding]:
+        """Find out what is missing for redriving, changing nothing. A broker's errors are findings."""
+        return check_rights(self._client, self._settings, self._cluster, self._origins, deadline)
 
     def close(self) -> None:
         """Let go of all connections."""

@@ -107,7 +107,7 @@ def translated(error: BaseException, vhost: str, target: str, address: Address, 
     causes = list(beneath(error))
     for cause in causes:
         if isinstance(cause, ProbableAccessDeniedError):
-            return Forbidden(f"the virtual host {vhost} does not exist or is refused", target=target)
+            return _closed_vhost(vhost, target)
         if isinstance(cause, ProbableAuthenticationError):
             return _tell_no_login(target, address, tls)
         if type(cause) is AuthenticationError:
@@ -134,7 +134,8 @@ def _tell_no_login(target: str, address: Address, tls: TlsFiles) -> Authenticati
         return AuthenticationFailed(
             problem, target=target, remedy="make a user of its name, or set another in the address"
         )
-    return AuthenticationFailed("the user name or password is refused", target=target)
+    remedy = "check user name and password in amqp_url"
+    return AuthenticationFailed("the user name or password is refused", target=target, remedy=remedy)
 
 
 def refused(error: ChannelClosedByBroker, target: str) -> BrokerError:
@@ -162,7 +163,12 @@ def beneath(error: BaseException) -> list[BaseException]:
     return found
 
 
+def _closed_vhost(vhost: str, target: str) -> Forbidden:
+    remedy = "give the user permissions there, if only empty ones (^$)"
+    return Forbidden(f"the virtual host {vhost} does not exist or is refused", target=target, remedy=remedy)
+
+
 def _closed_by_broker(error: ConnectionClosedByBroker, vhost: str, target: str) -> BrokerError:
     if error.reply_code == _NOT_ALLOWED:
-        return Forbidden(f"the virtual host {vhost} does not exist or is refused", target=target)
+        return _closed_vhost(vhost, target)
     return Unreachable(f"the broker closed the connection ({error.reply_text})", target=target)

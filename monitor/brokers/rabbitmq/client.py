@@ -36,6 +36,7 @@ _SHARE_TO_CONNECT = 0.5  # so that a second source can still be asked within the
 SYSTEM_TLS = TlsFiles()
 """No files: the authorities of the system, and no certificate of this client."""
 
+_KEYS = {"management API": "management_url", "Prometheus plugin": "prometheus_url"}
 _MARGIN = 0.9  # of what is left: an answer that does not come must be told before the deadline, not at it
 
 
@@ -180,9 +181,11 @@ class HttpClient:
     def _refusal(self, answer: httpx.Response) -> BrokerError:
         status, reason = answer.status_code, _reason(answer)
         if status == httpx.codes.UNAUTHORIZED and not reason.permission:
-            return AuthenticationFailed("the user name or password is refused", target=self.target)
+            remedy = f"check user name and password in {_KEYS.get(self._target, 'the address')}"
+            return AuthenticationFailed("the user name or password is refused", target=self.target, remedy=remedy)
         if status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
-            return Forbidden(f"{answer.url.path} is refused: {reason.text}", target=self.target)
+            remedy = "give the user the tag monitoring, and permissions in the virtual host"
+            return Forbidden(f"{answer.url.path} is refused: {reason.text}", target=self.target, remedy=remedy)
         if status == httpx.codes.TOO_MANY_REQUESTS:
             return Throttled("the broker asks for fewer calls", target=self.target)
         if status == httpx.codes.NOT_FOUND or reason.error == "page_out_of_range":

@@ -1,0 +1,152 @@
+"""What redrive must be allowed on a Kafka cluster, and which of it is missing; `docs/permissions.md` lists it.
+
+Brokers are asked what these credentials may do. Of transactional ids none tells that: there one is taken, and let go
+of, that no topic's redrive can have.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from confluent_kafka import KafkaException, Producer
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
+
+from monitor.brokers.kafka.client import KafkaClient
+from monitor.brokers.kafka.ledger import group_of
+from monitor.brokers.kafka.metadata import read_listing
+from monitor.brokers.kafka.translation import translate
+from monitor.brokers.naming import is_dead_by_name, strip_dead_suffix
+from monitor.config import KafkaCluster
+from monitor.errors import BrokerError, Forbidden, TimedOut
+from monitor.letters import GROUP_PREFIX, LEDGER_TOPIC
+from monitor.model import Finding
+
+_PREFIX = "redrive: "
+_SHARE = 0.3
+_MOST_TOPICS = 200
+_NAMED = 3
+# No topic has a name with this sign (Topic.validate).
+_TRIAL = f"{GROUP_PREFIX}~check"
+
+
+def check_rights(
+    client: KafkaClient,
+    settings: Mapping[str, Any],
+    cluster: KafkaCluster,
+    mapped: Mapping[str, Sequence[str]],
+    deadline: float,
+) -> Sequence[Finding]:
+    """Find out whether these credentials may redrive; `mapped` has the configured dead-letter topics' origins."""
+    try:
+        topics = read_listing(client.list_topics(client.until(deadline, _SHARE))).topics
+    except BrokerError as error:
+        return [_refused("connecting", error, "check redrive.security")]
+    check = _Check(client, settings, deadline, frozenset(topics))
+    dead = sorted(it for it in topics if cluster.topics.matches(it) and (it in mapped or is_dead_by_name(it)))
+    named = {origin for it in dead for origin in (*mapped.get(it, ()), strip_dead_suffix(it) or "")}
+    origins = sorted(named & topics.keys())
+    return [finding for part in check.parts(dead[:_MOST_TOPICS], origins[:_MOST_TOPICS]) for finding in part]
+
+
+class _Check:
+    """One run of all questions, on a cluster that answers."""
+
+    def __init__(
+        self, client: KafkaClient, settings: Mapping[str, Any], deadline: float, topics: frozenset[str]
+    ) -> None:
+        self._client, self._settings, self._deadline, self._topics = client, settings, deadline, topics
+
+    def parts(self, dead: Sequence[str], origins: Sequence[str]) -> Iterator[Iterator[Finding]]:
+        """Return the questions in the order in which the answers are told."""
+        if dead:
+            yield self._topic_rights("dead-letter topics", dead, ("READ",))
+        else:
+            remedy = "if there are any, grant Read on them, and check topics.include"
+            yield iter([Finding(f"{_PREFIX}dead-letter topics", False, "none can be seen", remedy, required=False)])
+        if origins:
+            yield self._topic_rights("topics to send to", origins, ("WRITE",))
+        yield self._ledger()
+        yield self._group(group_of(dead[0] if dead else "~check"))
+        yield self._transactional_id()
+
+    def _seconds(self) -> float:
+        return max(0.1, self._client.remaining(self._deadline) * _SHARE)
+
+    def _topic_rights(self, what: str, names: Sequence[str], needed: Sequence[str]) -> Iterator[Finding]:
+        described = self._client.describe_topics(names, self._seconds(), operations=True)
+        missing: dict[str, list[str]] = {}
+        for name, answer in described.items():
+            if isinstance(answer, BrokerError):
+                yield _refused(f"{what} ({name})", answer, f"grant {_words(needed)} on the topic {name}")
+                continue
+            for operation in _lacking(answer.authorized_operations, needed):
+                missing.setdefault(operation, []).append(name)
+        for operation, without in missing.items():
+            told = _some(without)
+            remedy = f"grant {operation} on the topic{'s' if len(without) > 1 else ''} {told}"
+            yield Finding(f"{_PREFIX}{what}", False, f"{operation} is missing on {told}", remedy)
+        if not missing and not any(isinstance(it, BrokerError) for it in described.values()):
+            yield Finding(f"{_PREFIX}{what}", True, f"{_words(needed)} is allowed on {_some(names)}")
+
+    def _ledger(self) -> Iterator[Finding]:
+        if LEDGER_TOPIC in self._topics:
+            yield from self._topic_rights("the ledger", [LEDGER_TOPIC], ("READ", "WRITE"))
+            return
+        remedy = f"grant Create, Read and Write on the topic {LEDGER_TOPIC}; or, where it exists, let it be seen"
+        admin = AdminClient(dict(self._settings))
+        topic = NewTopic(LEDGER_TOPIC, num_partitions=1, replication_factor=-1)
+        asked = admin.create_topics([topic], validate_only=True)[LEDGER_TOPIC]
+        yield self._tried("the ledger", lambda: asked.result(self._seconds()), remedy, "it can be created")
+
+    def _group(self, group: str) -> Iterator[Finding]:
+        target, remedy = "groups", f"grant Read on groups that begin with {GROUP_PREFIX}"
+        try:
+            described = self._client.describe_group_rights(group, self._seconds())
+        except BrokerError as error:
+            yield _refused(target, error, remedy)
+            return
+        lacking = _lacking(described.authorized_operations, ("READ",))
+        message = f"Read is {'missing' if lacking else 'allowed'} on {group}"
+        yield Finding(f"{_PREFIX}{target}", not lacking, message, remedy if lacking else "")
+
+    def _transactional_id(self) -> Iterator[Finding]:
+        def take() -> None:
+            producer = Producer({**self._settings, "transactional.id": _TRIAL}, logger=_Quiet())
+            producer.init_transactions(self._seconds())
+
+        remedy = f"grant Write on transactional ids that begin with {GROUP_PREFIX}"
+        yield self._tried("transactions", take, remedy, "Write is allowed on transactional ids")
+
+    def _tried(self, target: str, call: Callable[[], object], remedy: str, found: str) -> Finding:
+        try:
+            call()
+        except KafkaException as error:
+            return _refused(target, translate(error.args[0]), remedy)
+        except TimeoutError:
+            return _refused(target, TimedOut("no answer in time"), remedy)
+        return Finding(f"{_PREFIX}{target}", True, found)
+
+
+class _Quiet:
+    """Takes the library's log lines; what matters comes as errors."""
+
+    def log(self, _level: int, _text: str, *_arguments: object) -> None:
+        pass
+
+
+def _lacking(allowed: Iterable[Any] | None, needed: Sequence[str]) -> list[str]:
+    names = {operation.name for operation in allowed or ()}
+    return [it.capitalize() for it in needed if not {it, "ALL"} & names]
+
+
+def _refused(target: str, error: BrokerError, remedy: str) -> Finding:
+    told = remedy if isinstance(error, Forbidden) else error.remedy or remedy
+    return Finding(f"{_PREFIX}{target}", False, error.problem, told)
+
+
+def _words(operations: Sequence[str]) -> str:
+    return " and ".join(it.capitalize() for it in operations)
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
