@@ -1,11 +1,19 @@
 """Brokers that hang: a cluster of three is frozen, one at first, then all."""
 
+import json
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import pytest
+from confluent_kafka import ElectionType
 
+from monitor.brokers.kafka.metadata import coordinator_of, read_listing
 from monitor.errors import BrokerError, TimedOut, Unreachable
 from stack.control import Stack
 from stack.state import Options
@@ -89,6 +97,50 @@ def test_a_cluster_that_hangs_fails_the_cycle_before_its_deadline_and_recovers(
             stack.thaw(f"kafka-{broker}")
     wait_for(lambda: _succeeds(fresh) and fresh.subscription(group, topic).backlog_messages == 36, "recovery")
     fresh.collector.close()
+
+
+def test_a_coordinator_that_gives_its_groups_away_costs_a_cycle_and_not_the_process(
+    stack: Stack, kafka: Playground, tmp_path: Path
+) -> None:
+    topic, groups = kafka.topic("moved", replicas=3), [kafka.name(f"moved-{number}") for number in range(4)]
+    for group in groups:
+        kafka.commit(group, topic, 0)
+    home = _coordinator(kafka, groups[0])
+    with _polling(kafka.bootstrap, kafka.name("moved"), tmp_path / "looks") as looks:
+        wait_for(lambda: looks() and looks()[-1]["backlogs"] == [0] * 4, "a first look")
+        stack.restart(f"kafka-{home}")
+        wait_for(lambda: _coordinator(kafka, groups[0]) != home, "the move")
+        # The library has learned of the move, since the old connection ended; of the way back nothing tells it.
+        wait_for(lambda: looks()[-1]["backlogs"] == [0] * 4, "the truth after the move")
+        wait_for(lambda: _is_replicated(kafka), "replicas in sync")
+        kafka.admin.elect_leaders(ElectionType.PREFERRED).result(20)
+        wait_for(lambda: _coordinator(kafka, groups[0]) == home, "the way back")
+        wait_for(lambda: any("Not coordinator" in error for look in looks() for error in look["errors"]), "the denial")
+        wait_for(lambda: looks()[-1]["backlogs"] == [0] * 4, "the truth after the way back")
+
+
+@contextmanager
+def _polling(bootstrap: str, prefix: str, output: Path) -> Iterator[Any]:
+    """Look again and again in another process, since the danger is that it dies; yields what was seen so far."""
+    command = [sys.executable, "-m", "tests.integration.kafka.polling", bootstrap, prefix]
+    with output.open("w") as file, subprocess.Popen(command, stdout=file) as process:
+
+        def looks() -> list[dict[str, Any]]:
+            assert process.poll() is None, f"the process that looks has died: {process.returncode}"
+            return [json.loads(line) for line in output.read_text().splitlines()[:-1]]
+
+        yield looks
+        looks()
+        process.kill()
+
+
+def _coordinator(kafka: Playground, group: str) -> int:
+    return coordinator_of(group, read_listing(kafka.admin.list_topics(timeout=20)).coordinators)
+
+
+def _is_replicated(kafka: Playground) -> bool:
+    partitions = kafka.admin.list_topics("__consumer_offsets", timeout=20).topics["__consumer_offsets"].partitions
+    return all(len(partition.isrs) == 3 for partition in partitions.values())
 
 
 def _close_while_hanging(watcher: Watcher) -> None:
