@@ -3,6 +3,8 @@
 import re
 import ssl
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar, cast
 from urllib.parse import quote
@@ -23,14 +25,19 @@ from monitor.api.items import (
     SummaryItem,
 )
 from monitor.api.redrive_items import (
+    ArchivePage,
     AuditPage,
     AuditVerification,
     JobItem,
+    JobMessage,
     JobMessagePage,
     JobPage,
     LetterGroups,
     LetterPage,
+    OriginalItem,
+    OriginalPage,
     PlanItem,
+    PurgeAnswer,
     ReportItem,
 )
 from monitor.errors import MonitorRefused, MonitorUnreachable
@@ -162,6 +169,40 @@ class ApiClient:
         """Return one page of a queue's dead letters (`limit`, `cursor`, `select`)."""
         return cast(LetterPage, self._get(f"dead-letters/{_in_path(id_)}/messages", query))
 
+    def letter_pages(self, id_: str, **query: Any) -> Iterator[LetterPage]:
+        """Return a queue's dead letters page by page, up to the end."""
+        cursor: str | None = None
+        while True:
+            page = self.letters(id_, **{"limit": LARGEST_PAGE // 2, **query, "cursor": cursor})
+            yield page
+            cursor = page["next"]
+            if cursor is None:
+                return
+
+    @contextmanager
+    def export_letters(self, id_: str, **query: Any) -> Iterator["Exported"]:
+        """Have all of a queue's dead letters written (`format` is jsonl or csv; `select` and the like narrow it)."""
+        given = {name: value for name, value in query.items() if value is not None}
+        path = f"dead-letters/{_in_path(id_)}/export"
+        with self._reaching(), self._http.stream("GET", path, params=given) as answer:
+            if not answer.is_success:
+                answer.read()
+                _read(answer, self.url)
+            yield Exported(answer.headers.get("X-Export-Id", ""), answer.iter_bytes())
+
+    def purge(self, id_: str, name: str, export_id: str) -> PurgeAnswer:
+        """Remove everything that is in a queue; `name` is its name, `export_id` an export of all of it."""
+        body = {"name": name, "export_id": export_id}
+        return cast(PurgeAnswer, self._ask("POST", f"dead-letters/{_in_path(id_)}/purge", body=body))
+
+    def archives(self, **query: Any) -> ArchivePage:
+        """Return one page of what is set aside (`dead_letters`, `limit`, `cursor`), the newest first."""
+        return cast(ArchivePage, self._get("archive", query))
+
+    def archived_letters(self, archive: str, **query: Any) -> LetterPage:
+        """Return one page of an archive's messages (`limit`, `cursor`)."""
+        return cast(LetterPage, self._get(f"archive/{_in_path(archive)}/messages", query))
+
     def letter_groups(self, id_: str) -> LetterGroups:
         """Return a queue's dead letters by their cause."""
         return cast(LetterGroups, self._get(f"dead-letters/{_in_path(id_)}/groups", {}))
@@ -171,10 +212,13 @@ class ApiClient:
         given = {name: value for name, value in options.items() if value is not None}
         return cast(PlanItem, self._ask("POST", "redrives/plan", body={"dead_letters": dead_letters, **given}))
 
-    def start_redrive(self, plan_id: str, hash_: str, key: str | None = None) -> JobItem:
-        """Start the job of a plan that was seen; the same key, or the same plan, is the same job."""
+    def start_redrive(self, plan_id: str, hash_: str, key: str | None = None, note: str | None = None) -> JobItem:
+        """Start the job of a plan that was seen; the same key, or the same plan, is the same job.
+
+        `note` is for the audit log.
+        """
         headers = {"Idempotency-Key": key} if key else None
-        body = {"plan_id": plan_id, "hash": hash_}
+        body = {"plan_id": plan_id, "hash": hash_, **({"note": note} if note else {})}
         return cast(JobItem, self._ask("POST", "redrives", body=body, headers=headers))
 
     def redrive_plan(self, plan_id: str) -> PlanItem:
@@ -193,12 +237,24 @@ class ApiClient:
         """Return one page of a job's messages (`limit`, `cursor`, `outcome`)."""
         return cast(JobMessagePage, self._get(f"redrives/{_in_path(job)}/items", query))
 
+    def all_redrive_items(self, job: str, outcome: str | None = None) -> list[JobMessage]:
+        """Return all messages of a job that the journal has one by one."""
+        return list(_Pages[JobMessage](self, f"redrives/{_in_path(job)}/items", {"outcome": outcome}))
+
+    def redrive_originals(self, job: str, **query: Any) -> OriginalPage:
+        """Return one page of a job's edited messages as they were (`limit`, `cursor`)."""
+        return cast(OriginalPage, self._get(f"redrives/{_in_path(job)}/originals", query))
+
+    def all_redrive_originals(self, job: str) -> list[OriginalItem]:
+        """Return all of a job's edited messages as they were."""
+        return list(_Pages[OriginalItem](self, f"redrives/{_in_path(job)}/originals", {}))
+
     def redrive_report(self, job: str) -> ReportItem:
         """Return what became of everything in a job."""
         return cast(ReportItem, self._get(f"redrives/{_in_path(job)}/report", {}))
 
     def steer_redrive(self, job: str, verb: str) -> JobItem:
-        """Ask a job to `pause`, `resume`, `cancel` or `recover`."""
+        """Ask a job to `pause`, `resume`, `cancel` or `recover`, or `approve` it."""
         return cast(JobItem, self._ask("POST", f"redrives/{_in_path(job)}/{verb}"))
 
     def set_redrive_rate(self, job: str, rate: float | None) -> JobItem:
@@ -224,8 +280,14 @@ class ApiClient:
         body: Any = None,
         headers: dict[str, str] | None = None,
     ) -> Any:
-        try:
+        with self._reaching():
             answer = self._http.request(method, path, params=query, json=body, headers=headers)
+        return _read(answer, self.url)
+
+    @contextmanager
+    def _reaching(self) -> Iterator[None]:
+        try:
+            yield
         except httpx.TimeoutException as error:
             raise MonitorUnreachable(f"the monitor at {self.url} does not answer in time") from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
@@ -233,7 +295,14 @@ class ApiClient:
             raise MonitorUnreachable(
                 f"the monitor at {self.url} cannot be reached ({_why(error)}); {remedy}"
             ) from error
-        return _read(answer, self.url)
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """An export as it comes: its id, and its bytes."""
+
+    id: str
+    chunks: Iterator[bytes]
 
 
 class _Pages(Generic[T]):

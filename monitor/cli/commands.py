@@ -14,8 +14,9 @@ from typing import Annotated, Literal, cast
 import typer
 
 from monitor.apiclient import DEFAULT_URL, ApiClient
+from monitor.cli.letters import add_letter_commands
 from monitor.cli.output import make_console, print_json, print_line
-from monitor.cli.redrives import add_letter_commands, audit_commands, redrive_commands
+from monitor.cli.redrives import audit_commands, redrive_commands
 from monitor.cli.tables import check_tables, dead_letters_table, mutes_table, overview, say_moment
 from monitor.clock import Clock
 from monitor.config import Token, hash_token, load_configuration, parse_duration, with_listen

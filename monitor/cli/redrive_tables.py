@@ -6,8 +6,17 @@ from typing import Any
 from rich.console import RenderableType
 from rich.table import Table
 
-from monitor.api.redrive_items import JobItem, LetterGroup, LetterItem, PlanItem
+from monitor.api.redrive_items import (
+    ArchiveItem,
+    JobItem,
+    LetterGroup,
+    LetterItem,
+    PlanItem,
+    ReportItem,
+    SampleItem,
+)
 from monitor.cli.output import plain
+from monitor.cli.tables import say_moment
 from monitor.words import say_count, say_duration
 
 _SHOWN = 80
@@ -31,10 +40,21 @@ def letters_table(items: Sequence[LetterItem]) -> Table:
 
 def groups_table(items: Sequence[LetterGroup]) -> Table:
     """Return one row a group."""
-    table = _table("MESSAGES", "EXCEPTION", "MESSAGE", "FROM")
+    table = _table("GROUP", "MESSAGES", "EXCEPTION", "MESSAGE", "FROM")
     for item in items:
-        cells = (say_count(item["messages"]), item["exception"], item["message"], ", ".join(item["origins"]))
+        number, origins = say_count(item["messages"]), ", ".join(item["origins"])
+        cells = (item["id"], number, item["exception"], item["message"], origins)
         table.add_row(*(plain(_cut(cell)) for cell in cells))
+    return table
+
+
+def archives_table(items: Sequence[ArchiveItem]) -> Table:
+    """Return one row an archive."""
+    table = _table("ARCHIVE", "QUEUE", "MESSAGES", "BY", "WHY", "KEPT IN", "UNTIL")
+    for item in items:
+        until = _NOTHING if item["delete_at"] is None else say_moment(item["delete_at"])
+        cells = (item["id"], item["dead_letters"], say_count(item["messages"]), item["archived_by"], item["reason"])
+        table.add_row(*(plain(_cut(cell)) for cell in (*cells, item["kept_in"], until)))
     return table
 
 
@@ -63,26 +83,76 @@ def plan_lines(plan: PlanItem) -> list[RenderableType]:
         f"  origin      {_tell_evidence(plan['origin_evidence'])}",
         f"  also gets   {', '.join(plan['also_receives']) or 'nobody else that is known'}",
         f"  order       {plan['ordering'] or _NOTHING}",
+        *_tell_hours(plan),
+        *([f"  approval    {plan['approval']}"] if plan["approval"] else []),
         *(f"  note        {warning}" for warning in plan["warnings"]),
+        *(line for sample in plan["samples"] for line in _tell_change(sample)),
     ]
     blocked = [f"  impossible  {blocker}" for blocker in plan["blockers"]]
     return [*(plain(line) for line in lines), *(plain(line, "bold red") for line in blocked)]
+
+
+def _tell_hours(told: PlanItem | JobItem) -> list[str]:
+    window, lines = told["window"], []
+    if told["start_at"] is not None:
+        lines.append(f"  begins      {say_moment(told['start_at'])}")
+    if told["deadline"] is not None:
+        lines.append(f"  ends        {say_moment(told['deadline'])}, whatever is left")
+    if window is not None:
+        hours = f"{window['begin']} to {window['end']} {window['timezone']}"
+        lines.append(f"  runs        {hours}, beginning on {', '.join(window['days'])}")
+    return lines
+
+
+def _tell_change(sample: SampleItem) -> list[str]:
+    after = sample["after"]
+    if sample["skipped"]:
+        return [f"  {sample['position']} would be skipped: {sample['skipped']}"]
+    if after is None:
+        return []
+    return [
+        f"  {sample['position']} before {_cut(sample['value'])}",
+        f"  {sample['position']} after  {_cut(after['value'])}",
+    ]
 
 
 def _tell_evidence(evidence: Sequence[Mapping[str, Any]]) -> str:
     return ", ".join(f"{it['origin']} (by {it['found_by']})" for it in evidence) or "not known"
 
 
-def job_lines(job: JobItem, reasons: Sequence[Mapping[str, Any]] = ()) -> list[RenderableType]:
+def job_lines(job: JobItem) -> list[RenderableType]:
     """Return how a job is doing, a line a fact."""
     told = ", ".join(f"{name} {say_count(number)}" for name, number in job["counts"].items() if number)  # type: ignore[arg-type]
+    canary = job["canary"]
     lines = [
         f"job {job['id']}: {job['state']}" + (f" ({job['reason']})" if job["reason"] else ""),
         f"  {job['source']} -> {job['target']}, {_GUARANTEES[job['guarantee']]}",
         f"  {told or 'nothing yet'}",
-        *(f"  {it['outcome']}: {it['messages']} because {it['reason']}" for it in reasons),
     ]
-    return [plain(line) for line in lines]
+    if job["seconds_left"] is not None:
+        lines.append(f"  about {say_duration(job['seconds_left'])} left")
+    if canary is not None and canary["verdict"]:
+        lines.append(f"  canary of {say_count(canary['messages'])}: {canary['verdict']}")
+    if job["approved_by"]:
+        lines.append(f"  approved by {job['approved_by']}")
+    return [plain(line) for line in (*lines, *_tell_hours(job))]
+
+
+def report_lines(report: ReportItem) -> list[RenderableType]:
+    """Return what became of everything, a line a fact."""
+    consumers = ", ".join(f"{name} {say_count(number)}" for name, number in report["consumers"].items())
+    lines = [
+        *(f"  {it['outcome']}: {it['messages']} because {it['reason']}" for it in report["reasons"]),
+        f"  consumers: {consumers}",
+        *(f"  {it['subscription']} is past {say_count(it['processed'])} of them" for it in report["subscribers"]),
+    ]
+    if report["may_have_bounced"]:
+        lines.append(f"  {say_count(report['may_have_bounced'])} dead letters came since, which may be of them")
+    if report["edits"]["messages"]:
+        lines.append(f"  edited: {say_count(report['edits']['messages'])}, digest {report['edits']['digest']}")
+    if not report["adds_up"]:
+        lines.append("  the counts do not add up")
+    return [*job_lines(report), *(plain(line) for line in lines)]
 
 
 def _cut(text: str | None) -> str:

@@ -172,7 +172,7 @@ def test_wrong_usage_is_2_and_no_traceback(shell: Shell, arguments: tuple[str, .
 
 
 def test_what_is_not_there_yet_is_no_command(shell: Shell) -> None:
-    for command in (("redrive", "undo"), ("dlq", "purge")):
+    for command in (("redrive", "undo"), ("dlq", "burn")):
         assert shell.run(*command).code == 2
 
 
