@@ -1,14 +1,7 @@
-"""The running monitor: everything wired together, and how it ends."""
+"""The monitor: everything wired together."""
 
-import errno
-import logging
-import signal
-import socket
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
-from types import FrameType
+from collections.abc import Callable, Mapping, Sequence
 
-import uvicorn
 from fastapi import FastAPI
 
 from monitor.analysis.assessment import Rules
@@ -24,8 +17,9 @@ from monitor.clock import Clock
 from monitor.collecting.routine import Routine
 from monitor.collecting.schedule import Schedule
 from monitor.collecting.store import Occasion, Store
-from monitor.config import Cluster, Configuration, DeadLetterMapping, split_address
-from monitor.errors import EventflowError, StorageError
+from monitor.config import Cluster, Configuration, DeadLetterMapping
+from monitor.errors import StorageError
+from monitor.exposition.choice import EVERYTHING, Choice
 from monitor.exposition.muted import muted_tables
 from monitor.exposition.page import MetricsPage
 from monitor.exposition.redriven import redrive_tables
@@ -43,25 +37,31 @@ from monitor.storage.database import Database
 from monitor.storage.history import History
 from monitor.storage.mutes import Mutes
 from monitor.storage.prometheus import PrometheusHistory
+from monitor.storage.shares import Shares
 
 Opener = Callable[[Cluster, Sequence[DeadLetterMapping], Clock, Memory], Collector]
 
-_LOG = logging.getLogger(__name__)
-_ANSWERS_FINISHED_WITHIN_SECONDS = 1
 _CLUSTERS_CLOSED_WITHIN_SECONDS = 2.0
 _WRITTEN_WITHIN_SECONDS = 1.0
 _JOBS_HALTED_WITHIN_SECONDS = 1.5
 _MINUTE = 60.0
+_SHARES_RENEWED_SECONDS = 0.5
 _OBJECTIVES, _OBJECTIVE_LABELS = "objectives", ("id",)
-_KEPT_ALIVE_SECONDS = 75  # longer than a scrape interval, so that Prometheus keeps its connection
-_BACKLOG = 128
 
 
 class Monitor:
-    """All parts, from the clusters to the app that answers. Nothing runs before `start`."""
+    """All parts, from the clusters to the app that answers. Nothing runs before `start`.
+
+    `address` is where this monitor is found by those who learn from another one that it reads a cluster.
+    """
 
     def __init__(
-        self, configuration: Configuration, database: Database, clock: Clock, opener: Opener = open_collector
+        self,
+        configuration: Configuration,
+        database: Database,
+        clock: Clock,
+        opener: Opener = open_collector,
+        address: str = "",
     ) -> None:
         self._configuration, self._database, self._clock = configuration, database, clock
         self._counters = Counters(database, clock)
@@ -70,21 +70,23 @@ class Monitor:
         stores = Stores.of(database, configuration, clock)
         self.audit = stores.audit
         self._history = _make_history(configuration, database, clock)
-        self._page = MetricsPage(further=self._tell_further)
+        self._page = MetricsPage(further=self._tell_further, choice_of=self._choice_of)
         self.store = Store(configuration.clusters, clock)
         self.store.subscribe(self._render)
+        self._shares = _make_shares(configuration, database, address)
         self._schedule = Schedule(
             configuration.clusters,
-            lambda cluster: opener(cluster, configuration.dead_letters, clock, self._counters.memory_of(cluster.name)),
+            lambda cluster: self._open_collector(opener, cluster),
             self.store,
             self._rules_of,
             clock,
+            self._shares.read_by if self._shares else _nobody_else,
         )
         self.redrives = Redrives(
             configuration,
             stores,
             self.store.views,
-            lambda cluster: open_redriver(cluster, configuration.dead_letters, clock),
+            lambda cluster: open_redriver(cluster, self._configuration.dead_letters, clock),
             clock,
         )
         self._totals = Totals(stores.journal)
@@ -95,18 +97,24 @@ class Monitor:
         jobs = {"mutes": self._mutes.load, "history": self._write_history, "counters": self._save_counters}
         jobs["archive"] = redrives.shelf.expire
         self.routine = Routine(_MINUTE, jobs, clock)
+        self._sharing = Routine(_SHARES_RENEWED_SECONDS, {"shares": self._renew_shares}, clock)
 
     def make_app(self) -> FastAPI:
         """Return the ASGI app that answers from this monitor."""
-        sources = Sources(self.store.views, self._page.page, self._page.series, self._clock, self._mutes.find)
+        sources = Sources(self.store.views, self._page.page, self._page.series, self._clock, self._mutes.find, self._page.dropped)
         mutes = make_mute_router(self._mutes, self.store.views, self._record, self._clock)
         history = make_history_router(self._history, self._clock)
-        return make_api(sources, self._configuration.server, [mutes, history, make_redrive_router(self.redrives)])
+        return make_api(
+            sources, lambda: self._configuration.server, [mutes, history, make_redrive_router(self.redrives)]
+        )
 
     def start(self) -> None:
         """Begin to read all clusters, and return. Raises StorageError when the database cannot be read."""
+        self.tell_reload(successful=True)
         self._mutes.load()
+        self._renew_shares()
         self.routine.start()
+        self._sharing.start()
         for view in self.store.views():
             self._page.update(view, cycle_ended=False)
         self._schedule.start()
@@ -118,6 +126,25 @@ class Monitor:
         self.redrives.close()
         self._schedule.stop(_CLUSTERS_CLOSED_WITHIN_SECONDS)
         self.routine.stop(_WRITTEN_WITHIN_SECONDS)
+        self._sharing.stop(_WRITTEN_WITHIN_SECONDS)
+        if self._shares:
+            self._shares.close()
+
+    def reconfigure(self, configuration: Configuration) -> None:
+        """Go on by another configuration: what is the same in both is not disturbed.
+
+        What only a new start can change (where to listen, which database) stays as it was.
+        """
+        before, self._configuration = self._configuration, configuration
+        if self._shares:
+            self._shares.want([cluster.name for cluster in configuration.clusters])
+        self.store.replace(configuration.clusters)
+        mapped_anew = before.dead_letters != configuration.dead_letters
+        self._schedule.replace(configuration.clusters, anew=lambda _: mapped_anew)
+
+    def tell_reload(self, *, successful: bool) -> None:
+        """Tell in the metrics how reading the configuration again has gone."""
+        self._page.tell_reload(successful=successful, at=self._clock.now())
 
     def _tell_further(self, view: ClusterView) -> Mapping[str, Table]:
         redriven = redrive_tables(self._totals.messages(view.health.cluster))
@@ -150,7 +177,32 @@ class Monitor:
         seconds = {id_: (kept.get("met", 0.0), kept.get("missed", 0.0)) for (id_,), kept in left.items()}
         return Rules.of(cluster.interval, owners, objectives, cluster.counters_every, seconds)
 
+    def _open_collector(self, opener: Opener, cluster: Cluster) -> Collector:
+        memory = self._counters.memory_of(cluster.name)
+        return opener(cluster, self._configuration.dead_letters, self._clock, memory)
+
+    def _renew_shares(self) -> None:
+        if self._shares:
+            self._shares.renew(before_leaving=self._save_counters)
+
+    def _leave(self, cluster: str, kind: str) -> None:
+        """Forget a cluster that is not read here any more, and only then let another monitor have it."""
+        self._page.forget(cluster, kind)
+        try:
+            self._counters.save()
+        finally:
+            self._counters.forget(cluster)
+            if self._shares:
+                self._shares.let_go(cluster)
+
+    def _choice_of(self, cluster: str) -> Choice:
+        known = (it for it in self._configuration.clusters if it.name == cluster)
+        return next((Choice(it.families, it.max_series) for it in known), EVERYTHING)
+
     def _render(self, view: ClusterView, occasion: Occasion) -> None:
+        if occasion is Occasion.LEFT:
+            self._leave(view.health.cluster, view.health.kind)
+            return
         self._totals.read()
         self._page.tell_jobs(self._totals.states())
         self._page.update(view, cycle_ended=occasion in (Occasion.SUCCESS, Occasion.FAILURE))
@@ -164,95 +216,12 @@ def _make_history(configuration: Configuration, database: Database, clock: Clock
     return History(database, clock, wanted.keep, wanted.series)
 
 
-class _QuietServer(uvicorn.Server):
-    """A server that leaves the signals to the app: its own handlers would raise them again after the end."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
-def serve(configuration: Configuration, clock: Clock) -> None:
-    """Watch and answer until SIGTERM or SIGINT, then end within five seconds, whatever hangs.
-
-    To be called from the main thread. Raises EventflowError when the address cannot be listened on, or the database
-    cannot be used.
-    """
-    with open_listener(configuration.server.listen) as listener, closing(_open_database(configuration)) as database:
-        monitor = Monitor(configuration, database, clock)
-        server = _QuietServer(_server_settings(monitor.make_app()))
-        with _ending_on_signals(server):
-            monitor.start()
-            try:
-                _LOG.info("listening on %s", address_of(listener), extra={"clusters": len(configuration.clusters)})
-                server.run(sockets=[listener])
-            finally:
-                monitor.stop()
-    _LOG.info("ended")
+def _make_shares(configuration: Configuration, database: Database, address: str) -> Shares | None:
+    """Return how the clusters are shared with other monitors; None on SQLite, which is one monitor's own."""
+    if database.engine.dialect.name != "postgresql":
+        return None
+    return Shares(database, address, [cluster.name for cluster in configuration.clusters])
 
 
-def _open_database(configuration: Configuration) -> Database:
-    try:
-        return Database.open(configuration.database_url.get_secret_value())
-    except StorageError as error:
-        raise StorageError(f"{error}; see database_url in the configuration") from error
-
-
-def _server_settings(app: FastAPI) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,
-        http="h11",
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,  # believed, they would let anybody on this machine say who asks
-        timeout_keep_alive=_KEPT_ALIVE_SECONDS,
-        timeout_graceful_shutdown=_ANSWERS_FINISHED_WITHIN_SECONDS,
-    )
-
-
-@contextmanager
-def _ending_on_signals(server: uvicorn.Server) -> Iterator[None]:
-    """Make SIGTERM and SIGINT end the server; it looks ten times a second."""
-
-    def end(number: int, frame: FrameType | None) -> None:
-        server.should_exit = True
-
-    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def open_listener(address: str) -> socket.socket:
-    """Return a socket that listens on `host:port`. Raises EventflowError with a sentence that says what to do."""
-    host, port = split_address(address)
-    try:
-        family, _, _, _, target = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        # With the protocol named, asyncio switches off the delay that holds back the end of a short answer for 40 ms.
-        listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    except OSError as error:
-        raise EventflowError(f"cannot listen on {address}: {error.strerror}; choose another by --listen") from error
-    try:
-        # A monitor that has just ended leaves connections behind that would keep its successor from the port.
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(target)
-        listener.listen(_BACKLOG)
-    except OSError as error:
-        listener.close()
-        raise EventflowError(f"cannot listen on {address}: {_why(error)}; choose another by --listen") from error
-    return listener
-
-
-def _why(error: OSError) -> str:
-    return "another program listens there" if error.errno == errno.EADDRINUSE else str(error.strerror)
-
-
-def address_of(listener: socket.socket) -> str:
-    """Return the URL of a listening socket."""
-    host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+def _nobody_else(cluster: str) -> str | None:
+    return None

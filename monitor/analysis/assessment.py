@@ -67,7 +67,8 @@ class History:
     """What is remembered of the snapshots up to the moment `at`, for the subscriptions `ids` in that order.
 
     `ranks` are the last statuses, `since` (Unix seconds) when they began. `owners` (empty for nobody), `objectives` and
-    their `targets` (NaN for none) are what the configuration says. `window` is None where the parts are numbered anew.
+    their `targets` (NaN for none) are what the configuration says, as `rules` had it. `window` is None where the parts
+    are numbered anew.
     """
 
     at: float
@@ -81,6 +82,7 @@ class History:
     track: Track
     seconds: Seconds
     window: Window | None
+    rules: Rules | None
 
     def with_new_collector(self) -> Self:
         """Return the history for a collector that numbers its parts anew."""
@@ -125,13 +127,14 @@ def assess(snapshot: Snapshot, history: History | None, rules: Rules, at: float)
 
 def _nothing(at: float) -> History:
     none = np.empty(0)
-    return History(at, (), (), none, none, np.empty(0, np.int8), none, Seen.nothing(0), (), begin_seconds(0), None)
+    ranks = np.empty(0, np.int8)
+    return History(at, (), (), none, none, ranks, none, Seen.nothing(0), (), begin_seconds(0), None, None)
 
 
 def _aligned(history: History, subscriptions: Sequence[Subscription], rules: Rules) -> History:
     """Put the history into the order of these subscriptions; forget those that are gone, begin those that are new."""
     ids = [it.id for it in subscriptions]
-    if ids == history.ids:
+    if ids == history.ids and rules is history.rules:
         return history
     index = {identity: place for place, identity in enumerate(history.ids)}
     where = np.fromiter((index.get(identity, -1) for identity in ids), np.int64, len(ids))
@@ -147,6 +150,7 @@ def _aligned(history: History, subscriptions: Sequence[Subscription], rules: Rul
         seen=realigned(history.seen, where),
         track=realign_track(history.track, where),
         seconds=realign_seconds(history.seconds, where),
+        rules=rules,
     )
 
 
@@ -154,8 +158,9 @@ def _configured(
     history: History, subscriptions: Sequence[Subscription], where: Ids, rules: Rules
 ) -> tuple[Sequence[str], Floats, Floats]:
     """Return owner, objective and its target of each subscription; patterns are tried only for those that are new."""
-    owners, objectives, targets = [], taken(history.objectives, where), taken(history.targets, where)
-    for place, (subscription, before) in enumerate(zip(subscriptions, where.tolist(), strict=True)):
+    known = where if rules is history.rules else np.full_like(where, -1)
+    owners, objectives, targets = [], taken(history.objectives, known), taken(history.targets, known)
+    for place, (subscription, before) in enumerate(zip(subscriptions, known.tolist(), strict=True)):
         owners.append(history.owners[before] if before >= 0 else rules.owners.find(subscription.id) or "")
         # What waits in a retry queue is meant to wait, whatever pattern it matches.
         if before < 0 and subscription.role is not Role.RETRY:

@@ -1,6 +1,6 @@
 """The whole HTTP side as one ASGI app."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
@@ -23,8 +23,8 @@ from monitor.config import Server
 _UNCACHED = {"Cache-Control": "no-store"}
 
 
-def make_api(sources: Sources, server: Server, further: Iterable[APIRouter] = ()) -> FastAPI:
-    """Return the app that answers from `sources` to those whom `server` lets in.
+def make_api(sources: Sources, server: Callable[[], Server], further: Iterable[APIRouter] = ()) -> FastAPI:
+    """Return the app that answers from `sources` to those whom `server`, asked at each request, lets in.
 
     `further` are the endpoints of the parts that act or remember.
     """

@@ -38,27 +38,38 @@ class Principal:
 
 
 class Guard:
-    """ASGI middleware that lets nothing in that it does not know. Paths that are not open need a token by default."""
+    """ASGI middleware that lets nothing in that it does not know. Paths that are not open need a token by default.
 
-    def __init__(self, app: ASGIApp, server: Server) -> None:
-        self._app, self._tokens = app, server.tokens
-        self._listen_host = split_address(server.listen)[0]
-        self._allowed_hosts = {_host_of(host) for host in server.allowed_hosts}
-        self._open_paths = {*_OPEN_PATHS, *(("/metrics",) if server.metrics == "open" else ())}
+    `server` is asked at each request, since the configuration may have been read again.
+    """
+
+    def __init__(self, app: ASGIApp, server: Callable[[], Server]) -> None:
+        self._app, self._server = app, server
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand the request on with its principal, or answer with the refusal."""
         if scope["type"] == "http":
+            access = _Access(self._server())
             try:
-                self._check_host(scope)
-                self._check_origin(scope)
-                scope.setdefault("state", {})["principal"] = self._principal(scope)
+                access.check_host(scope)
+                access.check_origin(scope)
+                scope.setdefault("state", {})["principal"] = access.principal(scope)
             except RequestError as error:
                 await answer_error(error)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
-    def _check_host(self, scope: Scope) -> None:
+
+class _Access:
+    """Who may ask what, by one state of the configuration."""
+
+    def __init__(self, server: Server) -> None:
+        self._tokens = server.tokens
+        self._listen_host = split_address(server.listen)[0]
+        self._allowed_hosts = {_host_of(host) for host in server.allowed_hosts}
+        self._open_paths = {*_OPEN_PATHS, *(("/metrics",) if server.metrics == "open" else ())}
+
+    def check_host(self, scope: Scope) -> None:
         # A page whose name was bound anew to this address sends its own name as Host (DNS rebinding). A request without
         # Host is HTTP/1.0, which no browser speaks and health checks of load balancers do.
         for host in _headers(scope, b"host"):
@@ -74,7 +85,7 @@ class Guard:
         reached = (scope.get("server") or ("",))[0].removeprefix("::ffff:")
         return self._listen_host in _WILDCARD_HOSTS and host == reached
 
-    def _check_origin(self, scope: Scope) -> None:
+    def check_origin(self, scope: Scope) -> None:
         if scope["method"] in _SAFE_METHODS:
             return
         hosts = [host.lower() for host in _headers(scope, b"host")]
@@ -82,7 +93,7 @@ class Guard:
             if hosts != [origin] and _host_of(origin) not in self._allowed_hosts:
                 raise ForeignRequest("pages of another origin may not change anything here")
 
-    def _principal(self, scope: Scope) -> Principal | None:
+    def principal(self, scope: Scope) -> Principal | None:
         if not self._tokens:
             return Principal("local", ROLES[-1])
         if scope["path"] in self._open_paths:

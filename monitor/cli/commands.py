@@ -19,7 +19,7 @@ from monitor.cli.output import make_console, print_json, print_line
 from monitor.cli.redrives import audit_commands, redrive_commands
 from monitor.cli.tables import check_tables, dead_letters_table, mutes_table, overview, say_moment
 from monitor.clock import Clock
-from monitor.config import Token, hash_token, load_configuration, parse_duration, with_listen
+from monitor.config import Configuration, Token, hash_token, load_configuration, parse_duration, with_listen
 from monitor.errors import EventflowError
 from monitor.logs import LogFormat, LogLevel, set_up_logging
 
@@ -56,13 +56,17 @@ def serve(
     log_format: Annotated[LogFormat, typer.Option(help="Lines for people or for machines.")] = "console",
     log_level: Annotated[LogLevel, typer.Option(help="The least that is logged.")] = "info",
 ) -> None:
-    """Watch the clusters of a configuration and answer until SIGTERM or Ctrl-C."""
+    """Watch the clusters of a configuration and answer until SIGTERM or Ctrl-C; SIGHUP has it read again."""
     set_up_logging(log_format, log_level)
-    configuration = load_configuration(config)
+    load_configuration(config)  # before what follows: a mistake is told at once
     # Here and in `check` alone: the client libraries of all buses come along, and take longer than other commands.
-    from monitor.app import serve as run_monitor
+    from monitor.serving import serve as run_monitor
 
-    run_monitor(with_listen(configuration, listen) if listen else configuration, Clock())
+    def load() -> Configuration:
+        configuration = load_configuration(config)
+        return with_listen(configuration, listen) if listen else configuration
+
+    run_monitor(load, Clock())
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from math import floor
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:  # the registry imports every client library, and nothing in h
 Value = TypeVar("Value")
 Judged = tuple[Snapshot, tuple[Verdict, ...], History]
 Opener = Callable[[Cluster], "Collector"]
+ReadBy = Callable[[str], str | None]
+"""Gives the address of the monitor that reads a cluster, empty while none is known to; None when this one does."""
 
 _ASKED_SHARE = 0.8
 """The share of the deadline that a collector is told: it then has time left to hand over what it got."""
@@ -28,6 +31,10 @@ _GIVEN_UP_SHARE = 0.95
 given up exactly then would cost the next run as well, which is due at that moment."""
 
 _OVERDUE_INTERVALS = 2.0
+
+
+def _by_this_one(cluster: str) -> str | None:
+    return None
 
 
 class Errand(Generic[Value]):
@@ -55,10 +62,18 @@ class Errand(Generic[Value]):
 
 
 class Visit:
-    """One cycle. Its result is taken only by whoever still waits for it, so that a late one changes nothing."""
+    """One cycle. Its result is taken only by whoever still waits for it, so that a late one changes nothing.
+
+    `rules` are asked for in the cycle, since they may have to be read.
+    """
 
     def __init__(
-        self, section: Cluster, collector: "Collector | None", history: History | None, rules: Rules, clock: Clock
+        self,
+        section: Cluster,
+        collector: "Collector | None",
+        history: History | None,
+        rules: Callable[[], Rules],
+        clock: Clock,
     ) -> None:
         self.collector = collector
         self._section, self._history, self._rules, self._clock = section, history, rules, clock
@@ -70,7 +85,7 @@ class Visit:
         collector = self.collector or self._opened(open_collector)
         snapshot = collector.collect(begun_at + _ASKED_SHARE * self._section.cycle_deadline)
         before, self._history = self._history, None  # let go with this call: it holds the columns of the last cycle
-        verdicts, history = assess(snapshot, before, self._rules, begun_at)
+        verdicts, history = assess(snapshot, before, self._rules(), begun_at)
         return snapshot, verdicts, history
 
     def give_up(self) -> "Collector | None":
@@ -95,8 +110,19 @@ class Watch:
     lost, and the next cycle waits for neither.
     """
 
-    def __init__(self, section: Cluster, open_collector: Opener, store: Store, rules: Rules, clock: Clock) -> None:
-        self._section, self._open, self._store, self._rules, self._clock = section, open_collector, store, rules, clock
+    def __init__(
+        self,
+        section: Cluster,
+        open_collector: Opener,
+        store: Store,
+        rules: Callable[[Cluster], Rules],
+        clock: Clock,
+        read_by: ReadBy = _by_this_one,
+    ) -> None:
+        self._section = section
+        self._open, self._store, self._clock, self._read_by = open_collector, store, clock, read_by
+        self._find_rules = rules
+        self._rules: Rules | None = None
         self._log = OutcomeLog(f"cluster {section.name}", clock)
         self._bell = threading.Event()
         self._stopping = False
@@ -112,8 +138,12 @@ class Watch:
         """Make one cycle and score it."""
         self._note_due(missed=False)
         self._tell_missed()
+        elsewhere = self._read_by(self._section.name)
+        if elsewhere is not None:
+            self._leave(elsewhere)
+            return
         begun_at = self._clock.monotonic()
-        visit = self._visit = Visit(self._section, self._collector, self._history, self._rules, self._clock)
+        visit = self._visit = Visit(self._section, self._collector, self._history, self._rules_now, self._clock)
         if self._stopping:  # asked after the visit is known, since `stop` looks for it after it has said so
             return
         errand = self._send("cycle", lambda: visit.make(self._open))
@@ -121,6 +151,12 @@ class Watch:
         if self._stopping:
             return
         self._score(visit, errand, self._clock.monotonic() - begun_at)
+
+    def judge_anew(self) -> None:
+        """Have the next cycle judged by what the configuration says now."""
+        if self._rules:
+            # What was left by a process before has been taken over; what has been counted since is in the history.
+            self._rules = replace(self._find_rules(self._section), left=self._rules.left)
 
     def skip(self) -> None:
         """Note that a run was due while the one before was still under way. It is told by that one's thread."""
@@ -139,6 +175,19 @@ class Watch:
         self._bell.set()
         collector = (self._visit.give_up() if self._visit else None) or self._collector
         return Errand(f"close {self._section.name}", collector.close, self._bell) if collector else None
+
+    def _rules_now(self) -> Rules:
+        if self._rules is None:
+            self._rules = self._find_rules(self._section)
+        return self._rules
+
+    def _leave(self, elsewhere: str) -> None:
+        """Leave the cluster to the monitor at this address, and begin anew if it ever comes back."""
+        collector, self._collector = self._collector, None
+        self._history = self._rules = None
+        if collector:
+            self._send("close", collector.close)
+        self._store.leave(self._section.name, elsewhere)
 
     def _score(self, visit: Visit, errand: Errand[Judged], seconds: float) -> None:
         late = TimedOut(f"no answer in {seconds:.3g} s", target=self._section.name)

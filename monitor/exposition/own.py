@@ -2,6 +2,7 @@
 
 import platform
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.gc_collector import GCCollector
@@ -42,6 +43,17 @@ class OwnMetrics:
         self._history_failures = Counter(failures.full_name, failures.help, registry=None)
         self._registry.register(_WithoutCreated(self._history_failures))
 
+        reload = BY_NAME["config_last_reload_successful"]
+        self._reload = Gauge(reload.full_name, reload.help, registry=self._registry)
+        reloaded = BY_NAME["config_last_reload_success_timestamp_seconds"]
+        self._reloaded_at = Gauge(reloaded.full_name, reloaded.help, registry=self._registry)
+
+    def tell_reload(self, *, successful: bool, at: float) -> None:
+        """Take over how reading the configuration has gone the last time."""
+        self._reload.set(successful)
+        if successful:
+            self._reloaded_at.set(at)
+
     def tell_jobs(self, states: Mapping[str, int]) -> None:
         """Take over how many redrive jobs are in each state."""
         for state, number in states.items():
@@ -56,6 +68,12 @@ class OwnMetrics:
         if health.cycle_seconds is not None:
             cluster = encode(health.cluster).decode()  # the library cannot write a lone surrogate
             self._durations.labels(cluster, health.kind).observe(health.cycle_seconds)
+
+    def forget_cycles(self, cluster: str, kind: str) -> None:
+        """Drop the durations of a cluster that is not read here any more."""
+        # By the labels that it was observed under, if it ever was; the library raises for what it does not know.
+        with suppress(KeyError):
+            self._durations.remove(encode(cluster).decode(), kind)
 
     def text(self) -> bytes:
         """Return the text, without a line feed at its end."""

@@ -5,7 +5,6 @@ whose file is one machine's, the lock of a file beside it.
 """
 
 import fcntl
-import hashlib
 import threading
 from pathlib import Path
 from typing import IO
@@ -14,8 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from monitor.storage.database import Database
-
-_NAMESPACE = 0x65766672  # "evfr"; keeps our locks apart from others of the same PostgreSQL
+from monitor.storage.locks import JOBS, number_of
 
 
 class Claims:
@@ -66,7 +64,7 @@ class Claims:
     def _take_session(self, job: str) -> bool:
         try:
             session = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-            taken = session.execute(sa.select(sa.func.pg_try_advisory_lock(_NAMESPACE, _number_of(job)))).scalar_one()
+            taken = session.execute(sa.select(sa.func.pg_try_advisory_lock(JOBS, number_of(job)))).scalar_one()
         except SQLAlchemyError:
             return False
         if taken:
@@ -99,7 +97,3 @@ class Claims:
             # Not back into the pool: there the session would go on, and the lock with it.
             session.invalidate()
             session.close()
-
-
-def _number_of(job: str) -> int:
-    return int.from_bytes(hashlib.sha256(job.encode()).digest()[:4], "big", signed=True)

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 # From the top down; a package may import those of its own layer and of the layers below.
 LAYERS = (
     {"cli", "__main__"},
-    {"app"},
+    {"app", "serving"},
     {"api", "exposition", "redrive", "collecting", "analysis", "apiclient", "checks", "rules"},
     {"brokers", "storage"},
     {

@@ -132,3 +132,15 @@ def test_the_budget_left_is_what_the_missed_share_has_not_used(
 def test_the_budget_is_unknown_without_an_objective_and_before_anything_was_judged() -> None:
     assert budget_left(None, None) is None
     assert budget_left({"met": 0.0, "missed": 0.0, "unknown": 60.0}, 0.99) is None
+
+
+def test_other_rules_hold_from_the_next_look_on_for_what_is_known_already() -> None:
+    story = Story(objectives=[Objective(subscription="*", max_age=30.0, target=0.99)])
+    story.look((5, 5), age=0.0)
+    assert story.look((5, 5), age=0.0).objective_seconds == {"met": 15.0, "missed": 0.0, "unknown": 0.0}
+    story.rules = Rules.of(
+        15.0, [Owner(match="*", team="mail")], [Objective(subscription="*", max_age=5.0, target=0.9)]
+    )
+    verdict = story.look((9, 5), age=20.0)
+    assert (verdict.owner, verdict.objective_age_seconds) == ("mail", 5.0)
+    assert verdict.objective_seconds == {"met": 15.0, "missed": 15.0, "unknown": 0.0}

@@ -11,6 +11,7 @@ from monitor.api.application import make_api
 from monitor.api.sources import Sources
 from monitor.clock import Clock
 from monitor.config import Server, Token, hash_token
+from monitor.exposition.choice import Choice
 from monitor.exposition.page import MetricsPage
 from monitor.model import (
     ClusterView,
@@ -76,12 +77,15 @@ class Api:
     views: list[ClusterView] = field(default_factory=list)
     server: Server = field(default_factory=Server)
     mute_of: Callable[[str], Mute | None] = lambda _: None
+    most_series: int | None = None
 
     def __post_init__(self) -> None:
-        self.page = MetricsPage("1.2.3")
+        self.page = MetricsPage("1.2.3", choice_of=lambda _: Choice(most=self.most_series))
         clock = Clock(now=lambda: NOW)
-        sources = Sources(lambda: self.views, self.page.page, self.page.series, clock, lambda id_: self.mute_of(id_))
-        self.app = make_api(sources, self.server)
+        page = self.page
+        mute_of = lambda id_: self.mute_of(id_)  # noqa: E731 - looked up anew each time
+        sources = Sources(lambda: self.views, page.page, page.series, clock, mute_of, page.dropped)
+        self.app = make_api(sources, lambda: self.server)
 
     def ask(self, method: str, path: str, **more: Any) -> httpx.Response:
         return asyncio.run(self._ask(method, path, **more))

@@ -14,7 +14,7 @@ def test_the_monitor_is_alive_whatever_its_clusters_do() -> None:
 def test_it_is_not_ready_before_every_collector_has_finished_a_cycle() -> None:
     answer = Api([view(), blind_view("mail", up=None)]).ask("GET", "/readyz")
     assert answer.status_code == 503
-    assert answer.json() == {"ready": False, "not_ready": ["mail"], "failing": [], "ok": ["orders"]}
+    assert answer.json() == {"ready": False, "not_ready": ["mail"], "failing": [], "ok": ["orders"], "elsewhere": []}
 
 
 def test_it_is_ready_when_a_collector_is_known_to_fail_and_says_which_and_why() -> None:
@@ -26,7 +26,13 @@ def test_it_is_ready_when_a_collector_is_known_to_fail_and_says_which_and_why() 
         "not_ready": [],
         "failing": [{"cluster": "mail", "message": "mail: no connection"}],
         "ok": ["orders"],
+        "elsewhere": [],
     }
+
+
+def test_what_another_monitor_reads_does_not_keep_this_one_from_being_ready() -> None:
+    answer = Api([view(), blind_view("mail", up=None, read_by="http://two")]).ask("GET", "/readyz")
+    assert (answer.status_code, answer.json()["elsewhere"]) == (200, ["mail"])
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])

@@ -40,7 +40,7 @@ def api_over(curves: Told) -> Api:
     api = Api()
     clock = Clock(now=lambda: NOW)
     sources = Sources(lambda: (), api.page.page, api.page.series, clock)
-    api.app = make_api(sources, api.server, [make_history_router(curves, clock)])
+    api.app = make_api(sources, lambda: api.server, [make_history_router(curves, clock)])
     return api
 
 

@@ -33,7 +33,7 @@ class MutedApi(Api):
         self.mutes = Mutes(database, clock)
         sources = Sources(lambda: self.views, self.page.page, self.page.series, clock, self.mutes.find)
         router = make_mute_router(self.mutes, sources.views, self.note, clock)
-        self.app = make_api(sources, self.server, [router])
+        self.app = make_api(sources, lambda: self.server, [router])
 
     def note(self, principal: Principal, address: str, operation: str, **told: object) -> None:
         self.noted.append((principal.name, operation, told))

@@ -23,6 +23,7 @@ class Stage:
         self.act = act
         self.store = Store(sections, Clock())
         self.told: list[tuple[float, str, Occasion]] = []
+        self.opened: Counter[str] = Counter()
         self.store.subscribe(self._listen)
         self.schedule = Schedule(sections, self._open, self.store, lambda it: Rules.of(it.interval), Clock())
 
@@ -33,6 +34,8 @@ class Stage:
         self.told.append((time.monotonic(), view.health.cluster, occasion))
 
     def _open(self, section: Cluster) -> FakeCollector:
+        self.opened[section.name] += 1
+
         def collect(collector: FakeCollector) -> Snapshot:
             if self.act.get(section.name) == "hang":
                 return hang_until_closed(collector)
@@ -127,3 +130,35 @@ def test_it_stops_while_a_call_hangs_and_begins_nothing_more(stages: list[Stage]
 
 def test_without_clusters_it_runs_and_stops(stages: list[Stage]) -> None:
     start(stages, [])
+
+
+def test_a_cluster_that_stays_as_it_is_is_not_disturbed_by_another_configuration(stages: list[Stage]) -> None:
+    stays, goes = cluster("stays", interval=0.1), cluster("goes", interval=0.1)
+    stage = start(stages, [stays, goes])
+    wait_for(lambda: all(stage.times(name, Occasion.SUCCESS) for name in ("stays", "goes")), "first cycles")
+    comes = cluster("comes", interval=0.1)
+    stage.store.replace([stays, comes])
+    stage.schedule.replace([stays, comes], anew=lambda _: False)
+    wait_for(lambda: len(stage.times("comes", Occasion.SUCCESS)) >= 2, "cycles of the new one")
+    assert stage.opened == Counter(stays=1, goes=1, comes=1)
+    left = stage.times("goes", Occasion.LEFT)[0]
+    assert [at for at in stage.times("goes", Occasion.SUCCESS) if at > left] == []
+
+
+def test_a_cluster_whose_section_has_changed_is_read_anew_at_once_and_keeps_its_view(stages: list[Stage]) -> None:
+    stage = start(stages, [cluster("orders", interval=60.0)])
+    wait_for(lambda: bool(stage.times("orders", Occasion.SUCCESS)), "the first cycle")
+    changed = cluster("orders", interval=0.2)
+    stage.store.replace([changed])
+    assert stage.store.view("orders").snapshot
+    stage.schedule.replace([changed], anew=lambda _: False)
+    wait_for(lambda: len(stage.times("orders", Occasion.SUCCESS)) >= 4, "cycles at the new interval")
+    assert stage.opened == Counter(orders=2)
+
+
+def test_where_collectors_are_needed_anew_every_cluster_is_opened_again(stages: list[Stage]) -> None:
+    orders = cluster("orders", interval=0.1)
+    stage = start(stages, [orders])
+    wait_for(lambda: bool(stage.times("orders", Occasion.SUCCESS)), "the first cycle")
+    stage.schedule.replace([orders], anew=lambda _: True)
+    wait_for(lambda: stage.opened == Counter(orders=2), "another collector")

@@ -18,6 +18,13 @@ def store(time: SetClock) -> Store:
     return Store([cluster("orders", interval=15.0), cluster("mail", interval=30.0)], time.clock)
 
 
+@pytest.fixture
+def told(store: Store) -> list[tuple[str, Occasion]]:
+    told: list[tuple[str, Occasion]] = []
+    store.subscribe(lambda view, occasion: told.append((view.health.cluster, occasion)))
+    return told
+
+
 def test_before_the_first_cycle_nothing_is_known_and_counters_are_zero(store: Store) -> None:
     view = store.view("orders")
     assert (view.health.up, view.health.last_success, view.health.cycle_seconds, view.snapshot) == (None,) * 4
@@ -133,12 +140,6 @@ class TestExpiry:
 
 
 class TestListeners:
-    @pytest.fixture
-    def told(self, store: Store) -> list[tuple[str, Occasion]]:
-        told: list[tuple[str, Occasion]] = []
-        store.subscribe(lambda view, occasion: told.append((view.health.cluster, occasion)))
-        return told
-
     def test_they_are_told_of_everything_that_changes_once(
         self, store: Store, told: list[tuple[str, Occasion]], time: SetClock
     ) -> None:
@@ -180,3 +181,47 @@ class TestListeners:
         (record,) = caplog.records
         assert "broken" in record.getMessage()
         assert "disk full" in record.getMessage()
+
+
+class TestOtherMonitors:
+    def test_a_cluster_that_is_left_has_nothing_but_the_address_of_its_reader(
+        self, store: Store, told: list[tuple[str, Occasion]]
+    ) -> None:
+        store.succeed("orders", snapshot(), (), 0.1)
+        store.fail("orders", TIMEOUT, 1.0)
+        for address in ("", "http://two", "http://two"):
+            store.leave("orders", address)
+        view = store.view("orders")
+        assert view.snapshot is None
+        assert (view.health.up, view.health.last_success, view.health.read_by) == (None, None, "http://two")
+        assert set(view.health.errors_total.values()) == {0}
+        assert told[2:] == [("orders", Occasion.LEFT)]
+
+    def test_it_is_read_here_again_after_the_first_cycle(self, store: Store) -> None:
+        store.leave("orders", "http://two")
+        store.fail("orders", TIMEOUT, 1.0)
+        assert store.view("orders").health.read_by is None
+
+
+class TestAnotherConfiguration:
+    def test_what_is_known_of_a_cluster_that_stays_goes_on(self, store: Store) -> None:
+        store.succeed("orders", snapshot(), (), 0.1)
+        store.replace([cluster("orders", interval=2.0), cluster("new")])
+        assert store.view("orders").snapshot
+        assert store.view("orders").health.interval == 2.0
+        assert store.view("orders").health.last_success
+
+    def test_listeners_hear_what_goes_and_what_comes(self, store: Store, told: list[tuple[str, Occasion]]) -> None:
+        store.replace([cluster("orders", interval=15.0), cluster("new")])
+        store.succeed("new", snapshot("new"), (), 0.1)
+        assert told == [("mail", Occasion.LEFT), ("new", Occasion.ADDED), ("new", Occasion.SUCCESS)]
+        assert [view.health.cluster for view in store.views()] == ["orders", "new"]
+
+    def test_what_comes_late_of_a_cluster_that_is_gone_changes_nothing(
+        self, store: Store, told: list[tuple[str, Occasion]]
+    ) -> None:
+        store.replace([cluster("orders", interval=15.0)])
+        told.clear()
+        store.succeed("mail", snapshot("mail"), (), 0.1)
+        store.leave("mail", "")
+        assert told == []

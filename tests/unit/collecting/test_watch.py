@@ -2,7 +2,8 @@ import gc
 import threading
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,8 +11,8 @@ import pytest
 from monitor.analysis.assessment import Rules
 from monitor.clock import Clock
 from monitor.collecting.store import Occasion, Store
-from monitor.collecting.watch import Opener, Watch
-from monitor.config import Cluster, KafkaCluster
+from monitor.collecting.watch import Opener, ReadBy, Watch
+from monitor.config import Cluster, KafkaCluster, Owner
 from monitor.errors import Forbidden
 from monitor.model import Floats, Health, Parts, Snapshot, Status, Subscription, System
 from tests.unit.collecting.fakes import (
@@ -31,12 +32,19 @@ HURRIED = cluster(interval=60.0, deadline=0.25)
 class Cast:
     """A watch over fake collectors, and what its store told."""
 
-    def __init__(self, opener: Opener, section: KafkaCluster | None = None, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        opener: Opener,
+        section: KafkaCluster | None = None,
+        clock: Clock | None = None,
+        rules: Callable[[Cluster], Rules] = lambda it: Rules.of(it.interval),
+        read_by: ReadBy = lambda _: None,
+    ) -> None:
         section, clock = section or cluster(), clock or Clock()
         self.store = Store([section], clock)
         self.told: list[Occasion] = []
         self.store.subscribe(lambda view, occasion: self.told.append(occasion))
-        self.watch = Watch(section, opener, self.store, Rules.of(section.interval), clock)
+        self.watch = Watch(section, opener, self.store, rules, clock, read_by)
 
     @property
     def health(self) -> Health:
@@ -338,3 +346,39 @@ class TestStopping:
         assert closing is not None
         closing.join(PATIENCE)
         assert fleet.opened[0].closed.is_set()
+
+
+class TestAnotherReader:
+    def test_what_another_monitor_reads_is_left_to_it_and_begun_anew_when_it_comes_back(self) -> None:
+        reader: dict[str, str | None] = {}
+        fleet = Fleet(fine)
+        cast = Cast(fleet.open, read_by=reader.get)
+        cast.watch.run()
+        reader["orders"] = "http://two"
+        cast.watch.run()
+        cast.watch.run()
+        wait_for(fleet.opened[0].closed.is_set, "the collector to be closed")
+        assert cast.told == [Occasion.SUCCESS, Occasion.LEFT]
+        assert cast.health.read_by == "http://two"
+        reader["orders"] = None
+        cast.watch.run()
+        assert len(fleet.opened) == 2
+        assert cast.health.read_by is None
+
+
+class TestAnotherConfiguration:
+    def test_the_next_cycle_is_judged_by_what_it_says_and_counts_on(self) -> None:
+        team = ["checkout"]
+
+        def rules(section: Cluster) -> Rules:
+            return Rules.of(section.interval, [Owner(match="*", team=team[0])], left={"orders/g/t": (len(team), 0.0)})
+
+        read = Subscription("orders/g/t", System.KAFKA, "orders", "t", "g")
+        cast = Cast(Fleet(lambda _: replace(snapshot(), subscriptions=(read,))).open, rules=rules)
+        cast.watch.run()
+        team[:] = ["mail", "and", "more"]
+        cast.watch.run()
+        assert [verdict.owner for verdict in cast.store.view("orders").verdicts] == ["checkout"]
+        cast.watch.judge_anew()
+        cast.watch.run()
+        assert [verdict.owner for verdict in cast.store.view("orders").verdicts] == ["mail"]

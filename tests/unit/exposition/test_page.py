@@ -47,6 +47,8 @@ def test_families_stand_in_the_order_of_the_table_and_only_those_with_samples() 
         "eventflow_collector_duration_seconds",
         "eventflow_redrive_jobs",
         "eventflow_history_write_errors_total",
+        "eventflow_config_last_reload_successful",
+        "eventflow_config_last_reload_success_timestamp_seconds",
     )
     rendered = [name for name in shown if name not in own]
     assert rendered == [name for name in order if name in rendered]
