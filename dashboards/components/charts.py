@@ -20,6 +20,7 @@ _TIME_AXIS = alt.Axis(
     labelOverlap=True,
 )
 _CURVE_PIXELS = 180
+_LEGEND_PIXELS = 45
 IN_HUE, OUT_HUE = "#4c78a8", "#e07b39"
 """Of what comes in and what goes out; the second is drawn dashed, so that colour is not needed."""
 
@@ -113,7 +114,9 @@ def lines(
         for moment, value in zip(at, curve.values, strict=True)
     ]
     names = [visible(curve.name, 60) for curve in curves]
-    legend = alt.Legend(orient="top", title=None, labelLimit=260) if len(curves) > 1 else None
+    several = len(curves) > 1
+    legend = alt.Legend(orient="top", title=None, labelLimit=260) if several else None
+    height = _CURVE_PIXELS + (_LEGEND_PIXELS if several else 0)
     base = alt.Chart(_data(values)).encode(
         x=alt.X("at:T", title=None, axis=_TIME_AXIS),
         y=alt.Y("value:Q", title=unit, scale=alt.Scale(zero=True, nice=True)),
@@ -127,17 +130,17 @@ def lines(
             alt.Tooltip("value:Q", title=unit, format=",.2~f"),
         ],
     )
-    drawn = base.mark_line(interpolate="monotone", strokeWidth=2).properties(height=_CURVE_PIXELS)
+    drawn = base.mark_line(interpolate="monotone", strokeWidth=2).properties(height=height)
     # Alone a line draws nothing between two gaps.
     dots = base.mark_point(size=8, filled=True)
     if limit is None:
-        return cast(AnyChart, (drawn + dots).properties(height=_CURVE_PIXELS))
+        return cast(AnyChart, (drawn + dots).properties(height=height))
     rule = alt.Chart(_data([{"limit": limit, "name": limit_name}]))
     mark = rule.mark_rule(color="#d62728", strokeDash=[6, 3]).encode(y="limit:Q", tooltip="name:N")
     label = rule.mark_text(align="left", baseline="bottom", x=4, dy=-3, color="#d62728").encode(
         y="limit:Q", text="name:N"
     )
-    return cast(AnyChart, (drawn + dots + mark + label).properties(height=_CURVE_PIXELS))
+    return cast(AnyChart, (drawn + dots + mark + label).properties(height=height))
 
 
 def heat_map(parts: Iterable[tuple[int, float | None]], *, unit: str, columns: int = 24) -> AnyChart:

@@ -23,7 +23,7 @@ class Look(NamedTuple):
 
 
 STATUSES = {
-    "losing": Look("⛔", "losing", "red", "#d62728"),
+    "losing": Look("▼", "losing", "red", "#d62728"),
     "stopped": Look("■", "stopped", "red", "#e4572e"),
     "stalled": Look("◐", "stalled", "orange", "#f28e2b"),
     "unknown": Look("?", "unknown", "violet", "#8e6bbf"),

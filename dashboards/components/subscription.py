@@ -8,6 +8,7 @@ import streamlit as st
 from dashboards.client import connect
 from dashboards.components.changes import last_turn, say_changes, say_turn
 from dashboards.components.charts import IN_HUE, OUT_HUE, Curve, heat_map, lines, runs_of, strip
+from dashboards.components.filters import draw_span
 from dashboards.components.muting import draw_mute
 from dashboards.components.problems import say_subject
 from dashboards.components.rows import say_drain
@@ -25,7 +26,6 @@ from dashboards.components.times import now, say_moment, say_since, say_utc
 from monitor.api.items import HistoryPoint, SubscriptionDetail
 from monitor.words import say_age, say_count, say_duration, say_rate
 
-SPANS = {"1 h": 3600.0, "6 h": 6 * 3600.0, "1 d": 86400.0, "7 d": 7 * 86400.0}
 _KEPT_SECONDS = 60.0
 _MOST_HOT = 10
 _MOST_CELLS = 1200
@@ -34,10 +34,7 @@ _MOST_CELLS = 1200
 def draw_subscription(id_: str) -> None:
     """Draw everything that is known of a subscription."""
     _draw_now(id_)
-    span = st.segmented_control(
-        "Over the last", list(SPANS), default="1 h", key="span", bind="query-params", required=True
-    )
-    _draw_history(id_, SPANS.get(span or "1 h", 3600.0))
+    _draw_history(id_, draw_span())
     _draw_parts(id_)
 
 

@@ -1,8 +1,73 @@
-"""Event flow: services, destinations and subscriptions as a graph."""
+"""Event flow: who reads what, and where dead letters go, as a graph coloured by state, from what is seen now."""
 
+from collections.abc import Sequence
+from typing import Any
+
+import streamlit as st
+
+from dashboards.client import connect
+from dashboards.components.address import link
+from dashboards.components.filters import draw_choice, draw_search
+from dashboards.components.graph import draw_map
 from dashboards.components.head import draw_head
+from dashboards.components.problems import place_of, say_subject
+from dashboards.components.states import SLOW_REFRESH_SECONDS, failures_told, read, say_empty
+from dashboards.components.status import GOOD, STATUSES, look_of
+from dashboards.components.text import as_text
+from monitor.api.items import DeadLetterItem, SubscriptionItem
+from monitor.words import say_count
+
+_MOST_DRAWN = 40
+_MOST_LINKS = 6
 
 
 def show() -> None:
     """Draw the page."""
     draw_head("Event flow")
+    with failures_told():
+        summary = read("summary", connect().summary, SLOW_REFRESH_SECONDS)
+        clusters, owners = [it["cluster"] for it in summary["clusters"]], summary["owners"]
+        with st.container(horizontal=True, vertical_alignment="bottom"):
+            query = {
+                "q": draw_search(),
+                "cluster": draw_choice("Cluster", clusters, "cluster"),
+                "owner": draw_choice("Owner", owners, "owner"),
+            }
+        _draw_graph(query)
+
+
+@st.fragment(run_every=SLOW_REFRESH_SECONDS)
+def _draw_graph(query: dict[str, Any]) -> None:
+    with failures_told():
+        monitor = connect()
+        page = read(("flow", repr(query)), lambda: monitor.subscriptions(**query, limit=_MOST_DRAWN))
+        items = page["items"]
+        if not items:
+            say_empty("Nothing to draw: no subscription fits.", "Take a filter away.")
+            return
+        if page["total"] > len(items):
+            st.caption(
+                f"The worst {len(items)} of {say_count(page['total'])} subscriptions. Search or filter to see others."
+            )
+        _say_legend()
+        queues = read("flow queues", lambda: monitor.dead_letters(limit=1000))["items"]
+        st.graphviz_chart(draw_map(items, _near(queues, items)), width="stretch", alt=_say(items))
+        bad = [it for it in items if it["status"] not in GOOD][:_MOST_LINKS]
+        for item in bad:
+            label = f"{look_of(item['status'])}: {as_text(say_subject(item), 120)}"
+            link("subscriptions", label, icon=":material/arrow_forward:", **place_of(item))
+
+
+def _near(queues: Sequence[DeadLetterItem], items: Sequence[SubscriptionItem]) -> list[DeadLetterItem]:
+    """Return the dead-letter queues of the destinations that are drawn."""
+    drawn = {(it["cluster"], it["destination"]) for it in items}
+    return [it for it in queues if any((it["cluster"], origin) in drawn for origin in it["origins"])]
+
+
+def _say_legend() -> None:
+    states = " ".join(look.badge for look in STATUSES.values())
+    st.caption(f"{states} · dashed: where dead letters go")
+
+
+def _say(items: Sequence[SubscriptionItem]) -> str:
+    return "; ".join(f"{it['subscriber']} reads {it['destination']}: {it['status']}" for it in items[:20])

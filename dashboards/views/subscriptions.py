@@ -7,6 +7,7 @@ import streamlit as st
 
 from dashboards.client import connect
 from dashboards.components.address import link, open_page, read_parameters
+from dashboards.components.filters import draw_choice, draw_search
 from dashboards.components.head import draw_head
 from dashboards.components.problems import place_of, say_subject
 from dashboards.components.rows import say_drain
@@ -67,26 +68,14 @@ def _draw_filters() -> dict[str, Any]:
         summary = read("summary", connect().summary, REFRESH_SECONDS)
         clusters, owners = [it["cluster"] for it in summary["clusters"]], summary["owners"]
         with st.container(horizontal=True, vertical_alignment="bottom"):
-            q = st.text_input(
-                "Search", key="q", bind="query-params", placeholder="name, owner, status", max_chars=200,
-                icon=":material/search:", width=200, type="search",
-            )  # fmt: skip
-            status = st.multiselect(
-                "Status", list(STATUSES), key="status", bind="query-params",
-                placeholder="any", width=160,
-            )  # fmt: skip
-            system = st.multiselect(
-                "Bus", _SYSTEMS, key="system", bind="query-params",
-                placeholder="any", width=130,
-            )  # fmt: skip
-            cluster = st.multiselect(
-                "Cluster", clusters, key="cluster", bind="query-params", placeholder="any",
-                width=140,
-            )  # fmt: skip
-            owner = st.multiselect("Owner", owners, key="owner", bind="query-params", placeholder="any", width=130)
+            q = draw_search("name, owner, status")
+            status = draw_choice("Status", list(STATUSES), "status", 160)
+            system = draw_choice("Bus", _SYSTEMS, "system", 130)
+            cluster = draw_choice("Cluster", clusters, "cluster")
+            owner = draw_choice("Owner", owners, "owner", 130)
             sort = st.selectbox("Order", list(_SORTS), key="sort", bind="query-params", width=160)
         return {
-            "q": q or None,
+            "q": q,
             "status": status,
             "system": system,
             "cluster": cluster,
