@@ -90,22 +90,21 @@ class Playground:
 
     def commit(self, group: str, topic: str, offset: int, partition: int = 0) -> None:
         """Commit an offset for a group that has no members."""
-        self._groups.add(group)
-        request = ConsumerGroupTopicPartitions(group, [TopicPartition(topic, partition, offset)])
-
-        def is_taken() -> bool:  # a broker that has not heard of the topic yet refuses
-            (done,) = self.admin.alter_consumer_group_offsets([request])[group].result(_PATIENCE).topic_partitions
-            return done.error is None
-
-        wait_for(is_taken, "the commit")
+        self._commit(group, [TopicPartition(topic, partition, offset)])
 
     def commit_everywhere(self, group: str, topic: str, offsets: Sequence[int]) -> None:
         """Commit an offset for each partition of a topic."""
+        self._commit(group, [TopicPartition(topic, number, offset) for number, offset in enumerate(offsets)])
+
+    def _commit(self, group: str, partitions: list[TopicPartition]) -> None:
         self._groups.add(group)
-        partitions = [TopicPartition(topic, number, offset) for number, offset in enumerate(offsets)]
         request = ConsumerGroupTopicPartitions(group, partitions)
-        done = self.admin.alter_consumer_group_offsets([request])[group].result(_PATIENCE)
-        assert all(partition.error is None for partition in done.topic_partitions)
+
+        def is_taken() -> bool:  # a broker that has not heard of the topic yet refuses
+            done = self.admin.alter_consumer_group_offsets([request])[group].result(_PATIENCE)
+            return all(partition.error is None for partition in done.topic_partitions)
+
+        wait_for(is_taken, "the commit")
 
     def delete_group(self, group: str) -> None:
         """Delete a group that has no members."""
