@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -164,9 +164,11 @@ def black_holes(*names: str) -> Iterator[dict[str, BlackHole]]:
 
 
 class _Handshake(socketserver.BaseRequestHandler):
+    certificate: Path
+
     def handle(self) -> None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(UNTRUSTED)
+        context.load_cert_chain(self.certificate)
         with suppress(OSError, ssl.SSLError):  # the client has seen the certificate and goes, as it should
             context.wrap_socket(self.request, server_side=True).close()
 
@@ -175,10 +177,16 @@ class _TlsServer(socketserver.ThreadingTCPServer):
     daemon_threads = True
 
 
-@contextmanager
-def untrusted_tls_server() -> Iterator[int]:
+def untrusted_tls_server() -> AbstractContextManager[int]:
     """Run a server with a certificate that nobody has signed; yield its port."""
-    with _TlsServer(("127.0.0.1", 0), _Handshake) as server:
+    return tls_server(UNTRUSTED)
+
+
+@contextmanager
+def tls_server(certificate: Path) -> Iterator[int]:
+    """Run a server that shakes hands with this certificate (and key), and does nothing else; yield its port."""
+    handler = type("Handshake", (_Handshake,), {"certificate": certificate})
+    with _TlsServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
         try:
             yield server.server_address[1]
