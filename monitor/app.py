@@ -136,6 +136,7 @@ class Monitor:
         What only a new start can change (where to listen, which database) stays as it was.
         """
         before, self._configuration = self._configuration, configuration
+        self.redrives.reconfigure(configuration)
         if self._shares:
             self._shares.want([cluster.name for cluster in configuration.clusters])
         self.store.replace(configuration.clusters)

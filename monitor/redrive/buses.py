@@ -28,8 +28,14 @@ class Buses:
 
     def close(self) -> None:
         """Let go of all connections."""
+        self.reconfigure(())
+
+    def reconfigure(self, clusters: Iterable[Cluster], *, anew: bool = False) -> None:
+        """Know these clusters from now on; connections to those that have changed are let go, all of them if `anew`."""
         with self._lock:
-            buses, self._buses = list(self._buses.values()), {}
+            before, self._clusters = self._clusters, {cluster.name: cluster for cluster in clusters}
+            changed = [name for name in self._buses if anew or self._clusters.get(name) != before[name]]
+            buses = [self._buses.pop(name) for name in changed]
         for bus in buses:
             bus.close()
 

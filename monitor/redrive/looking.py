@@ -41,11 +41,11 @@ class Letters:
     def __init__(
         self, buses: Buses, masking: Sequence[MaskingRule], exports: Exports, audit: Audit, clock: Clock
     ) -> None:
-        self._buses, self._masking, self._exports, self._audit, self._clock = buses, masking, exports, audit, clock
+        self._buses, self.masking, self._exports, self._audit, self._clock = buses, masking, exports, audit, clock
 
     def hidden_from(self, actor: Actor, queue: str) -> tuple[str, ...]:
         """Return what somebody may not see of a queue's messages (see `masking`)."""
-        return () if actor.bodies else rule_for(queue, self._masking)
+        return () if actor.bodies else rule_for(queue, self.masking)
 
     def browse(self, search: PlanRequest, limit: int, cursor: str | None, actor: Actor) -> dict[str, Any]:
         """Return a page of messages: those of it that match what is sought."""

@@ -48,7 +48,7 @@ class Redrives:
         opener: Opener,
         clock: Clock,
     ) -> None:
-        self._approvals = configuration.approvals
+        self._approvals, self._mapped = configuration.approvals, configuration.dead_letters
         self._stores, self._journal, self.audit, self._clock = stores, stores.journal, stores.audit, clock
         self.buses = Buses(configuration.clusters, views, opener, clock)
         self.letters = Letters(self.buses, configuration.masking, stores.exports, stores.audit, clock)
@@ -63,6 +63,13 @@ class Redrives:
     def close(self) -> None:
         """Let go of all connections."""
         self.buses.close()
+
+    def reconfigure(self, configuration: Configuration) -> None:
+        """Go on by another configuration. A job whose cluster has changed is interrupted, and recovers by itself."""
+        self._approvals = configuration.approvals
+        self.letters.masking = configuration.masking
+        mapped, self._mapped = self._mapped, configuration.dead_letters
+        self.buses.reconfigure(configuration.clusters, anew=mapped != self._mapped)
 
     def now(self) -> float:
         """Return the time from which ages in requests are counted."""
