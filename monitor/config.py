@@ -394,6 +394,7 @@ class KafkaCluster(ClusterSection):
     topics: Filter = Filter()
     groups: Filter = Filter()
     granularity: Literal["partition", "topic"] = "partition"
+    commits: Literal["admin", "offsets_topic"] = "admin"
     abandoned_after: Interval = 3 * 86400.0  # longer than a weekend, shorter than Kafka keeps the offsets of nobody
     probe: KafkaProbe | None = None
     redrive: KafkaRedrive | None = None
