@@ -63,7 +63,7 @@ def measure(endpoints: RabbitmqEndpoints, messages: int) -> dict[str, float]:
 def place(endpoints: RabbitmqEndpoints) -> Iterator[tuple[str, Any, httpx.Client]]:
     """Make a virtual host with two queues; remove it at the end."""
     vhost = f"bench-{secrets.token_hex(4)}"
-    with httpx.Client(base_url=f"{endpoints.management}/api/", trust_env=False, timeout=30) as http:
+    with httpx.Client(base_url=f"{endpoints.management}/api/", trust_env=False, timeout=120) as http:
         http.put(f"vhosts/{vhost}").raise_for_status()
         user = urlsplit(endpoints.management).username
         rights = {"configure": ".*", "write": ".*", "read": ".*"}

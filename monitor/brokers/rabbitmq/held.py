@@ -1,7 +1,8 @@
 """The messages of a dead-letter queue in the hand of a job: taken, sent with confirm, then acknowledged."""
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,7 @@ EACH_ORIGIN = "@origins"
 
 _MARGIN_SECONDS = 0.5
 _CLOSING_SECONDS = 5.0
+_AHEAD_SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,15 @@ class Connections:
     user: str
 
 
+@dataclass(frozen=True, slots=True)
+class Grip:
+    """A message in the hand: as it came, its properties, and as the job knows it."""
+
+    delivery: Delivery
+    properties: Properties
+    message: DeadMessage
+
+
 class RabbitHeld:
     """The hand of one job. One thread uses it.
 
@@ -75,20 +86,27 @@ class RabbitHeld:
         self, connections: Connections, job: Job, standing: Standing, target: Target, reader: Reader, clock: Clock
     ) -> None:
         self._with, self._job, self._standing, self._target = connections, job, standing, target
-        self._reader, self._clock = reader, clock
-        self._hand: dict[str, deque[Delivery]] = {}
+        self._clock = clock
+        self._hand: dict[str, deque[Grip]] = {}
         self._bound = int(job.bounds["count"])
         self._taken = 0
+        self._ready: deque[Delivery] = deque()  # taken, and not handed out yet
+        self._ahead: Future[Any] | None = None
+        self._read_message: Callable[[Delivery, Properties], DeadMessage] = reader.read
+        if job.request.plain and not target.each_origin:
+            self._read_message = reader.read_in_short
 
     def take(self, limit: int, deadline: float) -> Sequence[DeadMessage]:
         """Take up to `limit` messages, never more than the plan counted; none when none is ready."""
         number = min(limit, self._standing.window, self._bound - self._taken)
         if number <= 0:
             return ()
-        seconds = max(0.0, deadline - self._clock.monotonic() - _MARGIN_SECONDS)
-        taker = self._with.taker
-        taken = self._ask(lambda done: taker.take(number, seconds, done), deadline)
+        if not self._ready:
+            self._receive(number, deadline)
+        taken = [self._ready.popleft() for _ in range(min(number, len(self._ready)))]
         self._taken += len(taken)
+        if len(taken) == self._standing.window and self._standing.delivery_limit is None:
+            self._take_ahead()
         return [self._read(delivery) for delivery in taken]
 
     def send(self, messages: Sequence[Outgoing], deadline: float) -> Sequence[SendResult]:
@@ -117,14 +135,19 @@ class RabbitHeld:
         """Leave messages where they are: they go back at `close`."""
         for message in messages:
             equal = self._hand.get(message.position)
-            if equal and not self._is_endangered(equal[0]):
+            if equal and not self._is_endangered(equal[0].delivery):
                 self._let_go(message.position)  # its bytes are not needed any more
 
     def close(self) -> None:
         """Give everything back in its order and close the connections. Raises nothing: the broker gives back too."""
         deadline = self._clock.monotonic() + _CLOSING_SECONDS
         try:
-            endangered = [it for equal in self._hand.values() for it in equal if self._is_endangered(it)]
+            if self._ahead is not None:
+                self._receive(0, deadline)
+            for delivery in self._ready:
+                self._read(delivery)
+            held = [grip.delivery for equal in self._hand.values() for grip in equal]
+            endangered = [delivery for delivery in held if self._is_endangered(delivery)]
             if endangered:
                 session, sender, taker = self._with.session, self._with.sender, self._with.taker
                 save(session, sender, taker, self._standing, endangered, deadline)
@@ -135,12 +158,32 @@ class RabbitHeld:
             self._hand.clear()
             self._with.session.close()
 
+    def _receive(self, number: int, deadline: float) -> None:
+        """Wait for what is being taken ahead, or take now."""
+        label = self._standing.label
+        if self._ahead is None:
+            seconds = max(0.0, deadline - self._clock.monotonic() - _MARGIN_SECONDS)
+            self._ahead = self._begin_take(number, seconds)
+        taken = self._with.session.wait(self._ahead, deadline, label)
+        self._ahead = None
+        self._ready.extend(taken)
+
+    def _take_ahead(self) -> None:
+        """Have the next ones come while these are sent: a job that goes as fast as it can will want them."""
+        number = min(self._standing.window, self._bound - self._taken - len(self._ready))
+        if number > 0 and not self._ready:
+            self._ahead = self._begin_take(number, _AHEAD_SECONDS)
+
+    def _begin_take(self, number: int, seconds: float) -> "Future[Any]":
+        taker = self._with.taker
+        return self._with.session.begin(lambda done: taker.take(number, seconds, done), self._standing.label)
+
     def _let_go(self, position: str) -> Tag | None:
         """Return the tag of one message of a position, which is the next one's no more."""
         equal = self._hand.get(position)
         if not equal:
             return None
-        tag = equal.popleft().tag
+        tag = equal.popleft().delivery.tag
         if not equal:
             del self._hand[position]
         return tag
@@ -153,8 +196,9 @@ class RabbitHeld:
         return self._with.session.ask(begin, deadline, self._standing.label)
 
     def _read(self, delivery: Delivery) -> DeadMessage:
-        message = self._reader.read(delivery)
-        self._hand.setdefault(message.position, deque()).append(delivery)
+        properties = decode_properties(delivery.raw)
+        message = self._read_message(delivery, properties)
+        self._hand.setdefault(message.position, deque()).append(Grip(delivery, properties, message))
         return message
 
     def _write(self, outgoing: Outgoing) -> Letter | SendResult:
@@ -162,20 +206,23 @@ class RabbitHeld:
         equal = self._hand.get(outgoing.message.position)
         if not equal:
             return SendResult(False, reason="it is not in the hand any more")
-        original = decode_properties(equal[0].raw)
-        destination = self._destination(outgoing.message, equal[0])
+        grip = equal[0]
+        destination = self._destination(outgoing.message, grip.delivery)
         if destination is None:
             return SendResult(False, reason="the queue that it came from is not known")
         try:
-            raw = self._properties(original, outgoing)
+            raw = write_properties(
+                grip.properties,
+                outgoing,
+                self._job.id,
+                user=self._with.user,
+                strip_failure_headers=self._job.request.strip_failure_headers,
+                untouched=outgoing.message.headers is grip.message.headers,
+            )
         except ValueError as error:
             return SendResult(False, reason=str(error))
         exchange, key, place = destination
         return Letter(outgoing.redrive_id, exchange, key, raw, outgoing.message.value or b"", place)
-
-    def _properties(self, original: Properties, outgoing: Outgoing) -> bytes:
-        strip = self._job.request.strip_failure_headers
-        return write_properties(original, outgoing, self._job.id, user=self._with.user, strip_failure_headers=strip)
 
     def _destination(self, message: DeadMessage, delivery: Delivery) -> tuple[str, str, str] | None:
         target = self._target

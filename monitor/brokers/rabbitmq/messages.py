@@ -1,14 +1,14 @@
 """Dead letters read from what the broker delivers, and written anew for their way back. Pure."""
 
 import hashlib
+import struct
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from monitor.brokers.rabbitmq.properties import (
     KINDS,
-    STRING,
     Field,
     Properties,
     decode_properties,
@@ -42,6 +42,7 @@ _TEXTS = (
     "cluster_id",
 )
 _NUMBERS = ("delivery_mode", "priority", "timestamp")
+_NAMES = {name: name.encode() + b"=" for name in (*_TEXTS, *_NUMBERS)}
 _MILLISECONDS = 1000.0
 _MOST_REMEMBERED = 1024
 
@@ -57,14 +58,13 @@ class Reader:
     time_to_live: float | None = None
     find_queue: FindQueue = lambda _exchange, _key: None
 
-    def read(self, delivery: Delivery) -> DeadMessage:
+    def read(self, delivery: Delivery, properties: Properties | None = None) -> DeadMessage:
         """Return a delivered message; its position is its fingerprint, which messages share that are equal throughout.
 
-        Raises ValueError when its properties cannot be read.
+        `properties` are the delivery's, where they are decoded already. Raises ValueError when they cannot be read.
         """
-        properties = decode_properties(delivery.raw)
+        properties = properties or decode_properties(delivery.raw)
         print_ = fingerprint(properties, delivery.body)
-        message_id = properties.text("message_id")
         headers = shown_headers(properties)
         death = self._death(properties)
         trace = read_trace((header.name, header.value) for header in headers)
@@ -73,7 +73,7 @@ class Reader:
         count = properties.header(DELIVERY_COUNT)
         return DeadMessage(
             print_,
-            {"fingerprint": print_, **({"message_id": message_id} if message_id else {})},
+            _coordinates(print_, properties),
             None,
             delivery.body,
             headers,
@@ -87,6 +87,12 @@ class Reader:
             trace.message,
             trace.attempts if trace.attempts is not None else _count_of(death),
         )
+
+    def read_in_short(self, delivery: Delivery, properties: Properties) -> DeadMessage:
+        """Return only what a job needs to know of a message that goes as it is, to where all go."""
+        print_, headers = fingerprint(properties, delivery.body), shown_headers(properties)
+        coordinates = _coordinates(print_, properties)
+        return DeadMessage(print_, coordinates, None, delivery.body, headers, {"redelivered": delivery.redelivered})
 
     def _death(self, properties: Properties) -> Mapping[str, Any]:
         """Return the newest death outside of this very queue: the broker puts the newest first."""
@@ -121,18 +127,24 @@ def fingerprint(properties: Properties, body: bytes) -> str:
     A delivery count, which changes, is left out; the order of headers as well, since the broker sorts them when it adds
     one (`rabbit_misc:set_table_value`), and the two ways to write a 64-bit integer are one.
     """
-    digest = hashlib.blake2b(digest_size=12)
-    parts = [name.encode() + b"=" + value for name, value in sorted(properties.values.items())]
-    kept = (entry for entry in properties.headers or () if entry.name not in _COUNTS)
-    parts += sorted(entry.name + b":" + entry.kind.replace(b"L", b"l") + entry.raw for entry in kept)
-    for part in (*parts, body):
-        digest.update(len(part).to_bytes(8, "big") + part)
-    return digest.hexdigest()
+    # the values of properties are in the order of the protocol
+    parts = [_NAMES[name] + value for name, value in properties.values.items()]
+    if properties.headers:
+        kept = [entry for entry in properties.headers if entry.name not in _COUNTS]
+        parts += sorted([it.name + b":" + (b"l" if it.kind == b"L" else it.kind) + it.raw for it in kept])
+    parts.append(body)
+    lengths = struct.pack(f">{len(parts)}Q", *map(len, parts))
+    return hashlib.blake2b(lengths + b"".join(parts), digest_size=12).hexdigest()
+
+
+def _coordinates(print_: str, properties: Properties) -> dict[str, str]:
+    message_id = properties.text("message_id")
+    return {"fingerprint": print_, "message_id": message_id} if message_id else {"fingerprint": print_}
 
 
 def shown_headers(properties: Properties) -> tuple[Header, ...]:
     """Return the headers as people and expressions see them, in their order."""
-    return tuple(_shown_header(entry) for entry in properties.headers or ())
+    return tuple([_shown_header(entry) for entry in properties.headers or ()])
 
 
 def _shown_header(entry: Field) -> Header:
@@ -141,7 +153,7 @@ def _shown_header(entry: Field) -> Header:
 
 
 def _show(entry: Field) -> Header:
-    return Header(entry.name.decode("utf-8", "surrogateescape"), shown(entry), KINDS[entry.kind])
+    return Header(_name_of(entry.name), shown(entry), KINDS[entry.kind])
 
 
 _shown_again = lru_cache(maxsize=1024)(_show)
@@ -176,38 +188,56 @@ def _count_of(death: Mapping[str, Any]) -> int | None:
 
 
 def write_properties(
-    original: Properties, outgoing: Outgoing, job: str, *, user: str, strip_failure_headers: bool
+    original: Properties,
+    outgoing: Outgoing,
+    job: str,
+    *,
+    user: str,
+    strip_failure_headers: bool,
+    untouched: bool = False,
 ) -> bytes:
     """Return the properties to send, as wire bytes. Raises ValueError for a header name that is too long.
 
+    `untouched` says that the outgoing message's headers are the original's own.
     Of the headers those that are as they were go on byte for byte. What the broker itself notes of deaths goes: up to
     3.13 it believes what a client sends of them. So do CC and BCC, which would send copies to other queues; and the
     user id, which the broker refuses unless it is the user who sends.
     """
-    names = [header.name for header in outgoing.message.headers]
-    dropped = failure_headers(names) if strip_failure_headers else frozenset()
-    headers = [entry for entry in _kept_fields(original, outgoing.message.headers) if _stays(entry, dropped)]
+    dropped = frozenset[str]()
+    if strip_failure_headers:
+        dropped = failure_headers(header.name for header in outgoing.message.headers)
+    fields = (original.headers or ()) if untouched else _kept_fields(original, outgoing.message.headers)
+    headers = [entry for entry in fields if _goes_on(entry.name) and not (dropped and _name_of(entry.name) in dropped)]
     headers += [
         string_field(HEADER_ID, outgoing.redrive_id.encode()),
-        string_field(HEADER_JOB, job.encode()),
+        _job_field(job),
         number_field(HEADER_COUNT, outgoing.count),
     ]
-    values = dict(original.values)
-    if original.text("user_id") not in (None, user):
-        del values["user_id"]
-    return encode_properties(replace(original, values=values, headers=tuple(headers)))
+    values = original.values
+    if "user_id" in values and original.text("user_id") != user:
+        values = {name: value for name, value in values.items() if name != "user_id"}
+    return encode_properties(Properties(values, tuple(headers)))
+
+
+@lru_cache(maxsize=64)
+def _job_field(job: str) -> Field:
+    return string_field(HEADER_JOB, job.encode())
 
 
 def dropped_headers(names: Collection[str]) -> list[str]:
     """Return which headers a redrive takes away in any case, but for its own."""
-    return sorted(name for name in set(names) - _OURS if not _stays(Field(name.encode(), STRING, b""), frozenset()))
+    return sorted(name for name in set(names) - _OURS if not _goes_on(name.encode()))
 
 
-def _stays(entry: Field, dropped: frozenset[str]) -> bool:
-    name = entry.name.decode("utf-8", "surrogateescape")
-    if entry.name in _COUNTS or name in _OURS or name in dropped or name in _COPIES:
-        return False
-    return not name.startswith(_DEATH)
+@lru_cache(maxsize=4096)
+def _goes_on(name: bytes) -> bool:
+    """Say whether a header of this name is sent on."""
+    text = _name_of(name)
+    return name not in _COUNTS and text not in _OURS and text not in _COPIES and not text.startswith(_DEATH)
+
+
+def _name_of(name: bytes) -> str:
+    return name.decode("utf-8", "surrogateescape")
 
 
 def _kept_fields(original: Properties, headers: Sequence[Header]) -> list[Field]:

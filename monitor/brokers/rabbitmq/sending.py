@@ -19,7 +19,8 @@ from pika.spec import Basic
 
 from monitor.brokers.rabbitmq.amqp import NO_SUCH, REFUSED
 from monitor.brokers.rabbitmq.properties import decode_properties
-from monitor.brokers.rabbitmq.session import Line, WireProperties, settle
+from monitor.brokers.rabbitmq.session import Line, settle
+from monitor.brokers.rabbitmq.wire import WireProperties
 from monitor.errors import BrokerError, Throttled, TimedOut, Unreachable
 from monitor.letters import HEADER_ID, SendResult
 
@@ -115,8 +116,8 @@ class Sender:
         self._under_way[self._next_tag] = letter
         self._next_tag += 1
         self._under_way_bytes += letter.size
-        properties: Any = WireProperties(letter.raw)
-        self._channel.basic_publish(letter.exchange, letter.routing_key, letter.body, properties, mandatory=True)
+        connection, channel = self._line.connection, self._channel.channel_number
+        connection.publish(channel, letter.exchange, letter.routing_key, letter.raw, letter.body)
 
     # what the broker says
 

@@ -5,18 +5,17 @@ from connections that publish: acknowledgements would be stuck with them.
 """
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import pika
-from pika import frame, spec
 from pika.exceptions import AMQPError
 
 from monitor.brokers.rabbitmq.addresses import Address
 from monitor.brokers.rabbitmq.amqp import Loop, connection_parameters, translated
 from monitor.brokers.rabbitmq.client import SYSTEM_TLS
+from monitor.brokers.rabbitmq.wire import WireConnection
 from monitor.clock import Clock
 from monitor.config import TlsFiles
 from monitor.errors import TimedOut, Unreachable
@@ -26,59 +25,6 @@ Begin = Callable[["Future[Any]"], None]
 
 _HEARTBEAT_SECONDS = 20
 _CLOSING_SECONDS = 5.0
-_HEADER_START = 12  # class, weight and body size come before the properties
-_LENGTH = slice(3, 7)
-
-
-class WireProperties:
-    """The properties of a message as bytes, where the library expects an object that it can encode and decode."""
-
-    INDEX = spec.BasicProperties.INDEX
-
-    def __init__(self, raw: bytes) -> None:
-        self.raw = raw
-
-    def encode(self) -> list[bytes]:
-        """Return what goes onto the wire after the body's size."""
-        return [self.raw]
-
-
-class WireConnection(pika.SelectConnection):
-    """The library's connection, which leaves the properties of messages as they are."""
-
-    _frame_buffer: bytes  # what has been received and not yet read
-    _corked: list[bytes] | None = None
-
-    @contextmanager
-    def corked(self) -> Iterator[None]:
-        """Gather what is sent meanwhile: the library makes a system call of each of a message's three frames."""
-        self._corked = []
-        try:
-            yield
-        finally:
-            frames, self._corked = self._corked, None
-            self._output_marshaled_frames(frames)
-
-    def _output_marshaled_frames(self, marshaled_frames: list[bytes]) -> None:
-        """Write frames, where the library does it."""
-        if self._corked is not None:
-            self._corked += marshaled_frames
-        elif marshaled_frames:
-            super()._output_marshaled_frames([b"".join(marshaled_frames)])  # type: ignore[misc]
-
-    def _read_frame(self) -> tuple[int, Any]:
-        """Read one frame, where the library looks for one: there is no public place for it (pika 1.3.2 to 1.4.4)."""
-        buffer = self._frame_buffer
-        if not buffer or buffer[0] != spec.FRAME_HEADER:
-            return super()._read_frame()  # type: ignore[misc, no-any-return]
-        end = spec.FRAME_HEADER_SIZE + int.from_bytes(buffer[_LENGTH], "big") + spec.FRAME_END_SIZE
-        if len(buffer) < max(end, spec.FRAME_HEADER_SIZE):
-            return 0, None
-        data = bytes(buffer[spec.FRAME_HEADER_SIZE : end - spec.FRAME_END_SIZE])
-        size = int.from_bytes(data[4:_HEADER_START], "big")
-        channel = int.from_bytes(buffer[1:3], "big")
-        properties: Any = WireProperties(data[_HEADER_START:])
-        return end, frame.Header(channel, size, properties)
 
 
 class Session:
@@ -96,18 +42,30 @@ class Session:
 
     def ask(self, begin: Begin, deadline: float, target: str) -> Any:
         """Run `begin` in the loop and return what its future gets. Raises BrokerError, and TimedOut by itself."""
+        future = self.begin(begin, target)
+        try:
+            return self.wait(future, deadline, target)
+        finally:
+            self._waiting.discard(future)
+
+    def begin(self, begin: Begin, target: str) -> "Future[Any]":
+        """Run `begin` in the loop and return its future, to be waited for later. Raises Unreachable."""
         future: Future[Any] = Future()
         with self._guard:
             if self._ended:
                 raise Unreachable("the connection has been closed", target=target)
             self._waiting.add(future)
             self.loop.add_callback_threadsafe(lambda: self._begin(begin, future, target))
+        return future
+
+    def wait(self, future: "Future[Any]", deadline: float, target: str) -> Any:
+        """Return what a future gets. Raises its BrokerError; TimedOut by itself, and then wait again if you like."""
         try:
-            return future.result(max(0.0, deadline - self._clock.monotonic()))
+            result = future.result(max(0.0, deadline - self._clock.monotonic()))
         except TimeoutError as error:
             raise TimedOut("no answer before the deadline", target=target) from error
-        finally:
-            self._waiting.discard(future)
+        self._waiting.discard(future)
+        return result
 
     def now(self) -> float:
         """Return the time that deadlines are told in."""

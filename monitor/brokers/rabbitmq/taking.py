@@ -15,8 +15,9 @@ from typing import Any
 
 from pika.exceptions import ChannelClosedByBroker
 
-from monitor.brokers.rabbitmq.amqp import Loop, refused
-from monitor.brokers.rabbitmq.session import Line, WireProperties, settle
+from monitor.brokers.rabbitmq.amqp import refused
+from monitor.brokers.rabbitmq.session import Line, settle
+from monitor.brokers.rabbitmq.wire import Delivered, WireProperties
 from monitor.errors import BadAnswer, BrokerError, Unreachable
 
 MOST = 65_535
@@ -42,14 +43,14 @@ class Delivery:
 
 
 class Taker:
-    """What is taken from one queue; for the loop's thread. One call at a time."""
+    """What is taken from one queue; for the loop's thread. One call of each kind at a time."""
 
     def __init__(self, line: Line, queue: str, arguments: Mapping[str, Any] | None = None) -> None:
         self._line, self._queue, self._arguments = line, queue, dict(arguments or {})
         self._control: Any = None
         self._windows: dict[int, _Window] = {}
         self._number = 0
-        self._asked: Future[Any] = Future()
+        self._asked: list[Future[Any]] = []
         self._failure: BrokerError | None = None
         line.when_closed(self._on_line_lost)
 
@@ -63,7 +64,7 @@ class Taker:
         if not self._begin(done):
             return
         self._number += 1
-        free = next((it for it in self._windows.values() if not it.held), None)
+        free = next((it for it in self._windows.values() if it.ended and not it.held), None)
         if free is not None:  # all that it took is acknowledged
             del self._windows[free.number]
             window = _Window(self._number, free.channel)
@@ -116,7 +117,7 @@ class Taker:
     # one step of these
 
     def _start(self, window: "_Window", number: int, seconds: float, done: "Future[Any]") -> None:
-        _Take(self._line.loop, window, self._queue, self._arguments, min(number, MOST), done).begin(seconds)
+        _Take(self._line, window, self._queue, self._arguments, min(number, MOST), done).begin(seconds)
 
     def _give_back(self, windows: Sequence["_Window"], done: "Future[Any]") -> None:
         if not windows:
@@ -149,7 +150,7 @@ class Taker:
     # what goes wrong
 
     def _begin(self, done: "Future[Any]") -> bool:
-        self._asked = done
+        self._asked = [done, *(it for it in self._asked if not it.done())]
         if self._failure is not None:
             settle(done, error=self._failure)
         return self._failure is None
@@ -157,7 +158,8 @@ class Taker:
     def _on_control(self, channel: Any) -> None:
         self._control = channel
         self._watch(channel)
-        settle(self._asked, None)
+        for asked in self._asked:
+            settle(asked, None)
 
     def _watch(self, channel: Any) -> None:
         channel.add_on_close_callback(self._on_channel_closed)
@@ -181,7 +183,8 @@ class Taker:
         self._failure = self._failure or error
         for window in self._windows.values():
             window.ended = True
-        settle(self._asked, error=error)
+        for asked in self._asked:
+            settle(asked, error=error)
 
 
 @dataclass(slots=True, eq=False)
@@ -216,7 +219,7 @@ class _Take:
 
     def __init__(
         self,
-        loop: Loop,
+        line: Line,
         window: _Window,
         queue: str,
         arguments: dict[str, Any],
@@ -224,7 +227,8 @@ class _Take:
         done: "Future[Any]",
     ) -> None:
         self._arguments = arguments
-        self._loop, self._window, self._channel, self._queue = loop, window, window.channel, queue
+        self._loop, self._receivers = line.loop, line.connection.receivers
+        self._window, self._channel, self._queue = window, window.channel, queue
         self._number, self._done = number, done
         self._taken: list[Delivery] = []
         self._tag = ""
@@ -236,14 +240,19 @@ class _Take:
         self._channel.basic_qos(prefetch_count=self._number, callback=self._consume)
 
     def _consume(self, _frame: object) -> None:
+        self._receivers[self._channel.channel_number] = self._receive
         self._tag = self._channel.basic_consume(
             self._queue, self._on_message, arguments=self._arguments, callback=lambda _: self._look()
         )
 
     def _on_message(self, _channel: object, method: Any, properties: WireProperties, body: bytes) -> None:
-        self._window.held[method.delivery_tag] = None
-        tag = (self._window.number, method.delivery_tag)
-        self._taken.append(Delivery(tag, method.exchange, method.routing_key, method.redelivered, properties.raw, body))
+        names = method.exchange, method.routing_key
+        self._receive(Delivered(method.delivery_tag, method.redelivered, *names, properties.raw, body))
+
+    def _receive(self, it: Delivered) -> None:
+        self._window.held[it.tag] = None
+        tag = (self._window.number, it.tag)
+        self._taken.append(Delivery(tag, it.exchange, it.routing_key, it.redelivered, it.properties, it.body))
         if len(self._taken) == self._number:
             self._end()
 
@@ -271,6 +280,10 @@ class _Take:
         self._window.ended = True
         self._loop.remove_timeout(self._timer)
         if self._tag:
-            self._channel.basic_cancel(self._tag, callback=lambda _: settle(self._done, self._taken))
+            self._channel.basic_cancel(self._tag, callback=self._on_cancelled)
         else:
             settle(self._done, self._taken)  # time was over before it began
+
+    def _on_cancelled(self, _frame: object) -> None:
+        self._receivers.pop(self._channel.channel_number, None)
+        settle(self._done, self._taken)

@@ -22,7 +22,8 @@ class FakeLine:
         self.blocked, self.closed, self.target, self.failure = False, False, "broker", None
         self.timers: list[Callable[[], None]] = []
         self.loop = SimpleNamespace(call_later=self._later, remove_timeout=lambda _timer: None)
-        self.connection = SimpleNamespace(channel=self._channel, corked=nullcontext)
+        publish = lambda _channel, _exchange, _key, _raw, body: self.published.append(body)  # noqa: E731
+        self.connection = SimpleNamespace(channel=self._channel, corked=nullcontext, publish=publish)
         self.published: list[bytes] = []
         self.confirm: Callable[[Any], None] = lambda _found: None
         self.close_channel: Callable[[object, Exception], None] = lambda _channel, _reason: None
@@ -38,9 +39,9 @@ class FakeLine:
     def _channel(self, on_open_callback: Callable[[Any], None]) -> None:
         channel = SimpleNamespace(
             is_open=True,
+            channel_number=1,
             add_on_close_callback=lambda call: setattr(self, "close_channel", call),
             add_on_return_callback=lambda _call: None,
-            basic_publish=lambda _exchange, _key, body, _properties, mandatory: self.published.append(body),
         )
         channel.confirm_delivery = self._confirm_delivery
         on_open_callback(channel)
