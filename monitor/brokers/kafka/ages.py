@@ -49,6 +49,11 @@ class AgeBook:
         """Forget partitions whose log has begun anew."""
         self._times.clear(slots)
 
+    def begin_anew(self) -> None:
+        """Forget all times: they were taken by a clock that has since been set."""
+        self._times = TimeTable(len(self._times))
+        self._found.forget()
+
     def observe(self, ends: Floats, now: float) -> None:
         """Take in where the logs of all slots ended at a time; NaN where that is not known."""
         slots = np.flatnonzero(np.isfinite(ends))

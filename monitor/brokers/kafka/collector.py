@@ -51,6 +51,7 @@ from monitor.memory import Memory as CounterMemory
 from monitor.model import Finding, Floats, Ids, Snapshot, Table
 
 _LONGEST_LISTING = 3.0
+_CLOCK_WAS_SET_SECONDS = 2.0
 # Shares of the time that is left when a stage begins: a broker that hangs may use one up, and the rest still fits.
 _SHARE_OF_METADATA, _SHARE_OF_LISTING, _SHARE_OF_FACTS = 0.6, 0.2, 0.2
 _SHARE_OF_DESCRIBING, _SHARE_OF_COMMITTED, _SHARE_OF_LOGS, _SHARE_OF_TIMES = 0.3, 0.5, 0.6, 0.25
@@ -83,11 +84,13 @@ class KafkaCollector:
         self._shares = ShareGroups(cluster.groups)
         self._all_listed = False
         self._rows: Rows | None = None
+        self._clock_ahead: float | None = None
         self._probe = _make_probe(cluster, clock, memory)
 
     def collect(self, deadline: float) -> Snapshot:
         """Read everything once; see `registry.Collector`."""
         taken_at, began = self._clock.now(), self._clock.monotonic()
+        self._heed_clock(taken_at - began)
         problems = Problems()
         listing = self._survey(deadline, problems)
         replication = self._take_topics(listing, problems)
@@ -144,6 +147,15 @@ class KafkaCollector:
             return {}
         self._probe.look(listing)
         return self._probe.tell(problems)
+
+    def _heed_clock(self, ahead: float) -> None:
+        """Begin the times anew where the wall clock, by how much it is ahead of the steady one, has been set.
+
+        Points of the past that a wrong clock made would misdate records for as long as they are kept.
+        """
+        if self._clock_ahead is not None and abs(ahead - self._clock_ahead) > _CLOCK_WAS_SET_SECONDS:
+            self._book.begin_anew()
+        self._clock_ahead = ahead
 
     def _read_redriven(self, listing: Listing, deadline: float, problems: Problems) -> Gone:
         topics = self._dead_letters.names(self._directory.partitions.topics)

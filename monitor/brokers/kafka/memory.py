@@ -32,6 +32,10 @@ class Memory:
         for name, fill in self._fills.items():
             self._columns[name][rows] = fill
 
+    def forget(self) -> None:
+        """Make all rows as good as new."""
+        self.reset(np.arange(len(self._ids)))
+
     def __getitem__(self, name: str) -> Floats:
         return self._columns[name]
 

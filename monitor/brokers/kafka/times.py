@@ -194,7 +194,7 @@ def choose_soundings(spans: Spans, turn: Ids, now: float) -> Floats:
     bounded = ~spans.unbounded
     newest = spans.newest
     oldest = np.where(bounded, spans.oldest, newest)
-    width, far, near = newest - oldest, now - oldest, np.maximum(now - newest, 1.0)
+    width, far, near = newest - oldest, np.maximum(now - oldest, 0.0), np.maximum(now - newest, 1.0)
     halved = np.where(far / near > _STEEP, now - np.sqrt(far * near), oldest + width / 2)
     even = np.where(spans.anchored, (spans.rank - 0.5) / spans.count, (spans.rank + 0.5) / (spans.count + 1))
     ways = (halved, halved, oldest + _BEGINNING_SHARE * width, oldest + even * width)
