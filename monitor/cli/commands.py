@@ -5,7 +5,6 @@ import os
 import secrets
 import socket
 import sys
-from dataclasses import asdict
 from datetime import datetime
 from importlib.util import find_spec
 from pathlib import Path
@@ -78,28 +77,28 @@ def check(config: ConfigFile, within: Within = 10.0, as_json: AsJson = False) ->
     """
     set_up_logging("console", "error")
     configuration = load_configuration(config)
-    from monitor.brokers.redrivers import open_redriver
-    from monitor.brokers.registry import open_collector
-    from monitor.checks import check_clusters
-    from monitor.storage.database import check_database
+    from monitor.diagnosis import diagnose
 
-    clock = Clock()
-    database = check_database(configuration.database_url.get_secret_value())
-    mapped = configuration.dead_letters
-    reports = check_clusters(
-        configuration.clusters,
-        lambda it: open_collector(it, mapped, clock),
-        clock,
-        within,
-        redriver=lambda it: open_redriver(it, mapped, clock),
-    )
-    fine = database.ok and all(report.ok for report in reports)
+    found = diagnose(configuration, Clock(), within)
     if as_json:
-        clusters = [{**asdict(report), "ok": report.ok} for report in reports]
-        print_json({"ok": fine, "clusters": clusters, "database": asdict(database)})
+        print_json(found.as_json())
     else:
-        make_console().print(check_tables(reports, database))
-    raise typer.Exit(0 if fine else 1)
+        make_console().print(check_tables(found.clusters, found.database))
+    raise typer.Exit(0 if found.ok else 1)
+
+
+@app.command()
+def doctor(config: ConfigFile, url: Url = DEFAULT_URL, within: Within = 10.0) -> None:
+    """Print what a bug report needs, as JSON: versions, configuration without secrets, checks, the running monitor.
+
+    Names of clusters, queues, topics and groups are in it; bodies of messages are not.
+    """
+    set_up_logging("console", "error")
+    configuration = load_configuration(config)
+    from monitor.doctor import examine
+
+    with _connect(url) as running:
+        print_json(examine(configuration, running, Clock(), within))
 
 
 @app.command()

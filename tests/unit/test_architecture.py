@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 LAYERS = (
     {"cli", "__main__"},
     {"app", "serving"},
-    {"api", "exposition", "redrive", "collecting", "analysis", "apiclient", "checks", "rules"},
+    {"api", "exposition", "redrive", "collecting", "analysis", "apiclient", "checks", "diagnosis", "doctor", "rules"},
     {"brokers", "storage"},
     {
         "config",

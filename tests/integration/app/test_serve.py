@@ -1,5 +1,6 @@
 """The monitor as a process: how it starts, answers and ends."""
 
+import json
 import re
 import signal
 import socket
@@ -157,6 +158,12 @@ clusters:
         paths = ("/metrics", "/readyz", "/api/v1/collectors", "/api/v1/subscriptions", "/openapi.json")
         told = [monitor.get(path).text for path in paths]
         checked = eventflow("check", "--config", str(tmp_path / "monitor.yml"), "--within", "3s", **environment)
+        file = str(tmp_path / "monitor.yml")
+        report = eventflow("doctor", "--config", file, "--url", monitor.url, "--within", "3s", **environment)
         monitor.end()
     assert checked.returncode == 1
-    assert "hunter2" not in "".join([*told, *monitor.lines, checked.stdout, checked.stderr])
+    assert "hunter2" not in "".join([*told, *monitor.lines, checked.stdout, checked.stderr, report.stdout])
+    found = json.loads(report.stdout)
+    assert [it["name"] for it in found["configuration"]["clusters"]] == ["mail", "orders"]
+    assert [it["cluster"] for it in found["running"]["collectors"]] == ["mail", "orders"]
+    assert not found["check"]["ok"]
