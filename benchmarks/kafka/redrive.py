@@ -25,7 +25,7 @@ from monitor.brokers.kafka.redrive import KafkaRedriveBus
 from monitor.clock import Clock
 from monitor.config import KafkaCluster, KafkaRedrive
 from monitor.letters import Job, PlanRequest
-from monitor.redrive.engine import BATCH
+from monitor.redrive.runner import BATCH
 
 _PARTITIONS = 4
 _PATIENCE = 120.0

@@ -1,4 +1,4 @@
-"""Messages a second from a dead-letter queue to its origin: the hand of a job beside a shovel, in one run.
+"""Messages a second from a dead-letter queue to its origin: a job with its journal beside a shovel, in one run.
 
     python -m benchmarks.rabbitmq.redrive --endpoints FILE [--messages 50000]
 
@@ -8,6 +8,7 @@ The shovel is the broker's own, with on-confirm and a prefetch of 1000; it works
 import argparse
 import contextlib
 import secrets
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,10 +21,11 @@ from pydantic import SecretStr
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.soak.jobs import carry_out
 from monitor.brokers.rabbitmq.redrive import RabbitRedriveBus
 from monitor.clock import Clock
 from monitor.config import RabbitCluster
-from monitor.letters import Job, Outgoing, PlanRequest
+from monitor.letters import Job, PlanRequest
 from stack.state import RabbitmqEndpoints, read_endpoints
 
 BATCH = 1000
@@ -56,7 +58,10 @@ def measure(endpoints: RabbitmqEndpoints, messages: int) -> dict[str, float]:
         http.delete(f"parameters/shovel/{vhost}/bench")
         channel.queue_purge("target")
         fill(channel, messages)
-        return {"shovel": shovelled, "redrive": messages / redrive(endpoints, vhost)}
+        redriven = messages / redrive(endpoints, vhost, messages)
+        if ready(channel, "target") != messages:
+            raise SystemExit("not all messages arrived")
+        return {"shovel": shovelled, "redrive": redriven}
 
 
 @contextlib.contextmanager
@@ -98,28 +103,22 @@ def shovel(endpoints: RabbitmqEndpoints, http: httpx.Client, vhost: str) -> None
     http.put(f"parameters/shovel/{vhost}/bench", json={"value": value}).raise_for_status()
 
 
-def redrive(endpoints: RabbitmqEndpoints, vhost: str) -> float:
-    """Move everything by a job's hand; return the seconds."""
+def redrive(endpoints: RabbitmqEndpoints, vhost: str, messages: int) -> float:
+    """Redrive as a job does, journal included; return the seconds."""
     config = RabbitCluster(
         name="bench",
         kind="rabbitmq",
         management_url=SecretStr(endpoints.management),
         amqp_url=SecretStr(endpoints.amqp),
     )
-    bus, queue = RabbitRedriveBus(config, (), Clock()), f"{vhost}/dead"
-    request = PlanRequest(queue, target="target")
-    survey = bus.survey(queue, request, time.monotonic() + 60)
-    held = bus.open(Job("bench", request, queue, survey.target or "", survey.bounds), lambda _message: None)
-    began = time.monotonic()
-    while messages := held.take(BATCH, time.monotonic() + 30):
-        out = [Outgoing(message, message.position, 1) for message in messages]
-        if not all(result.confirmed for result in held.send(out, time.monotonic() + 30)):
-            raise SystemExit("a message was not confirmed")
-        held.remove(messages, time.monotonic() + 30)
-    seconds = time.monotonic() - began
-    held.close()
-    bus.close()
-    return seconds
+    clock, queue = Clock(), f"{vhost}/dead"
+    bus, request = RabbitRedriveBus(config, (), clock), PlanRequest(queue, target="target")
+    survey = bus.survey(queue, request, clock.monotonic() + 60)
+    job = Job("bench", request, queue, survey.target or "", {**survey.bounds, "count": messages})
+    with tempfile.TemporaryDirectory() as folder, contextlib.closing(bus):
+        began = time.monotonic()
+        carry_out(bus, job, messages, Path(folder), clock)
+        return time.monotonic() - began
 
 
 def ready(channel: Any, queue: str) -> int:

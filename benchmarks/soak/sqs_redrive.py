@@ -26,16 +26,11 @@ import boto3
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.soak.jobs import carry_out
 from monitor.brokers.aws.redrive import AwsRedriveBus
 from monitor.clock import Clock
 from monitor.config import AwsCluster
-from monitor.errors import BrokerError, TimedOut
-from monitor.letters import Held, Job, PlanRequest
-from monitor.redrive.choosing import make_chooser
-from monitor.redrive.journal import Journal, StoredJob
-from monitor.redrive.journaled import JournaledMover
-from monitor.redrive.model import Counts, JobState
-from monitor.storage.database import Database
+from monitor.letters import Job, PlanRequest
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -188,37 +183,8 @@ def work(endpoint: str, folder: Path, visibility: int) -> None:
     """Carry out the plan, or go on with it, and tell after each step how many the journal counts as sent."""
     plan = json.loads((folder / "plan.json").read_text())
     job = Job(JOB, PlanRequest(f"{CLUSTER}/{plan['queue']}"), plan["queue"], plan["target"], plan["bounds"])
-    clock, bus = Clock(), open_bus(endpoint, visibility)
-    with contextlib.closing(Database.open(f"sqlite:///{folder}/journal.db")) as database:
-        journal = Journal(database)
-        journal.add_job(_new_job(job, plan["count"]))
-        choose = make_chooser(job, clock.now)
-        held: Held = bus.open(job, choose)  # type: ignore[assignment]
-        mover = JournaledMover(held, journal, job, choose, clock)
-        mover.recover(clock.monotonic() + DEADLINE_SECONDS)
-        while not _step(mover, plan["step"], clock):
-            print(journal.job(JOB).counts.sent, flush=True)
-        mover.close()
-    bus.close()
-
-
-def _step(mover: JournaledMover, limit: int, clock: Clock) -> bool:
-    try:
-        return mover.step(limit, clock.monotonic() + DEADLINE_SECONDS).finished
-    except TimedOut:
-        return False
-    except BrokerError as error:
-        print(error, file=sys.stderr, flush=True)
-        raise
-
-
-def _new_job(job: Job, count: int) -> StoredJob:
-    return StoredJob(
-        id=job.id, sequence=0, plan="plan", dead_letters=job.request.dead_letters, idempotency_key=None, actor="soak",
-        state=JobState.RUNNING, reason=None, wanted="run", rate_per_second=None,
-        counts=Counts(planned=count, left=count), interruptions=0, resent=0, reached={}, created_at=0.0,
-        started_at=None, ended_at=None,
-    )  # fmt: skip
+    with contextlib.closing(open_bus(endpoint, visibility)) as bus:
+        carry_out(bus, job, plan["count"], folder, Clock(), plan["step"], lambda sent: print(sent, flush=True))
 
 
 def open_bus(endpoint: str, visibility: int) -> AwsRedriveBus:

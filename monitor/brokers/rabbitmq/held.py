@@ -16,7 +16,7 @@ from monitor.brokers.rabbitmq.standing import Standing
 from monitor.brokers.rabbitmq.taking import Delivery, Tag, Taker
 from monitor.clock import Clock
 from monitor.errors import BrokerError, TimedOut
-from monitor.letters import DeadMessage, Job, Outgoing, SendResult
+from monitor.letters import Action, DeadMessage, Job, Outgoing, SendResult
 
 EACH_ORIGIN = "@origins"
 """The target of a plan whose messages go back each to the queue that it came from."""
@@ -93,7 +93,7 @@ class RabbitHeld:
         self._ready: deque[Delivery] = deque()  # taken, and not handed out yet
         self._ahead: Future[Any] | None = None
         self._read_message: Callable[[Delivery, Properties], DeadMessage] = reader.read
-        if job.request.plain and not target.each_origin:
+        if job.request.plain and job.request.action == Action.REDRIVE and not target.each_origin:
             self._read_message = reader.read_in_short
 
     def take(self, limit: int, deadline: float) -> Sequence[DeadMessage]:
