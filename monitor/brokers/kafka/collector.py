@@ -19,14 +19,15 @@ from monitor.brokers.kafka.lag import Mask, RowLogs, advance, grown, measure, ne
 from monitor.brokers.kafka.memory import Memory
 from monitor.brokers.kafka.metadata import (
     INTERNAL_TOPICS,
-    OWN_PREFIX,
     Directory,
     Listing,
     Replication,
+    is_watched,
     positions_in,
     read_listing,
 )
 from monitor.brokers.kafka.offsets import Logs, read_logs, read_times
+from monitor.brokers.kafka.offsets_topic import OffsetsTopic
 from monitor.brokers.kafka.probe import Probe
 from monitor.brokers.kafka.problems import Problems
 from monitor.brokers.kafka.redriven import Gone, Redriven
@@ -56,6 +57,7 @@ _CLOCK_WAS_SET_SECONDS = 2.0
 _SHARE_OF_METADATA, _SHARE_OF_LISTING, _SHARE_OF_FACTS = 0.6, 0.2, 0.2
 _SHARE_OF_DESCRIBING, _SHARE_OF_COMMITTED, _SHARE_OF_LOGS, _SHARE_OF_TIMES = 0.3, 0.5, 0.6, 0.25
 _SHARE_OF_REDRIVEN = 0.3
+_SHARE_OF_READING = 0.7
 
 
 class KafkaCollector:
@@ -72,6 +74,7 @@ class KafkaCollector:
         self._client = KafkaClient(cluster, clock.monotonic)
         self._directory = Directory()
         self._groups = Groups(cluster.groups)
+        self._offsets_topic = self._open_offsets_topic() if cluster.commits == "offsets_topic" else None
         self._facts = TopicFacts()
         self._dead_letters = DeadLetterTopics(cluster.name, dead_letters)
         self._redriven = Redriven(self._client, library_settings(cluster), clock)
@@ -96,7 +99,7 @@ class KafkaCollector:
         replication = self._take_topics(listing, problems)
         directory = self._directory
         self._groups.describe(self._client, directory, self._share(deadline, _SHARE_OF_DESCRIBING), problems)
-        self._groups.read_committed(self._client, directory, self._share(deadline, _SHARE_OF_COMMITTED), problems)
+        self._read_committed(self._share(deadline, _SHARE_OF_COMMITTED), problems)
         polled_at = self._clock.now()
         logs = read_logs(
             self._client, directory.partitions, replication, self._share(deadline, _SHARE_OF_LOGS), problems
@@ -127,7 +130,7 @@ class KafkaCollector:
             expected=len(logs.end),
             measured=int(np.isfinite(logs.end - logs.start).sum()),
             errors=problems.told(),
-            notes=tell_limits(reading),
+            notes=tell_limits(reading) + (self._offsets_topic.tell_limits() if self._offsets_topic else ()),
             duration=self._clock.monotonic() - began,
         )
 
@@ -138,9 +141,27 @@ class KafkaCollector:
     def close(self) -> None:
         """Let go of the connections."""
         self._client.close()
+        if self._offsets_topic is not None:
+            self._offsets_topic.close()
         self._redriven.close()
         if self._probe:
             self._probe.close()
+
+    def _open_offsets_topic(self) -> OffsetsTopic:
+        cluster = self._cluster
+
+        def watched(group: str, topic: str) -> bool:
+            return is_watched(group, cluster.groups) and is_watched(topic, cluster.topics)
+
+        return OffsetsTopic(self._client, lambda: library_settings(cluster), watched, self._clock)
+
+    def _read_committed(self, seconds: float, problems: Problems) -> None:
+        topic, directory = self._offsets_topic, self._directory
+        if topic is None:
+            self._groups.read_committed(self._client, directory, seconds, problems)
+            return
+        states = topic.refresh(directory.coordinators, seconds * _SHARE_OF_READING, problems)
+        self._groups.take_committed(topic, states, self._client, directory, seconds, problems)
 
     def _look_at_probe(self, listing: Listing, problems: Problems) -> dict[str, Table]:
         if self._probe is None:
@@ -186,7 +207,7 @@ class KafkaCollector:
         watched = {
             name: partitions
             for name, partitions in listing.topics.items()
-            if name not in INTERNAL_TOPICS and not name.startswith(OWN_PREFIX) and self._cluster.topics.matches(name)
+            if name not in INTERNAL_TOPICS and is_watched(name, self._cluster.topics)
         }
         for name in listing.unreadable:
             if name in self._directory.index:  # it is still there, and so is what is known of it

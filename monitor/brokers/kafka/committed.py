@@ -24,6 +24,9 @@ from confluent_kafka import KafkaError, KafkaException, cimpl
 from monitor.errors import AuthenticationFailed
 from monitor.model import Codes, Ids
 
+UNREADABLE = -2_000_000
+"""In place of an offset: something has been committed, but it could not be read."""
+
 _CONSUMER, _LIST_GROUP_OFFSETS, _NO_CLOSE = 1, 14, 0x8
 _STEP_MS = 100
 _NEVER_MS = 3_600_000  # the longest that the library takes

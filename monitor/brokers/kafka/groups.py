@@ -6,7 +6,7 @@ groups, but tell nothing new. So small groups are asked whole in every cycle, la
 `_WHOLE_EVERY` cycles (not all in the same one), and in between by the partitions known and those that members own.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,12 +14,21 @@ import numpy as np
 from confluent_kafka import KafkaError
 
 from monitor.brokers.kafka.client import KafkaClient
-from monitor.brokers.kafka.committed import Committed, Request
+from monitor.brokers.kafka.committed import UNREADABLE, Committed, Request
 from monitor.brokers.kafka.lanes import Call, Unsettled
-from monitor.brokers.kafka.metadata import NO_LEADER, OWN_PREFIX, PARTITION_BITS, Directory, coordinator_of
+from monitor.brokers.kafka.metadata import (
+    NO_LEADER,
+    OFFSETS_TOPIC,
+    PARTITION_BITS,
+    Directory,
+    coordinator_of,
+    is_watched,
+    keeper_of,
+)
+from monitor.brokers.kafka.offsets_topic import REMEDY, OffsetsTopic, State
 from monitor.brokers.kafka.problems import Problems
 from monitor.config import Filter
-from monitor.errors import BrokerError, TimedOut, Unreachable
+from monitor.errors import BrokerError, Forbidden, TimedOut, Unreachable
 from monitor.model import Codes, Floats, Ids
 
 STATES = ("stable", "preparing_rebalance", "completing_rebalance", "empty", "dead", "unknown")
@@ -29,7 +38,6 @@ _CHUNK = 250
 _WHOLE_EVERY = 20
 _UNUSED_REQUESTS = 100
 _GROUPS_A_CALL = 50  # one answer holds all of them, and larger batches have made the library abort (librdkafka#4605)
-_FAILED = -2_000_000
 _NO_KEYS: Ids = np.empty(0, dtype=np.int64)
 _NOBODY = hash(frozenset[Any]())
 
@@ -72,7 +80,7 @@ class Group:
 class _Answer:
     """What has come in of one group's committed offsets in this cycle: partitions with their offsets, chunk by chunk.
 
-    An offset below 0 says that there is none, `_FAILED` that it could not be read. `unread` are the partitions of
+    An offset below 0 says that there is none, `UNREADABLE` that it could not be read. `unread` are the partitions of
     whole requests that failed; `whole` is False when such a request was for whatever there is.
     """
 
@@ -99,11 +107,7 @@ class Groups:
 
     def update(self, listing: Any, problems: Problems) -> None:
         """Take over a listing. Groups that are missing in it go only if every broker has answered."""
-        listed = {
-            group.group_id: group
-            for group in listing.valid
-            if not group.group_id.startswith(OWN_PREFIX) and self._filter.matches(group.group_id)
-        }
+        listed = {group.group_id: group for group in listing.valid if is_watched(group.group_id, self._filter)}
         for error in listing.errors:
             problems.add(error, "listing groups")
         if not listing.errors:
@@ -143,10 +147,54 @@ class Groups:
                     _take_description(self.by_name[name], result, directory)
 
     def read_committed(self, client: KafkaClient, directory: Directory, seconds: float, problems: Problems) -> None:
-        """Read the committed offsets of all groups, side by side for each coordinator."""
+        """Ask the coordinators what all groups have committed."""
+        answers = {name: _Answer() for name in self.by_name}
+        self._ask(self.by_name.values(), answers, client, directory, seconds, problems)
+        self._take(answers)
+
+    def take_committed(
+        self,
+        topic: OffsetsTopic,
+        states: Codes,
+        client: KafkaClient,
+        directory: Directory,
+        seconds: float,
+        problems: Problems,
+    ) -> None:
+        """Take what has been read in the offsets topic, and ask about the groups that a transaction holds up there.
+
+        `states` are those of the topic's partitions. What is not read to its end is unknown, but known to be there.
+        """
+        answers = {name: _Answer() for name in self.by_name}
+        commits, held = topic.log.commits(directory), []
+        if answers and not len(states):
+            problems.add(Forbidden("it cannot be seen", remedy=REMEDY), f"reading {OFFSETS_TOPIC}")
+        for name, group in self.by_name.items():
+            keys, offsets = commits.of(name)
+            state = states[keeper_of(name, len(states))] if len(states) else State.SILENT
+            if state == State.READ:
+                answers[name].keys.append(keys)
+                answers[name].offsets.append(offsets)
+            elif state == State.HELD:
+                held.append(group)
+            else:
+                answers[name].fail(group, None)
+                answers[name].unread.append(keys)
+        self._ask(held, answers, client, directory, seconds, problems)
+        self._take(answers)
+
+    def _ask(
+        self,
+        groups: Iterable[Group],
+        answers: Mapping[str, _Answer],
+        client: KafkaClient,
+        directory: Directory,
+        seconds: float,
+        problems: Problems,
+    ) -> None:
+        """Ask about groups, side by side for each coordinator."""
         lanes: dict[int, list[Call[Any]]] = {}
-        answers: dict[str, _Answer] = {name: _Answer() for name in self.by_name}
-        for group in self.by_name.values():
+        for group in groups:
             coordinator = self._coordinator(group, directory)
             if coordinator in self._silent:
                 answers[group.name].fail(group, None)
@@ -160,6 +208,8 @@ class Groups:
                 answer.fail(self.by_name[name], keys)
             else:
                 _take_offsets(answer, result, keys, directory, problems)
+
+    def _take(self, answers: Mapping[str, _Answer]) -> None:
         for name, answer in answers.items():
             _take_answer(self.by_name[name], answer)
         self._drop_unused_requests()
@@ -258,7 +308,7 @@ def _take_offsets(
     offsets = found.offsets
     for position, error in found.errors.items():
         problems.add(error, f"committed offsets of topic {found.topics[position]}")
-        offsets[position] = _FAILED
+        offsets[position] = UNREADABLE
     if asked is not None and found.as_asked:
         answer.keys.append(asked)
         answer.offsets.append(offsets)
@@ -283,7 +333,7 @@ def _keys_of(topics: Sequence[int], numbers: Sequence[int] | Codes, directory: D
 
 def _take_answer(group: Group, answer: _Answer) -> None:
     keys, offsets = np.concatenate([_NO_KEYS, *answer.keys]), np.concatenate([_NO_KEYS, *answer.offsets])
-    unread = np.concatenate([keys[offsets == _FAILED], *answer.unread])
+    unread = np.concatenate([keys[offsets == UNREADABLE], *answer.unread])
     keys, offsets = keys[offsets >= 0], offsets[offsets >= 0]
     owned = group.owned if group.owned is not None else _NO_KEYS
     # Partitions that are owned but not committed come last, so that `unique` takes the others where both are there.

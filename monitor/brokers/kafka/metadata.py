@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from monitor.config import Filter
 from monitor.model import Codes, Ids
 
 PARTITION_BITS = 18
@@ -18,8 +19,14 @@ TOPIC_BITS = 20
 NO_LEADER = -1
 OWN_PREFIX = ("eventflow.redrive.", "eventflow.probe")
 """How the topics and groups of the product itself begin, which are not watched."""
+OFFSETS_TOPIC = "__consumer_offsets"
 SHARE_STATE_TOPIC = "__share_group_state"
-INTERNAL_TOPICS = frozenset({"__consumer_offsets", "__transaction_state", SHARE_STATE_TOPIC})
+INTERNAL_TOPICS = frozenset({OFFSETS_TOPIC, "__transaction_state", SHARE_STATE_TOPIC})
+
+
+def is_watched(name: str, names: Filter) -> bool:
+    """Say whether a topic or group is to be watched: it is not the product's own, and the filter lets it through."""
+    return not name.startswith(OWN_PREFIX) and names.matches(name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +51,7 @@ def read_listing(answer: Any) -> Listing:
             topics[name] = _partitions(topic.partitions)
         else:
             unreadable.append(name)
-    keepers = topics.get("__consumer_offsets", [])
+    keepers = topics.get(OFFSETS_TOPIC, [])
     return Listing(topics, tuple(leader for leader, _, _ in keepers), tuple(answer.brokers), tuple(unreadable))
 
 
@@ -55,20 +62,25 @@ def _partitions(partitions: Mapping[int, Any]) -> list[tuple[int, int, int]]:
     return rows
 
 
-def coordinator_of(group: str, coordinators: tuple[int, ...]) -> int:
-    """Return the broker that keeps a group's offsets, NO_LEADER if it cannot be told.
+def keeper_of(group: str, partitions: int) -> int:
+    """Return the partition of `__consumer_offsets` in which Kafka keeps a group's offsets.
 
-    Kafka keeps them in partition `abs(hash(group)) mod partitions` of `__consumer_offsets`, with Java's string hash;
-    that partition's leader is the coordinator (GroupCoordinatorService.partitionFor, Utils.abs).
+    It is `abs(hash(group)) mod partitions`, with Java's string hash (GroupCoordinatorService.partitionFor, Utils.abs).
     """
-    if not coordinators:
-        return NO_LEADER
     units = group.encode("utf-16-be")
     code = 0
     for i in range(0, len(units), 2):
         code = (31 * code + (units[i] << 8 | units[i + 1])) & 0xFFFFFFFF
     signed = code - 0x1_0000_0000 if code > 0x7FFFFFFF else code
-    return coordinators[(0 if signed == -0x8000_0000 else abs(signed)) % len(coordinators)]
+    return (0 if signed == -0x8000_0000 else abs(signed)) % partitions
+
+
+def coordinator_of(group: str, coordinators: tuple[int, ...]) -> int:
+    """Return the broker that keeps a group's offsets, NO_LEADER if it cannot be told.
+
+    It is the leader of the partition that they are kept in.
+    """
+    return coordinators[keeper_of(group, len(coordinators))] if coordinators else NO_LEADER
 
 
 @dataclass(frozen=True, slots=True, eq=False)
