@@ -151,6 +151,7 @@ def heat_map(parts: Iterable[tuple[int, float | None]], *, unit: str, columns: i
         for place, (part, value) in enumerate(cells_of)
     ]
     rows = max(1, -(-len(values) // columns))
+    most = max((value for _, value in cells_of if value is not None), default=0.0)
     blank: Any = None
     base = alt.Chart(_data(values)).encode(
         x=alt.X("x:O", axis=blank),
@@ -167,6 +168,6 @@ def heat_map(parts: Iterable[tuple[int, float | None]], *, unit: str, columns: i
     )
     numbers = base.mark_text(fontSize=11).encode(
         text="part:Q",
-        color=alt.condition("datum.value === null", alt.value("#888888"), alt.value("#222222")),
+        color=alt.condition(f"datum.value > {most * 0.55}", alt.value("#ffffff"), alt.value("#222222")),
     )
     return cast(AnyChart, (cells + numbers).properties(height=rows * 34 + 110))

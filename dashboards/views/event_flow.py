@@ -51,7 +51,7 @@ def _draw_graph(query: dict[str, Any]) -> None:
             )
         _say_legend()
         queues = read("flow queues", lambda: monitor.dead_letters(limit=1000))["items"]
-        st.graphviz_chart(draw_map(items, _near(queues, items)), width="stretch", alt=_say(items))
+        st.graphviz_chart(draw_map(items, _near(queues, items)), alt=_say(items))
         bad = [it for it in items if it["status"] not in GOOD][:_MOST_LINKS]
         for item in bad:
             label = f"{look_of(item['status'])}: {as_text(say_subject(item), 120)}"

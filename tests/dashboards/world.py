@@ -227,7 +227,8 @@ class World:
             make_history_router(Invented(self.statuses, self.clock), self.clock),
             make_mute_router(mutes, lambda: self.views, lambda *_, **__: None, self.clock),
         ]
-        return make_api(sources, server or Server(), routers)
+        asked = server or Server()
+        return make_api(sources, lambda: asked, routers)
 
 
 def main() -> None:
