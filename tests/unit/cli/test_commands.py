@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from monitor.brokers import registry
+from monitor import diagnosis
 from monitor.cli.commands import next_free_port
 from monitor.config import Token, hash_token
 from monitor.errors import AuthenticationFailed
@@ -49,7 +49,7 @@ def config(tmp_path: Path) -> Path:
 
 
 def finding(monkeypatch: pytest.MonkeyPatch, **found: list[Finding]) -> None:
-    monkeypatch.setattr(registry, "open_collector", lambda cluster, *_: StubCollector(found[cluster.name]))
+    monkeypatch.setattr(diagnosis, "open_collector", lambda cluster, *_: StubCollector(found[cluster.name]))
 
 
 def test_check_is_0_when_all_that_is_required_is_there(
@@ -119,7 +119,7 @@ def test_check_tells_of_a_collector_that_cannot_even_be_made(
     def refuse(cluster: Any, *_: Any) -> StubCollector:
         raise AuthenticationFailed("no credentials were found", target=cluster.name, remedy="set AWS_PROFILE")
 
-    monkeypatch.setattr(registry, "open_collector", refuse)
+    monkeypatch.setattr(diagnosis, "open_collector", refuse)
     ended = shell.run("check", "-c", str(config))
     assert ended.code == 1
     assert "aws: no credentials were found; set AWS_PROFILE" in ended.out
