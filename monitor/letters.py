@@ -16,6 +16,8 @@ from monitor.model import Finding, Origin
 
 GROUP_PREFIX = "eventflow.redrive."
 LEDGER_TOPIC = "eventflow.redrive.ledger"
+ARCHIVED = "archive"
+"""The target of a plan that sets messages aside."""
 HEADER_ID = "x-redrive-id"
 HEADER_JOB = "x-redrive-job"
 HEADER_COUNT = "x-redrive-count"

@@ -253,26 +253,9 @@ class Journal:
     def count_bounced(self, id_: str, redrive_ids: Sequence[str], now: float) -> Counts:
         """Give the sent messages with these redrive ids the outcome bounced, each once; return the counts."""
         with self._database.writing() as connection:
-            job = _jobs(connection, REDRIVE_JOBS.c.id == id_)[0]
-            known = {
-                row.redrive_id: row
-                for chunk in _chunks(list(dict.fromkeys(redrive_ids)))
-                for row in connection.execute(
-                    sa.select(REDRIVE_ITEMS).where(REDRIVE_ITEMS.c.job == id_, REDRIVE_ITEMS.c.redrive_id.in_(chunk))
-                )
-            }
-            counts = job.counts
-            for redrive_id in dict.fromkeys(redrive_ids):
-                row = known.get(redrive_id)
-                if row is not None and row.outcome == Outcome.BOUNCED:
-                    continue
-                if row is None:
-                    position = redrive_id.removeprefix(f"{id_}:")
-                    connection.execute(sa.insert(REDRIVE_ITEMS).values(_item_row(id_, position, redrive_id, now)))
-                else:
-                    where = (REDRIVE_ITEMS.c.job == id_, REDRIVE_ITEMS.c.position == row.position)
-                    connection.execute(sa.update(REDRIVE_ITEMS).where(*where).values(outcome=Outcome.BOUNCED, at=now))
-                counts = replace(counts, sent=counts.sent - 1, bounced=counts.bounced + 1)
+            counts = _jobs(connection, REDRIVE_JOBS.c.id == id_)[0].counts
+            for chunk in _chunks(list(dict.fromkeys(redrive_ids))):
+                counts = _bounce(connection, id_, counts, chunk, now)
             connection.execute(sa.update(REDRIVE_JOBS).where(REDRIVE_JOBS.c.id == id_).values(**asdict(counts)))
         return counts
 
@@ -434,6 +417,39 @@ def _outcomes(connection: sa.Connection, job: str, positions: Sequence[str]) -> 
         query = sa.select(*columns).where(REDRIVE_ITEMS.c.job == job, REDRIVE_ITEMS.c.position.in_(chunk))
         found.update((row.position, row.outcome and Outcome(row.outcome)) for row in connection.execute(query))
     return found
+
+
+def _bounce(connection: sa.Connection, job: str, counts: Counts, redrive_ids: Sequence[str], now: float) -> Counts:
+    """Give messages the outcome bounced, each once; those that have no row of their own are known by their position."""
+    positions = {id_: id_.removeprefix(f"{job}:") for id_ in redrive_ids}
+    same = REDRIVE_ITEMS.c.redrive_id.in_(redrive_ids) | REDRIVE_ITEMS.c.position.in_(positions.values())
+    rows = connection.execute(sa.select(REDRIVE_ITEMS).where(REDRIVE_ITEMS.c.job == job, same)).all()
+    known = {row.position: row for row in rows} | {row.redrive_id: row for row in rows if row.redrive_id}
+    for redrive_id, position in positions.items():
+        row = known.get(redrive_id) or known.get(position)
+        if row is None:
+            connection.execute(sa.insert(REDRIVE_ITEMS).values(_item_row(job, position, redrive_id, now)))
+        elif row.outcome != Outcome.BOUNCED:
+            where = (REDRIVE_ITEMS.c.job == job, REDRIVE_ITEMS.c.position == row.position)
+            connection.execute(sa.update(REDRIVE_ITEMS).where(*where).values(outcome=Outcome.BOUNCED, at=now))
+        else:
+            continue
+        counts = _move_to_bounced(counts, Outcome.SENT if row is None else row.outcome)
+    return counts
+
+
+def _move_to_bounced(counts: Counts, before: str | None) -> Counts:
+    """Return the counts after an item that had this outcome, or none yet, came back."""
+    name = before or Outcome.LEFT.value
+    if name == Outcome.SENT and counts.sent == 0:
+        name = Outcome.LEFT.value  # it came back before the journal heard of its sending
+    values = asdict(counts)
+    values[name] -= 1
+    values["bounced"] += 1
+    if values["left"] < 0:
+        values["planned"] -= values["left"]
+        values["left"] = 0
+    return Counts(**values)
 
 
 def _add_ranges(connection: sa.Connection, job: str, ranges: Sequence[Mapping[str, Any]], now: float) -> None:

@@ -1,6 +1,7 @@
 """Dead letters set aside: which there are, what can be put back; and the removal of all that is in a queue."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from monitor.clock import Clock
@@ -68,7 +69,11 @@ class Shelf:
         bus = self._buses.of(queue.cluster)
         if isinstance(bus, KeepsArchive):
             with broker_errors():
-                return bus.survey_archive(queue.queue, job.id, self._buses.within(_ASK_SECONDS))
+                survey = bus.survey_archive(queue.queue, job.id, self._buses.within(_ASK_SECONDS))
+            if request.selective or request.first is not None:
+                told = "An archive that lies in the ledger is restored as a whole; leave the selection out."
+                survey = replace(survey, blockers=(told,))
+            return survey
         count = self._archive.stock(job.id).messages
         return Survey(
             count=count,
@@ -101,7 +106,7 @@ class Shelf:
         plan = self._plan(job)
         stock = self._archive.stock(job.id)
         in_ledger = self._keeps_itself(job)
-        messages = job.counts.sent - self._journal.count_restored(job.id) if in_ledger else stock.messages
+        messages = self._count_in_ledger(job, notes) if in_ledger else stock.messages
         return {
             "id": job.id,
             "dead_letters": job.dead_letters,
@@ -116,6 +121,17 @@ class Shelf:
             "bytes": None if in_ledger else stock.bytes,
             "delete_at": None if in_ledger else stock.delete_at,
         }
+
+    def _count_in_ledger(self, job: StoredJob, notes: list[str]) -> int:
+        """Return how much of an archive the broker still has; where it cannot be asked, what the journal says."""
+        plan = self._plan(job)
+        bus = self._buses.of(str(plan["cluster"]))
+        try:
+            if isinstance(bus, KeepsArchive):
+                return bus.survey_archive(str(plan["source"]), job.id, self._buses.within(_ASK_SECONDS)).count
+        except BrokerError as error:
+            notes.append(f"{job.id}: {error}")
+        return max(0, job.counts.sent - self._journal.count_restored(job.id))
 
     def expire(self) -> None:
         """Delete what has come to its date, and write that down."""

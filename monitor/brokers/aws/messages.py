@@ -174,7 +174,7 @@ def write_entry(outgoing: Outgoing, job: str, target: Limits, *, strip_failure_h
     headers.append(Header(MARKER, json.dumps(marker, separators=(",", ":")).encode(), "String"))
     try:
         body = (outgoing.message.value or b"").decode()
-        attributes = {header.name: _write_attribute(header) for header in headers}
+        attributes = {header.name: write_attribute(header) for header in headers}
     except UnicodeDecodeError:
         return Unsendable("its body or an attribute is no UTF-8, and SQS takes text only")
     empty = [header.name for header in headers if not header.value]
@@ -212,7 +212,8 @@ def _kept(headers: Sequence[Header], *, strip_failure_headers: bool) -> Iterator
     return (header for header in headers if header.name not in _STAMPS and header.name not in dropped)
 
 
-def _write_attribute(header: Header) -> Mapping[str, Any]:
+def write_attribute(header: Header) -> Mapping[str, Any]:
+    """Return a header as the attribute that it was."""
     kind, value = header.kind or "String", header.value or b""
     if kind.startswith("Binary"):
         return {"DataType": kind, "BinaryValue": value}

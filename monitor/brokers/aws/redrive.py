@@ -10,6 +10,7 @@ from monitor.brokers.aws.client import Calls, Clients, Missing, open_clients, op
 from monitor.brokers.aws.dead_letters import mapped_origins
 from monitor.brokers.aws.holding import VISIBILITY_SECONDS, SqsHeld
 from monitor.brokers.aws.move_tasks import MoveTask
+from monitor.brokers.aws.returning import SqsReturner, purge
 from monitor.brokers.aws.rights import try_rights
 from monitor.brokers.aws.routing import EACH_ORIGIN, Router
 from monitor.brokers.aws.sending import Sender
@@ -106,6 +107,20 @@ class AwsRedriveBus:
             return try_rights(connection.clients, self._workers, self._config.queues, deadline)
         except BrokerError as error:
             return [Finding(f"redrive: {error.target or 'aws'}", False, error.problem, error.remedy)]
+
+    def open_return(self, queue: str) -> SqsReturner:
+        """Connect so that messages can be put back into a queue. Raises BrokerError."""
+        deadline = self._clock.monotonic() + _OPEN_SECONDS
+        connection = self._connect(deadline)
+        found = self._workers.call(partial(look_at, connection.clients, queue), deadline).queue
+        return SqsReturner(found, connection.once, self._workers)
+
+    def purge(self, queue: str, deadline: float) -> int:
+        """Remove all messages of a queue; SQS takes up to a minute, and tells how many only approximately."""
+        connection = self._connect(deadline)
+        found = self._workers.call(partial(look_at, connection.clients, queue), deadline).queue
+        self._workers.call(partial(purge, connection.clients, found), deadline)
+        return int(found.depth)
 
     def close(self) -> None:
         """Give everything back, and let go of all connections."""

@@ -20,7 +20,7 @@ from monitor.brokers.aws.workers import Workers
 from monitor.clock import Clock
 from monitor.config import AwsCluster
 from monitor.errors import BrokerError
-from monitor.letters import Guarantee, PlanRequest, Survey
+from monitor.letters import ARCHIVED, Action, Guarantee, PlanRequest, Survey
 from monitor.model import FoundBy
 from monitor.words import say_count, say_duration
 
@@ -137,6 +137,8 @@ class Surveyor:
     def _find_destination(
         self, look: Look, sources: Sources, request: PlanRequest, deadline: float
     ) -> Destination:  # fmt: skip
+        if request.action == Action.ARCHIVE:
+            return Destination(ARCHIVED)
         if request.target:
             return self._named_destination(look, request.target, deadline)
         targets = sorted({*sources.routes.values(), *sources.mapped})

@@ -16,21 +16,24 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
 from monitor.brokers.kafka.addressing import Route, Target
+from monitor.brokers.kafka.archiving import ArchiveMover, LedgerWriter, RestoreMover, archive_name
 from monitor.brokers.kafka.client import EARLIEST, LATEST, KafkaClient, library_settings
 from monitor.brokers.kafka.committed import Request
 from monitor.brokers.kafka.intervals import Intervals
 from monitor.brokers.kafka.ledger import Ledger, Rows, gone_before, group_of
 from monitor.brokers.kafka.letters import read_letter
 from monitor.brokers.kafka.mover import KafkaMover
-from monitor.brokers.kafka.rights import check_rights
+from monitor.brokers.kafka.rights import TopicsToRedrive, check_rights
 from monitor.brokers.kafka.translation import translate
 from monitor.brokers.naming import strip_dead_suffix
 from monitor.clock import Clock
 from monitor.config import DeadLetterMapping, KafkaCluster, origins_by_place
 from monitor.errors import BadAnswer, BrokerError, TimedOut
 from monitor.letters import (
+    ARCHIVED,
     GROUP_PREFIX,
     LEDGER_TOPIC,
+    Action,
     Choose,
     DeadMessage,
     Guarantee,
@@ -98,6 +101,7 @@ class KafkaRedriveBus:
     """See `letters.RedriveBus`."""
 
     def __init__(self, cluster: KafkaCluster, dead_letters: Sequence[DeadLetterMapping], clock: Clock) -> None:
+        self._watched = cluster
         if cluster.redrive is not None and cluster.redrive.security is not None:
             cluster = cluster.model_copy(update={"security": cluster.redrive.security})
         self._cluster, self._clock = cluster, clock
@@ -136,6 +140,8 @@ class KafkaRedriveBus:
         bounds = _bounds(waiting, request.positions)
         by_partition = {it.partition: it for it in waiting}
         count = sum(by_partition[int(number)].count(low, high) for number, (low, high) in bounds.items())
+        if request.action == Action.ARCHIVE:
+            return self._survey_archiving(queue, request, waiting, bounds, count, deadline)
         letters, exact = self._sample(queue, by_partition, bounds, count, deadline)
         found = _Origins(self._cluster.name, queue, topics, self._origins.get(queue, ()), request.target)
         found.look_at(letters)
@@ -170,6 +176,50 @@ class KafkaRedriveBus:
             samples=tuple(letters[:_SAMPLES]),
         )
 
+    def _survey_archiving(
+        self,
+        queue: str,
+        request: PlanRequest,
+        waiting: Sequence["_Waiting"],
+        bounds: Mapping[str, Sequence[int]],
+        count: int,
+        deadline: float,
+    ) -> Survey:
+        letters, exact = self._sample(queue, {it.partition: it for it in waiting}, bounds, count, deadline)
+        if request.positions:
+            letters = [letter for letter in letters if letter.position in request.positions]
+            count, exact = (len(letters), True) if exact else (min(count, len(request.positions)), False)
+        elif exact:
+            count = len(letters)
+        since = {str(it.partition): it.cursor for it in waiting}
+        return Survey(
+            count=count,
+            count_is_exact=exact,
+            bounds={"partitions": bounds, "since": since | {"topic_id": self._topic_id(queue, deadline)}},
+            target=ARCHIVED,
+            guarantee=Guarantee.EXACTLY_ONCE,
+            max_duplicates_per_interruption=0,
+            ordering="They stay in their topic, as long as its retention lasts, and are no longer counted as waiting.",
+            samples=tuple(letters[:_SAMPLES]),
+        )
+
+    def survey_archive(self, queue: str, archive: str, deadline: float) -> Survey:
+        """Find out how much of an archive the ledger has and the topic still holds."""
+        topics = self._topics(deadline)
+        if LEDGER_TOPIC in topics:
+            self._ledger.refresh(deadline)
+        marks = self._ledger.rows(archive_name(archive, queue), self._topic_id(queue, deadline))
+        count = sum(until - first for rows in marks.values() for first, until in rows.items())
+        return Survey(
+            count=count,
+            count_is_exact=True,
+            bounds={"count": count},
+            target=queue,
+            guarantee=Guarantee.EXACTLY_ONCE,
+            max_duplicates_per_interruption=0,
+            ordering="They wait again where they lie.",
+        )
+
     def count_selected(
         self, queue: str, bounds: Mapping[str, Any], selected: Callable[[DeadMessage], bool], deadline: float
     ) -> tuple[int, bool, Sequence[DeadMessage]]:
@@ -194,7 +244,7 @@ class KafkaRedriveBus:
         """Connect for a job. Raises BrokerError, also when a target is not there any more."""
         deadline = self._clock.monotonic() + 30.0
         topics = self._topics(deadline)
-        for name in (job.queue, *job.bounds["targets"]):
+        for name in (job.queue, *job.bounds.get("targets", ())):
             # A send to a topic that is not there could make the broker create it.
             if name not in topics:
                 raise BadAnswer("the topic does not exist any more", target=name)
@@ -202,6 +252,8 @@ class KafkaRedriveBus:
             self._make_ledger()
         waiting = self._waiting(job.queue, deadline)
         topic_id = self._topic_id(job.queue, deadline)
+        if job.request.action != Action.REDRIVE:
+            return self._open_archiving(job, choose, waiting, topic_id)
         limits = self._largest_messages(job.bounds["targets"], deadline)
         targets = {name: Target(name, topics[name], limits[name]) for name in job.bounds["targets"]}
         return KafkaMover(
@@ -217,7 +269,37 @@ class KafkaRedriveBus:
 
     def check(self, deadline: float) -> Sequence[Finding]:
         """Find out what is missing for redriving, changing nothing. A broker's errors are findings."""
-        return check_rights(self._client, self._settings, self._cluster, self._origins, deadline)
+        watching = KafkaClient(self._watched, self._clock.monotonic)
+        try:
+            # A topic that the others may not see at all is known to those who watch.
+            topics = watching.list_topics(watching.until(deadline, 0.3)).topics
+        except BrokerError:
+            topics = {}  # which the check of those who watch tells
+        finally:
+            watching.close()
+        known = TopicsToRedrive.among(topics, self._cluster.topics, self._origins)
+        return check_rights(self._client, self._settings, known, deadline)
+
+    def _open_archiving(self, job: Job, choose: Choose, waiting: Sequence["_Waiting"], topic_id: str) -> Mover:
+        def read(name: str, deadline: float) -> Rows:
+            return self._rows(name, topic_id, deadline)
+
+        writer = LedgerWriter(self._settings, job.queue, topic_id, job.id)
+        if job.request.action == Action.RESTORE:
+            return RestoreMover(writer, job, read, {it.partition: it.start for it in waiting})
+        consumer = Consumer(self._reader_settings(job.queue), logger=_Quiet())
+        return ArchiveMover(consumer, writer, job, choose, read, self._clock)
+
+    def purge(self, queue: str, deadline: float) -> int:
+        """Delete the records of a topic up to its last stable offset, and return how many of them waited."""
+        waiting = self._waiting(queue, deadline)
+        ends = [TopicPartition(queue, it.partition, it.stable) for it in waiting]
+        for call in AdminClient(self._settings).delete_records(ends).values():
+            try:
+                call.result(max(1.0, self._client.remaining(deadline)))
+            except KafkaException as error:
+                raise translate(error.args[0], queue) from error
+        return sum(it.count(it.low, it.stable) for it in waiting)
 
     def close(self) -> None:
         """Let go of all connections."""
@@ -320,21 +402,7 @@ class KafkaRedriveBus:
     @contextmanager
     def _reading(self, queue: str) -> Iterator[Consumer]:
         try:
-            consumer = Consumer(
-                {
-                    **self._settings,
-                    "group.id": group_of(queue),  # needed by the library; nothing is committed, nobody joins
-                    "enable.auto.commit": False,
-                    "enable.auto.offset.store": False,
-                    "isolation.level": "read_committed",
-                    "enable.partition.eof": True,
-                    "auto.offset.reset": "earliest",
-                    "allow.auto.create.topics": False,
-                    "queued.max.messages.kbytes": 16_384,
-                    "fetch.wait.max.ms": 100,
-                },
-                logger=_Quiet(),
-            )
+            consumer = Consumer(self._reader_settings(queue), logger=_Quiet())
         except KafkaException as error:
             raise translate(error.args[0], queue) from error
         try:
@@ -343,6 +411,20 @@ class KafkaRedriveBus:
             raise translate(error.args[0], queue) from error
         finally:
             consumer.close()
+
+    def _reader_settings(self, queue: str) -> dict[str, Any]:
+        return {
+            **self._settings,
+            "group.id": group_of(queue),  # needed by the library; nothing is committed, nobody joins
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "isolation.level": "read_committed",
+            "enable.partition.eof": True,
+            "auto.offset.reset": "earliest",
+            "allow.auto.create.topics": False,
+            "queued.max.messages.kbytes": 16_384,
+            "fetch.wait.max.ms": 100,
+        }
 
     def _sample(
         self,

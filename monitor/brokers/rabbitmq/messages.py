@@ -86,6 +86,7 @@ class Reader:
             trace.exception or str(death.get("reason") or ""),
             trace.message,
             trace.attempts if trace.attempts is not None else _count_of(death),
+            delivery.raw,
         )
 
     def read_in_short(self, delivery: Delivery, properties: Properties) -> DeadMessage:
@@ -234,6 +235,11 @@ def _goes_on(name: bytes) -> bool:
     """Say whether a header of this name is sent on."""
     text = _name_of(name)
     return name not in _COUNTS and text not in _OURS and text not in _COPIES and not text.startswith(_DEATH)
+
+
+def is_returned(name: bytes) -> bool:
+    """Say whether a header stays when a message goes back into the queue that it was set aside from."""
+    return name not in _COUNTS and name not in (HEADER_ID.encode(), *(copy.encode() for copy in _COPIES))
 
 
 def _name_of(name: bytes) -> str:

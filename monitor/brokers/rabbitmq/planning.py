@@ -13,7 +13,7 @@ from monitor.brokers.rabbitmq.messages import dropped_headers
 from monitor.brokers.rabbitmq.readings import QueueKey, label_of
 from monitor.brokers.rabbitmq.routing import Router, RoutingKey
 from monitor.brokers.rabbitmq.standing import QUORUM, STREAM, Standing, possible_keys
-from monitor.letters import DeadMessage, Guarantee, PlanRequest, Survey
+from monitor.letters import ARCHIVED, Action, DeadMessage, Guarantee, PlanRequest, Survey
 from monitor.model import FoundBy
 
 _EXCHANGE = "exchange:"
@@ -49,11 +49,14 @@ class Choice:
 
 def build_survey(found: Findings, request: PlanRequest, cluster: str) -> Survey:
     """Say what would happen."""
-    choice = choose_target(found, request, cluster)
+    if request.action == Action.ARCHIVE:
+        choice = Choice(Target(found.standing.key[0], label=ARCHIVED), _evidence(found))
+    else:
+        choice = choose_target(found, request, cluster)
     standing, target = found.standing, choice.target
     blockers = [*_blockers(found), *choice.blockers]
     receivers: tuple[str, ...] = ()
-    if target is not None:
+    if target is not None and target.label != ARCHIVED:
         blockers += _target_blockers(found, target)
         receivers = _also_receives(found, target)
     bounds = {

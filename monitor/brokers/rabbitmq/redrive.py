@@ -18,6 +18,7 @@ from monitor.brokers.rabbitmq.management_source import ManagementSource
 from monitor.brokers.rabbitmq.messages import Reader
 from monitor.brokers.rabbitmq.planning import Findings, build_survey
 from monitor.brokers.rabbitmq.readings import QueueKey, label_of
+from monitor.brokers.rabbitmq.returning import RabbitReturner, purge
 from monitor.brokers.rabbitmq.rights import try_rights
 from monitor.brokers.rabbitmq.routing import Router, RoutingKey
 from monitor.brokers.rabbitmq.sending import Sender
@@ -120,6 +121,27 @@ class RabbitRedriveBus:
             raise
         connections = Connections(session, taker, sender, self._amqp.username or "guest")
         return RabbitHeld(connections, job, standing, target, self._reader(standing, router), self._clock)
+
+    def open_return(self, queue: str) -> RabbitReturner:
+        """Connect so that messages can be put back into a queue. Raises BrokerError."""
+        deadline = self._clock.monotonic() + _OPEN_SECONDS
+        standing = self._standing(queue, deadline)
+        session = Session(self._clock)
+        try:
+            sender = Sender(self._connect(session, standing.key[0], deadline), standing.window)
+            session.ask(sender.open, deadline, standing.label)
+        except BrokerError:
+            session.close()
+            raise
+        return RabbitReturner(session, sender, standing.key, self._amqp.username or "guest", self._clock)
+
+    def purge(self, queue: str, deadline: float) -> int:
+        """Remove all messages of a queue that are ready, and return how many that were. Raises BrokerError."""
+        standing = self._standing(queue, deadline)
+        with self._session() as session:
+            line = self._connect(session, standing.key[0], deadline)
+            begin = partial(purge, line, standing.key[1], standing.label)
+            return int(session.ask(begin, deadline, standing.label))
 
     def check(self, deadline: float) -> Sequence[Finding]:
         """Find out what is missing for redriving, changing nothing. A broker's errors are findings."""
