@@ -5,18 +5,21 @@ from typing import Any
 
 from confluent_kafka import KafkaError, TopicPartition
 
-from monitor.brokers.kafka.client import LATEST, KafkaClient
+from monitor.brokers.kafka.client import LATEST, KafkaClient, library_settings
 from monitor.brokers.kafka.committed import Committed
-from monitor.brokers.kafka.metadata import INTERNAL_TOPICS, NO_LEADER, Listing, read_listing
+from monitor.brokers.kafka.metadata import INTERNAL_TOPICS, NO_LEADER, OFFSETS_TOPIC, Listing, read_listing
+from monitor.brokers.kafka.offsets_topic import REMEDY, try_reading
 from monitor.brokers.kafka.translation import translate
 from monitor.config import KafkaCluster
 from monitor.errors import BrokerError, Forbidden, Unreachable
+from monitor.letters import GROUP_PREFIX, LEDGER_TOPIC
 from monitor.model import Finding
 
 _SHARE = 0.25
 _GRANT_CLUSTER = "grant Describe on the cluster"
 _GRANT_TOPICS = "grant Describe on these topics"
 _GRANT_GROUPS = "grant Describe on these groups"
+_GRANT_LEDGER = f"grant Read on the topic {LEDGER_TOPIC}; without it redriven messages still count as dead letters"
 _GRANT_CONFIGS = "grant DescribeConfigs on these topics"
 
 
@@ -45,7 +48,12 @@ class _Check:
 
     def parts(self) -> Sequence[Callable[[], Iterator[Finding]]]:
         """Return the questions in the order in which the answers are told."""
-        return (self._reached, self._rights, self._seen_topics, self._leaders, self._groups, self._configs)
+        parts = [self._reached, self._rights, self._seen_topics, self._leaders, self._groups, self._configs]
+        if self._cluster.commits == "offsets_topic":
+            parts.append(self._commits)
+        if LEDGER_TOPIC in self._listing.topics:
+            parts.append(self._ledger)
+        return parts
 
     def _seconds(self) -> float:
         return max(0.0, self._client.remaining(self._deadline) * _SHARE)
@@ -124,6 +132,16 @@ class _Check:
                 else:
                     yield _refused(target, error, _GRANT_GROUPS)
 
+    def _commits(self) -> Iterator[Finding]:
+        target = f"reading {OFFSETS_TOPIC}"
+        try:
+            try_reading(library_settings(self._cluster), self._listing.coordinators, self._seconds())
+        except BrokerError as error:
+            remedy = REMEDY if isinstance(error, Forbidden) else "check that its partitions' leaders can be reached"
+            yield _refused(target, error, remedy, required=bool(self._listing.coordinators))
+        else:
+            yield Finding(target, True, f"{_count(len(self._listing.coordinators), 'partition')} can be read")
+
     def _configs(self) -> Iterator[Finding]:
         target = "retention of topics"
         for topic, config in self._client.describe_topic_configs(self._topics[:1], self._seconds()).items():
@@ -131,6 +149,25 @@ class _Check:
                 yield _refused(target, config, _GRANT_CONFIGS, required=False)
             else:
                 yield Finding(target, True, f"read, for example of {topic}", required=False)
+
+    def _ledger(self) -> Iterator[Finding]:
+        """Ask for what tells which dead letters have been redriven: reading one topic, and naming a group for it."""
+        target = "the ledger of redrives"
+        for topic in self._client.describe_topics([LEDGER_TOPIC], self._seconds(), operations=True).values():
+            if isinstance(topic, BrokerError):
+                yield _refused(target, topic, _GRANT_LEDGER, required=False)
+            elif not {"READ", "ALL"} & {operation.name for operation in topic.authorized_operations or ()}:
+                yield Finding(target, False, f"Read is missing on {LEDGER_TOPIC}", _GRANT_LEDGER, required=False)
+            else:
+                yield from self._ledger_group(target)
+
+    def _ledger_group(self, target: str) -> Iterator[Finding]:
+        try:
+            self._client.describe_group_rights(LEDGER_TOPIC, self._seconds())
+        except BrokerError as error:
+            yield _refused(target, error, f"grant Describe on groups that begin with {GROUP_PREFIX}", required=False)
+        else:
+            yield Finding(target, True, "read", required=False)
 
 
 def _first_error(result: Any) -> BrokerError | None:
@@ -145,7 +182,8 @@ def _first_error(result: Any) -> BrokerError | None:
 
 
 def _refused(target: str, error: BrokerError, remedy: str, *, required: bool = True) -> Finding:
-    return Finding(target, False, error.problem, error.remedy or remedy, required)
+    told = remedy if isinstance(error, Forbidden) else error.remedy or remedy
+    return Finding(target, False, error.problem, told, required)
 
 
 def _count(number: int, what: str) -> str:

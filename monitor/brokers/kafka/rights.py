@@ -4,7 +4,8 @@ Brokers are asked what these credentials may do. Of transactional ids none tells
 of, that no topic's redrive can have.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from confluent_kafka import KafkaException, Producer
@@ -15,7 +16,7 @@ from monitor.brokers.kafka.ledger import group_of
 from monitor.brokers.kafka.metadata import read_listing
 from monitor.brokers.kafka.translation import translate
 from monitor.brokers.naming import is_dead_by_name, strip_dead_suffix
-from monitor.config import KafkaCluster
+from monitor.config import Filter
 from monitor.errors import BrokerError, Forbidden, TimedOut
 from monitor.letters import GROUP_PREFIX, LEDGER_TOPIC
 from monitor.model import Finding
@@ -28,45 +29,54 @@ _NAMED = 3
 _TRIAL = f"{GROUP_PREFIX}~check"
 
 
+@dataclass(frozen=True, slots=True)
+class TopicsToRedrive:
+    """Dead-letter topics, what their messages go back to, and whether there is a ledger: as those see it who watch."""
+
+    dead: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
+    ledger: bool = False
+
+    @classmethod
+    def among(cls, topics: Collection[str], watched: Filter, mapped: Mapping[str, Sequence[str]]) -> "TopicsToRedrive":
+        """Find them; `mapped` has the configured dead-letter topics' origins. Of many, some are enough."""
+        dead = sorted(it for it in topics if watched.matches(it) and (it in mapped or is_dead_by_name(it)))
+        origins = {origin for it in dead for origin in (*mapped.get(it, ()), strip_dead_suffix(it))}
+        there = sorted(it for it in origins if it is not None and it in topics)
+        return cls(tuple(dead[:_MOST_TOPICS]), tuple(there[:_MOST_TOPICS]), LEDGER_TOPIC in topics)
+
+
 def check_rights(
-    client: KafkaClient,
-    settings: Mapping[str, Any],
-    cluster: KafkaCluster,
-    mapped: Mapping[str, Sequence[str]],
-    deadline: float,
+    client: KafkaClient, settings: Mapping[str, Any], topics: TopicsToRedrive, deadline: float
 ) -> Sequence[Finding]:
-    """Find out whether these credentials may redrive; `mapped` has the configured dead-letter topics' origins."""
+    """Find out whether these credentials may redrive with these topics."""
     try:
-        topics = read_listing(client.list_topics(client.until(deadline, _SHARE))).topics
+        listing = read_listing(client.list_topics(client.until(deadline, _SHARE)))
     except BrokerError as error:
         return [_refused("connecting", error, "check redrive.security")]
-    check = _Check(client, settings, deadline, frozenset(topics))
-    dead = sorted(it for it in topics if cluster.topics.matches(it) and (it in mapped or is_dead_by_name(it)))
-    named = {origin for it in dead for origin in (*mapped.get(it, ()), strip_dead_suffix(it) or "")}
-    origins = sorted(named & topics.keys())
-    return [finding for part in check.parts(dead[:_MOST_TOPICS], origins[:_MOST_TOPICS]) for finding in part]
+    check = _Check(client, settings, deadline, ledger=LEDGER_TOPIC in listing.topics or topics.ledger)
+    return [finding for part in check.parts(topics) for finding in part]
 
 
 class _Check:
     """One run of all questions, on a cluster that answers."""
 
-    def __init__(
-        self, client: KafkaClient, settings: Mapping[str, Any], deadline: float, topics: frozenset[str]
-    ) -> None:
-        self._client, self._settings, self._deadline, self._topics = client, settings, deadline, topics
+    def __init__(self, client: KafkaClient, settings: Mapping[str, Any], deadline: float, *, ledger: bool) -> None:
+        self._client, self._settings, self._deadline, self._has_ledger = client, settings, deadline, ledger
 
-    def parts(self, dead: Sequence[str], origins: Sequence[str]) -> Iterator[Iterator[Finding]]:
+    def parts(self, topics: TopicsToRedrive) -> Iterator[Iterator[Finding]]:
         """Return the questions in the order in which the answers are told."""
-        if dead:
-            yield self._topic_rights("dead-letter topics", dead, ("READ",))
+        if topics.dead:
+            yield self._topic_rights("dead-letter topics", topics.dead, ("READ",))
         else:
-            remedy = "if there are any, grant Read on them, and check topics.include"
-            yield iter([Finding(f"{_PREFIX}dead-letter topics", False, "none can be seen", remedy, required=False)])
-        if origins:
-            yield self._topic_rights("topics to send to", origins, ("WRITE",))
+            yield iter([Finding(f"{_PREFIX}dead-letter topics", False, "there are none to be seen", required=False)])
+        if topics.origins:
+            yield self._topic_rights("topics to send to", topics.origins, ("WRITE",))
+            yield self._configs(topics.origins)
         yield self._ledger()
-        yield self._group(group_of(dead[0] if dead else "~check"))
+        yield self._group(group_of(topics.dead[0] if topics.dead else "~check"))
         yield self._transactional_id()
+        yield self._readers()
 
     def _seconds(self) -> float:
         return max(0.1, self._client.remaining(self._deadline) * _SHARE)
@@ -75,20 +85,50 @@ class _Check:
         described = self._client.describe_topics(names, self._seconds(), operations=True)
         missing: dict[str, list[str]] = {}
         for name, answer in described.items():
-            if isinstance(answer, BrokerError):
-                yield _refused(f"{what} ({name})", answer, f"grant {_words(needed)} on the topic {name}")
+            if isinstance(answer, BrokerError) and not isinstance(answer, Forbidden):
+                yield _refused(f"{what} ({name})", answer, "see whether the topic is there")
                 continue
-            for operation in _lacking(answer.authorized_operations, needed):
+            allowed = () if isinstance(answer, Forbidden) else answer.authorized_operations
+            for operation in _lacking(allowed, needed):
                 missing.setdefault(operation, []).append(name)
         for operation, without in missing.items():
             told = _some(without)
             remedy = f"grant {operation} on the topic{'s' if len(without) > 1 else ''} {told}"
             yield Finding(f"{_PREFIX}{what}", False, f"{operation} is missing on {told}", remedy)
-        if not missing and not any(isinstance(it, BrokerError) for it in described.values()):
+        if not missing:
             yield Finding(f"{_PREFIX}{what}", True, f"{_words(needed)} is allowed on {_some(names)}")
 
+    def _configs(self, names: Sequence[str]) -> Iterator[Finding]:
+        found = self._client.describe_topic_configs(names, self._seconds())
+        refused = [name for name, config in found.items() if isinstance(config, Forbidden)]
+        if refused:
+            told = _some(refused)
+            message = f"DescribeConfigs is missing on {told}: the largest message that it takes is not known"
+            remedy = f"grant DescribeConfigs on the topic{'s' if len(refused) > 1 else ''} {told}"
+            yield Finding(f"{_PREFIX}limits of topics", False, message, remedy, required=False)
+
+    def _readers(self) -> Iterator[Finding]:
+        """Ask for what tells who else gets the messages; a plan does without, and says so."""
+        target, cost = f"{_PREFIX}groups that read the targets", "a plan may not name them all"
+        try:
+            described = self._client.describe_cluster(self._seconds())
+            listed = self._client.wait(self._client.list_groups(self._seconds()), self._seconds()).valid
+        except BrokerError as error:
+            yield Finding(target, False, error.problem, "grant Describe on the cluster", required=False)
+            return
+        if _lacking(described.authorized_operations, ("DESCRIBE",)):
+            remedy = "grant Describe on the cluster, or on each group"
+            yield Finding(target, False, f"Describe is missing on the cluster: {cost}", remedy, required=False)
+        groups = sorted(it.group_id for it in listed if not it.group_id.startswith(GROUP_PREFIX))
+        for call, result in self._client.run(
+            {0: [self._client.committed(name, name, None) for name in groups[:1]]}, self._seconds()
+        ):
+            if isinstance(result, BrokerError):
+                message = f"Describe is missing on the group {call.key}, for example: {cost}"
+                yield Finding(target, False, message, "grant Describe on groups", required=False)
+
     def _ledger(self) -> Iterator[Finding]:
-        if LEDGER_TOPIC in self._topics:
+        if self._has_ledger:
             yield from self._topic_rights("the ledger", [LEDGER_TOPIC], ("READ", "WRITE"))
             return
         remedy = f"grant Create, Read and Write on the topic {LEDGER_TOPIC}; or, where it exists, let it be seen"
