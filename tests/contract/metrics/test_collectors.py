@@ -50,7 +50,7 @@ def kafka(endpoints: Endpoints) -> Iterator[Collector]:
 
 @pytest.fixture
 def rabbitmq(endpoints: Endpoints) -> Iterator[Collector]:
-    """A collector of a queue from which a message was dead-lettered."""
+    """A collector of a queue that is consumed, and from which a message was dead-lettered."""
     rabbit, prefix = endpoints.rabbitmq, f"metrics-{secrets.token_hex(4)}"
     with contextlib.closing(pika.BlockingConnection(pika.URLParameters(rabbit.amqp))) as connection:
         channel = connection.channel()
@@ -66,6 +66,7 @@ def rabbitmq(endpoints: Endpoints) -> Iterator[Collector]:
         assert method.delivery_tag is not None
         channel.basic_reject(method.delivery_tag, requeue=False)
         channel.basic_publish("", work, b"x")
+        channel.basic_consume(work, lambda *_: None)
         with contextlib.closing(_rabbit_collector(rabbit, prefix)) as collector:
             yield collector
         for queue in (dead, work):
