@@ -36,6 +36,7 @@ _TOTAL = "kafka_probe_messages_total"
 _STEP_SECONDS = 0.01  # how exactly a round trip is timed while several records are under way
 _LONGEST_SETTING_UP = 10.0
 _CLEANED_WITHIN = 1.5
+_NOT_IN_TIME = (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT, KafkaError._MSG_TIMED_OUT)
 _TOPIC_CONFIG = {
     "cleanup.policy": "delete",
     "retention.ms": "600000",
@@ -370,7 +371,7 @@ def _why(record: Record, seconds: float) -> BrokerError:
 def _take_delivery(record: Record, error: KafkaError | None, message: Message) -> None:
     if error is None:
         record.offset = message.offset()
-    elif error.code() not in (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT):
+    elif error.code() not in _NOT_IN_TIME:
         record.error = error
 
 

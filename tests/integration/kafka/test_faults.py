@@ -14,6 +14,7 @@ import pytest
 from confluent_kafka import ElectionType
 
 from monitor.brokers.kafka.metadata import coordinator_of, read_listing
+from monitor.config import KafkaProbe
 from monitor.errors import BrokerError, TimedOut, Unreachable
 from stack.control import Stack
 from stack.state import Options
@@ -49,10 +50,15 @@ def test_one_frozen_broker_costs_only_what_it_leads(
     stack: Stack, kafka: Playground, frozen_group: tuple[str, str]
 ) -> None:
     topic, group = frozen_group
-    watcher = Watcher(kafka.collector())
-    watcher.look()
-    assert watcher.subscription(group, topic).backlog_messages == 36
     victim = next(broker for broker in (1, 2, 3) if broker != kafka.coordinator(group))
+    names = (kafka.name(f"mail-{number}") for number in range(100))
+    kept_by_victim = next(name for name in names if _coordinator(kafka, name) == victim)
+    kafka.commit(kept_by_victim, topic, 4, 0)
+    probe = KafkaProbe(topic=f"eventflow.probe.{kafka.prefix}", interval=0.3, timeout=1.0)
+    watcher = Watcher(kafka.collector(probe=probe))
+    wait_for(lambda: watcher.look() and _probed(watcher, "returned", "123") >= 6, "two rounds of the probe")
+    assert watcher.subscription(group, topic).backlog_messages == 36
+    assert watcher.subscription(kept_by_victim, topic).backlog_messages == 6
     lost = kafka.partitions_led_by(topic, lambda broker: broker == victim)
     stack.freeze(f"kafka-{victim}")
     try:
@@ -68,10 +74,28 @@ def test_one_frozen_broker_costs_only_what_it_leads(
             assert snapshot.measured == snapshot.expected - len(lost)
             assert {error.reason for error in snapshot.errors} <= {"timeout", "unreachable"}
             assert snapshot.errors
+            # What its coordinator does not tell is not forgotten, and no lag of zero either.
+            kept = watcher.subscription(kept_by_victim, topic)
+            assert kept.backlog_messages in (None, 6)
+            assert kept.complete == (kept.backlog_messages == 6)
+        failed = wait_for(lambda: _probed(watcher, "lost", str(victim)) + _probed(watcher, "refused", str(victim)))
+        assert failed >= 1
     finally:
         stack.thaw(f"kafka-{victim}")
+    returned = _probed(watcher, "returned", "123")
     wait_for(lambda: watcher.look() and watcher.subscription(group, topic).backlog_messages == 36, "recovery")
+    # Through the others, if they lead its partitions by now.
+    wait_for(lambda: watcher.look() and _probed(watcher, "returned", "123") >= returned + 3, "recovery of the probe")
+    wait_for(lambda: not watcher.look().errors, "a look without problems")
     watcher.collector.close()
+
+
+def _probed(watcher: Watcher, outcome: str, brokers: str) -> float:
+    """How many records of the probe fared so through any of these brokers."""
+    if "probe_messages" not in watcher.snapshot.tables:
+        return 0.0
+    rows = [watcher.rows("probe_messages", outcome=outcome, broker=broker) for broker in brokers]
+    return sum(row["kafka_probe_messages_total"] for found in rows for row in found)
 
 
 def test_a_cluster_that_hangs_fails_the_cycle_before_its_deadline_and_recovers(
