@@ -1,4 +1,8 @@
-"""Writes the dashboards: `provisioned/` for Grafana's folder, `export/` to be imported in its pages."""
+"""Writes the dashboards.
+
+`provisioned/` is for Grafana's folder, `export/` to be imported in its pages, and `deploy/kubernetes/dashboards.yaml`
+for the sidecar that looks for config maps with the label `grafana_dashboard`.
+"""
 
 import json
 from pathlib import Path
@@ -7,6 +11,7 @@ from dashboards.grafana.boards import BOARDS
 from dashboards.grafana.panels import as_export
 
 FOLDER = Path(__file__).parent
+CONFIG_MAPS = FOLDER.parents[1] / "deploy" / "kubernetes" / "dashboards.yaml"
 
 
 def render() -> dict[str, str]:
@@ -19,8 +24,27 @@ def render() -> dict[str, str]:
     return files
 
 
+def render_config_maps() -> str:
+    """Return the config maps, one a dashboard. JSON is YAML, so that no indentation has to be kept in the text."""
+    documents = [
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {
+                "name": f"eventflow-dashboard-{board.name}",
+                "namespace": "eventflow",
+                "labels": {"grafana_dashboard": "1", "app.kubernetes.io/name": "eventflow-monitor"},
+            },
+            "data": {f"{board.name}.json": json.dumps(board.render())},
+        }
+        for board in BOARDS
+    ]
+    return "# Written by `make docs`.\n" + "---\n".join(json.dumps(it, indent=2) + "\n" for it in documents)
+
+
 if __name__ == "__main__":
     for name, text in render().items():
         path = FOLDER / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(text, encoding="utf-8")
+    CONFIG_MAPS.write_text(render_config_maps(), encoding="utf-8")
