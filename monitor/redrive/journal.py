@@ -4,7 +4,7 @@ Counts of a job change together with the items or ranges that they count, so tha
 """
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -387,7 +387,8 @@ def _item_row(job: str, position: str, redrive_id: str, now: float) -> dict[str,
 def _settle_items(connection: sa.Connection, job: str, counts: Counts, fates: Sequence[Fate], now: float) -> Counts:
     known = _outcomes(connection, job, [fate.message.position for fate in fates])
     changes: Counter[Outcome] = Counter()
-    settled, rows = [], []
+    settled: defaultdict[tuple[str, Outcome, str, str], list[str]] = defaultdict(list)
+    rows = []
     for fate in fates:
         message, stage = fate.message, "sent" if fate.outcome == Outcome.SENT else "settled"
         before = known.get(message.position)
@@ -395,18 +396,32 @@ def _settle_items(connection: sa.Connection, job: str, counts: Counts, fates: Se
             changes[fate.outcome] += 1
             changes.update([] if before is None else {before: -1})
         if message.position in known:
-            told = {"stage": stage, "outcome": fate.outcome, "at_target": fate.at_target, "reason": fate.reason}
-            settled.append({"this_position": message.position, **told})
+            settled[(stage, fate.outcome, fate.at_target, fate.reason)].append(message.position)
         else:
             item = Item(message.position, "", stage, fate.outcome, fate.at_target, fate.reason, message.coordinates)
             rows.append(_row_of(job, item, now))
-    if settled:
-        where = (REDRIVE_ITEMS.c.job == job, REDRIVE_ITEMS.c.position == sa.bindparam("this_position"))
-        connection.execute(sa.update(REDRIVE_ITEMS).where(*where).values(at=now), settled)
+    _update_items(connection, job, settled, now)
     upsert(connection, REDRIVE_ITEMS, rows)
     for outcome, number in changes.items():
         counts = counts.plus(outcome, number)
     return counts
+
+
+def _update_items(
+    connection: sa.Connection, job: str, settled: Mapping[tuple[str, Outcome, str, str], Sequence[str]], now: float
+) -> None:
+    """Change items (`settled`: stage, outcome, place at the target and reason to positions), equal ones together."""
+    update, singles = sa.update(REDRIVE_ITEMS).where(REDRIVE_ITEMS.c.job == job), []
+    for told, positions in settled.items():
+        values = dict(zip(("stage", "outcome", "at_target", "reason"), told, strict=True))
+        if len(positions) == 1:
+            singles.append({"this_position": positions[0], **values})
+            continue
+        for chunk in _chunks(positions):
+            connection.execute(update.where(REDRIVE_ITEMS.c.position.in_(chunk)).values(at=now, **values))
+    if singles:
+        one = update.where(REDRIVE_ITEMS.c.position == sa.bindparam("this_position"))
+        connection.execute(one.values(at=now), singles)
 
 
 def _outcomes(connection: sa.Connection, job: str, positions: Sequence[str]) -> dict[str, Outcome | None]:

@@ -92,7 +92,12 @@ def upsert(connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[st
     statement = insert(table)
     keys = [column.name for column in table.primary_key]
     changed = {name: statement.excluded[name] for name in rows[0] if name not in keys}
-    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=changed), list(rows))
+    upserting = statement.on_conflict_do_update(index_elements=keys, set_=changed)
+    # Handed to the driver as they are: a row costs SQLAlchemy more than it costs the database.
+    compiled = upserting.compile(dialect=connection.dialect, column_keys=list(rows[0]))
+    order = compiled.positiontup
+    values: Any = [tuple([row[name] for name in order]) for row in rows] if order else list(rows)
+    connection.exec_driver_sql(str(compiled), values)
 
 
 _TOO_NEW = (
