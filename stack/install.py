@@ -60,6 +60,7 @@ def requirements_for(purpose: str, rabbitmq: int | None) -> list[Requirement]:
         Requirement("promtool", ("prometheus",), lambda: _has_program("promtool")),
         Requirement("amtool", ("prometheus-alertmanager",), lambda: _has_program("amtool")),
         Requirement("docker-compose", ("docker-compose",), lambda: _has_program("docker-compose")),
+        Requirement("systemd-analyze", ("systemd",), lambda: _has_program("systemd-analyze")),
         Requirement("curl", ("curl",), lambda: _has_program("curl")),
         # without a font a headless browser draws no letters
         Requirement("Chromium", ("chromium", "fonts-dejavu-core"), lambda: _has_program("chromium")),
