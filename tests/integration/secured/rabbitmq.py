@@ -82,6 +82,10 @@ class SecuredRabbitmq:
         """Make something."""
         self._http.put(f"/api/{path}", json=body or {}).raise_for_status()
 
+    def delete(self, path: str) -> None:
+        """Remove something."""
+        self._http.delete(f"/api/{path}").raise_for_status()
+
     def make_user(self, name: str, password: str, tags: str, permissions: Mapping[str, Mapping[str, str]]) -> None:
         """Make a user, or give it other rights: permissions by virtual host."""
         self.put(f"users/{name}", {"password": password, "tags": tags})
