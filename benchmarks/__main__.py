@@ -43,6 +43,7 @@ def rabbitmq_addresses(stack: Stack) -> Sequence[str]:
 
 BENCHMARKS: Mapping[str, Commands] = {
     "kafka": kafka_at(topics=100, partitions=20, groups=79),
+    "ages": lambda stack: [("benchmarks.kafka.ages", "--bootstrap", stack.endpoints.kafka)],
     "rabbitmq": lambda stack: [("benchmarks.rabbitmq.cycle", *rabbitmq_addresses(stack))],
     "aws": lambda stack: [("benchmarks.aws.cycle", "--endpoint", stack.endpoints.aws)],
     "redrive": lambda stack: [

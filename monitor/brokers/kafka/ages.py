@@ -20,8 +20,10 @@ Sound = Callable[[Ids, Floats], tuple[Floats, Floats]]
 
 METHODS = (AgeMethod.EXACT, AgeMethod.INTERPOLATED, AgeMethod.LOWER_BOUND, AgeMethod.UNKNOWN)
 _EXACT, _INTERPOLATED, _LOWER_BOUND, _UNKNOWN = range(len(METHODS))
-_ROUNDS_A_CYCLE = 3
 _SLOTS_A_ROUND = 2000
+_SOUNDINGS_A_CYCLE = 3 * _SLOTS_A_ROUND  # what a large cluster can have; a small one is done long before
+_ROUNDS_A_CYCLE = 24
+_ROUNDS_A_DATE = 3
 _SOUNDINGS_A_POSITION = 12  # where even these do not tell (gaps left by compaction), more would not
 NOTHING_WAITS = Age(0.0, AgeMethod.EXACT)
 
@@ -68,15 +70,18 @@ class AgeBook:
         found["position"] = lag.position.copy()
         waiting = np.flatnonzero(lag.backlog > 0)
         self._look_up(rows, waiting)
+        left = _SOUNDINGS_A_CYCLE
         for _ in range(_ROUNDS_A_CYCLE):
             vague = waiting[self._is_vague(waiting, now)]
-            if not len(vague) or not self._narrow(rows, vague, now, sound):
+            made = self._narrow(rows, vague, now, sound) if len(vague) and left > 0 else 0
+            if not made:
                 break
+            left -= made
         return self._ages(lag, now)
 
     def date(self, slots: Ids, positions: Floats, now: float, sound: Sound) -> Floats:
         """Return about when the records at these positions were written, one a slot; at the latest then, if unsure."""
-        for turn in range(_ROUNDS_A_CYCLE):
+        for turn in range(_ROUNDS_A_DATE):
             spans = self._times.locate(slots, positions)
             vague = np.flatnonzero(is_coarse(spans.width, now - spans.guess))[:_SLOTS_A_ROUND]
             if not len(vague):
@@ -110,8 +115,8 @@ class AgeBook:
         coarse = is_coarse(found["width"][chosen], now - found["time"][chosen])
         return coarse & (found["soundings"][chosen] < _SOUNDINGS_A_POSITION)
 
-    def _narrow(self, rows: Rows, vague: Ids, now: float, sound: Sound) -> bool:
-        """Sound the vaguest row of each partition; say whether anything came of it."""
+    def _narrow(self, rows: Rows, vague: Ids, now: float, sound: Sound) -> int:
+        """Sound the vaguest row of each partition; return how many soundings were made, 0 if nothing came of them."""
         found = self._found
         share = found["width"][vague] / np.maximum(now - found["time"][vague], 1.0)
         ordered = vague[np.argsort(-share, kind="stable")]
@@ -125,9 +130,9 @@ class AgeBook:
         moments = choose_soundings(self._times.locate(slots, positions), turn, now)
         found["soundings"][chosen] += 1
         if not self._take_soundings(slots, positions, moments, now, sound).any():
-            return False
+            return 0
         self._look_up(rows, vague[np.isin(rows.slot[vague], slots)])
-        return True
+        return len(slots)
 
     def _ages(self, lag: Lag, now: float) -> RowAges:
         found = self._found
