@@ -26,6 +26,8 @@ from monitor.model import CollectionError, Finding, Snapshot, Table, as_floats
 
 _PROMETHEUS_PORT = 15692
 _WILDCARDS = frozenset("*?[")
+# Between one cycle and two: what is back is used in the second, and one that hangs costs only every other its time.
+_REST_INTERVALS = 1.5
 _STALE_CYCLES, _STALE_SECONDS = 3, 90.0
 
 
@@ -38,7 +40,7 @@ class RabbitCollector:
         self._management = self._open_management()
         self._amqp = self._open_amqp()
         self._surveyor = Surveyor(self._management, clock) if self._management else None
-        self._depths = DepthChoice(self._readers(), clock)
+        self._depths = DepthChoice(self._readers(), clock, _REST_INTERVALS * config.interval)
         self._rows, self._ledger = Rows(), Ledger()
         self._lookup, self._tables = Lookup(config.name, dead_letters), Tables()
         self._names = Names(config.name, ())
@@ -58,7 +60,7 @@ class RabbitCollector:
             depths.readings, survey, began, own_counts=plugin_counts, fresh=self._is_fresh(survey)
         )
         facts, topology = self._lookup.see(readings, survey, self._prometheus.types if self._prometheus else {})
-        accounts = self._ledger.enter(readings, taken_at)
+        accounts = self._ledger.enter(readings, began, taken_at)
         if self._names.keys is not readings.keys:
             self._names = Names(self._config.name, readings.keys)
         sight = Sight(self._config.name, taken_at, self._names, readings, accounts, facts, topology)

@@ -9,7 +9,6 @@ from monitor.clock import Clock
 from monitor.errors import BrokerError, Unreachable
 from monitor.model import CollectionError
 
-_RETRY_SECONDS = 60.0  # before a better source that failed is tried again while another one answers
 _SHARE = 0.6  # of the time that is left, where another source can still be asked
 
 
@@ -35,10 +34,10 @@ Reader = Callable[[float], Depths]
 
 
 class DepthChoice:
-    """Asks sources in their order, and remembers for a while which one failed."""
+    """Asks sources in their order. One that failed is left alone for `rest` seconds while another one answers."""
 
-    def __init__(self, readers: Sequence[Reader], clock: Clock) -> None:
-        self._readers, self._clock = tuple(readers), clock
+    def __init__(self, readers: Sequence[Reader], clock: Clock, rest: float) -> None:
+        self._readers, self._clock, self._rest = tuple(readers), clock, rest
         self._failures: dict[Reader, tuple[float, BrokerError]] = {}
 
     def read(self, deadline: float) -> tuple[Depths, list[BrokerError]]:
@@ -55,7 +54,7 @@ class DepthChoice:
                 depths = reader(deadline if place == len(order) - 1 else self._share(deadline))
             except BrokerError as error:
                 tried.append(error)
-                self._failures[reader] = (self._clock.monotonic() + _RETRY_SECONDS, error)
+                self._failures[reader] = (self._clock.monotonic() + self._rest, error)
             else:
                 self._failures.pop(reader, None)
                 return depths, [error for _, error in self._failures.values()]

@@ -74,8 +74,12 @@ class Ledger:
         self._gone: dict[QueueKey, tuple[float, int, tuple[float, ...]]] = {}
         self._next_id = 0
 
-    def enter(self, readings: Readings, now: float) -> Accounts:
-        """Enter the numbers of one cycle, `now` in Unix seconds."""
+    def enter(self, readings: Readings, now: float, told: float) -> Accounts:
+        """Enter the numbers of one cycle.
+
+        `now` is of a clock that never jumps, since ages are differences of it; `told` is the same moment in Unix
+        seconds, for the timestamps of publishers.
+        """
         if readings.keys is not self._keys:
             self._settle_rows(readings.keys, now)
         raw = {name: readings.column(name) for name in COUNTERS}
@@ -87,7 +91,8 @@ class Ledger:
         self._admit(depth, consumed, begun, now)
         arrivals = self._arrivals()
         self._remember(now, arrivals)
-        ages, methods = self._ages(now, arrivals, depth, readings.column(HEAD))
+        head = readings.column(HEAD)
+        ages, methods = self._ages(now, arrivals, depth, np.where(head > 0, told - head, np.nan))
         known = {name: np.where(np.isnan(raw[name]), np.nan, self._columns[_total(name)]) for name in COUNTERS}
         repeated = self._share_repeated(now, known[DELIVERED], known[REDELIVERED])
         return Accounts(self._ids, known, known[ACKED] + known[AUTO_ACKED], arrivals, ages, methods, repeated)
@@ -139,16 +144,17 @@ class Ledger:
         self._times.append(now)
         self._history.append(arrivals)
 
-    def _ages(self, now: float, arrivals: Floats, depth: Floats, head: Floats) -> tuple[Floats, list[AgeMethod]]:
+    def _ages(self, now: float, arrivals: Floats, depth: Floats, said: Floats) -> tuple[Floats, list[AgeMethod]]:
+        """Return ages and how each was got; `said` are those by the publishers' timestamps."""
         ages = np.full(len(depth), np.nan)
         methods = [AgeMethod.UNKNOWN] * len(depth)
         counted = ~(np.isnan(self._columns[_last(ACKED)]) & np.isnan(self._columns[_last(PUBLISHED)]))
         empty = depth == 0
         # A timestamp is what the publisher says. One from the future, or in milliseconds, is no help.
-        reported = ~empty & (head > 0) & (head <= now + _SKEW_SECONDS)
+        reported = ~empty & (said >= -_SKEW_SECONDS)
         estimated = counted & (depth > 0) & ~reported & ~np.isnan(arrivals)
         ages[empty] = 0.0
-        ages[reported] = np.maximum(now - head[reported], 0.0)
+        ages[reported] = np.maximum(said[reported], 0.0)
         for row in np.flatnonzero(empty).tolist():
             methods[row] = AgeMethod.EXACT
         for row in np.flatnonzero(reported).tolist():

@@ -119,6 +119,7 @@ class Sources3:
         self.choice = DepthChoice(
             [self._reader(name) for name in ("plugin", "management", "amqp")],
             Clock(now=lambda: self.now, monotonic=lambda: self.now),
+            rest=40.0,
         )
 
     def _reader(self, name: str) -> Reader:
@@ -153,8 +154,8 @@ def test_the_better_source_is_tried_again_and_used_when_it_is_back() -> None:
     sources.failing["plugin"] = Unreachable("gone")
     sources.choice.read(10.0)
     del sources.failing["plugin"]
-    sources.now = 61.0
-    depths, failures = sources.choice.read(71.0)
+    sources.now = 41.0
+    depths, failures = sources.choice.read(51.0)
     assert (depths.target, failures) == ("plugin", [])
 
 

@@ -16,11 +16,12 @@ class Story:
     """Cycles of one queue, told as numbers, 10 seconds apart."""
 
     def __init__(self) -> None:
-        self._ledger, self._now = Ledger(), START
+        self._ledger, self._now, self.ahead = Ledger(), START, 0.0
 
     def then(self, seconds: float = 10.0, **columns: float | None) -> Accounts:
         self._now += seconds
-        return self._ledger.enter(readings(WORK, **{name: [value] for name, value in columns.items()}), self._now)
+        numbers = readings(WORK, **{name: [value] for name, value in columns.items()})
+        return self._ledger.enter(numbers, self._now, self._now + self.ahead)
 
 
 def counts(published: float, acked: float = 0.0, *, auto_acked: float = 0.0) -> dict[str, float]:
@@ -67,9 +68,9 @@ def test_what_needs_no_acknowledgement_is_consumed_too() -> None:
 def test_a_queue_that_comes_back_goes_on_with_its_counters_and_id() -> None:
     ledger, work, other = Ledger(), ("/", "work"), ("/", "other")
     both, alone = (other, work), (other,)
-    first = ledger.enter(readings(both, published=[1.0, 10.0]), START)
-    ledger.enter(readings(alone, published=[1.0]), START + 10)
-    back = ledger.enter(readings((*both, ("/", "x")), published=[1.0, 4.0, 0.0]), START + 20)
+    first = ledger.enter(readings(both, published=[1.0, 10.0]), START, START)
+    ledger.enter(readings(alone, published=[1.0]), START + 10, START)
+    back = ledger.enter(readings((*both, ("/", "x")), published=[1.0, 4.0, 0.0]), START + 20, START)
     assert nan_equal(back.counters["published"], [1.0, 14.0, 0.0])
     assert back.ids[:2].tolist() == first.ids.tolist()
     assert back.ids[2] not in first.ids
@@ -77,9 +78,9 @@ def test_a_queue_that_comes_back_goes_on_with_its_counters_and_id() -> None:
 
 def test_a_queue_that_was_long_gone_is_another_one() -> None:
     ledger, keys = Ledger(), (("/", "work"),)
-    first = ledger.enter(readings(keys, published=[10.0]), START)
-    ledger.enter(readings((("/", "other"),), published=[0.0]), START + 10)
-    back = ledger.enter(readings((("/", "work"),), published=[4.0]), START + 10_000)
+    first = ledger.enter(readings(keys, published=[10.0]), START, START)
+    ledger.enter(readings((("/", "other"),), published=[0.0]), START + 10, START)
+    back = ledger.enter(readings((("/", "work"),), published=[4.0]), START + 10_000, START)
     assert back.counters["published"][0] == 4.0
     assert back.ids[0] != first.ids[0]
 
@@ -87,8 +88,8 @@ def test_a_queue_that_was_long_gone_is_another_one() -> None:
 def test_ids_stay_when_other_queues_come_and_go() -> None:
     ledger = Ledger()
     a, b, c = ("/", "a"), ("/", "b"), ("/", "c")
-    before = ledger.enter(readings((a, c), ready=[1.0, 1.0]), START)
-    after = ledger.enter(readings((a, b, c), ready=[1.0, 1.0, 1.0]), START + 10)
+    before = ledger.enter(readings((a, c), ready=[1.0, 1.0]), START, START)
+    after = ledger.enter(readings((a, b, c), ready=[1.0, 1.0, 1.0]), START + 10, START)
     assert after.ids[[0, 2]].tolist() == before.ids.tolist()
 
 
@@ -204,6 +205,15 @@ def test_rejected_messages_do_not_make_the_rest_look_old() -> None:
         accounts = story.then(ready=1.0, unacked=0.0, **counts(100.0 * cycle, 0.0))
     assert accounts.methods[0] is AgeMethod.ESTIMATED
     assert accounts.ages[0] <= 10.0
+
+
+@pytest.mark.parametrize("jump", [3600.0, -3600.0])
+def test_a_wall_clock_that_jumps_changes_no_estimate(jump: float) -> None:
+    story = Story()
+    story.then(ready=0.0, unacked=0.0, **counts(0.0))
+    story.then(ready=1.0, unacked=0.0, **counts(1.0))
+    story.ahead = jump
+    assert age(story.then(ready=1.0, unacked=0.0, **counts(1.0))) == (10.0, AgeMethod.ESTIMATED)
 
 
 def test_without_counters_the_age_of_what_waits_is_unknown() -> None:
