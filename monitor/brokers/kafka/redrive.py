@@ -294,11 +294,14 @@ class KafkaRedriveBus:
         """Delete the records of a topic up to its last stable offset, and return how many of them waited."""
         waiting = self._waiting(queue, deadline)
         ends = [TopicPartition(queue, it.partition, it.stable) for it in waiting]
-        for call in AdminClient(self._settings).delete_records(ends).values():
+        admin = AdminClient(self._settings)  # held: without it the calls never come to an end
+        for call in admin.delete_records(ends).values():
             try:
                 call.result(max(1.0, self._client.remaining(deadline)))
             except KafkaException as error:
                 raise translate(error.args[0], queue) from error
+            except TimeoutError as error:
+                raise TimedOut("the records were not deleted in time", target=queue) from error
         return sum(it.count(it.low, it.stable) for it in waiting)
 
     def close(self) -> None:
