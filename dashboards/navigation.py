@@ -66,8 +66,8 @@ def run(first: str = "overview") -> None:
         for it in PLACES
     }
     st.html(_STYLE)
-    remember_pages(pages)
     chosen = st.navigation(list(pages.values()), position="sidebar", expanded=True)
+    remember_pages(pages, chosen)
     _say_who()
     chosen.run()
 

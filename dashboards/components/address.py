@@ -11,11 +11,13 @@ from streamlit.navigation.page import StreamlitPage
 PLACE_PARAMETERS = ("system", "cluster", "destination", "subscriber", "queue", "source")
 
 _PAGES = "pages by path"
+_HERE = "path of this page"
 
 
-def remember_pages(pages: Mapping[str, StreamlitPage]) -> None:
-    """Keep the pages of this session, by their paths, for links between them."""
+def remember_pages(pages: Mapping[str, StreamlitPage], here: StreamlitPage) -> None:
+    """Keep the pages of this session, by their paths, for links between them, and which of them is drawn."""
     st.session_state[_PAGES] = dict(pages)
+    st.session_state[_HERE] = next(path for path, it in pages.items() if it is here)
 
 
 def page(path: str) -> StreamlitPage:
@@ -35,7 +37,14 @@ def open_page(path: str, **parameters: Given) -> NoReturn:
 
 def link(path: str, label: str, *, icon: str | None = None, help: str | None = None, **parameters: Given) -> None:
     """Draw a link to a page; `label` and `help` are Markdown, so that foreign text in them needs `as_text`."""
-    st.page_link(page(path), label=label, icon=icon, help=help, query_params=given(parameters))
+    if path != st.session_state[_HERE]:
+        st.page_link(page(path), label=label, icon=icon, help=help, query_params=given(parameters))
+        return
+    # A link to the page that one is on changes the view, but not the address in the browser (Streamlit 1.67);
+    # `switch_page` changes both.
+    key = f"link {address(path, **parameters)} {label}"
+    if st.button(label, key=key, icon=icon, help=help, type="tertiary"):
+        open_page(path, **parameters)
 
 
 def address(path: str, **parameters: Given) -> str:

@@ -192,7 +192,6 @@ def _draw_report(job: JobItem) -> None:
     st.dataframe(outcome_rows(job["counts"]), hide_index=True, width="stretch", alt="Outcomes, which add up")
     draw_facts(report_facts(report, now(), viewer_zone()))
     _draw_rows("Why messages were not sent", reason_rows(report))
-    _draw_rows("What each consumer did", subscriber_rows(report))
     _draw_messages(job)
     ranges = range_rows(report)
     if ranges:
@@ -208,10 +207,14 @@ def _draw_consumers(job: JobItem) -> None:
         return
     with failures_told():
         report = read(("report", job["id"]), lambda: connect().redrive_report(job["id"]))
-        draw_outcome(say_processed(report))
-        readers = say_readers(_readers(job), job["ended_at"] or 0.0)
-        if readers and job["counts"]["sent"]:
+        processed = say_processed(report)
+        draw_outcome(processed)
+        # On Kafka the marks of transactions count as lag: where it is known that all were processed, that is all.
+        known = processed.kind == "success" or not job["counts"]["sent"]
+        readers = None if known else say_readers(_readers(job), job["ended_at"] or 0.0)
+        if readers:
             draw_outcome(readers)
+        _draw_rows("What each consumer did", subscriber_rows(report))
 
 
 def _readers(job: JobItem) -> Sequence[SubscriptionItem]:

@@ -28,6 +28,11 @@ def names(buses: Endpoints) -> Iterator[Names]:
     """Names that nobody else uses; what bears them is removed afterwards."""
     names = Names(f"flow-{secrets.token_hex(4)}-")
     yield names
+    remove_flow(buses, names)
+
+
+def remove_flow(buses: Endpoints, names: Names) -> None:
+    """Remove everything that a flow under these names has made on the brokers."""
     _remove_kafka(buses, names)
     _remove_rabbitmq(buses, names)
     _remove_aws(buses, names)
