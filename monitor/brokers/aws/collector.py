@@ -36,7 +36,7 @@ from monitor.brokers.aws.topics import TopicReading, TopicWatch
 from monitor.brokers.aws.workers import Workers
 from monitor.clock import Clock
 from monitor.config import AwsCluster, DeadLetterMapping
-from monitor.errors import BrokerError, Unreachable
+from monitor.errors import AuthenticationFailed, BrokerError, Unreachable
 from monitor.memory import FORGETFUL, Memory
 from monitor.model import Age, CollectionError, Finding, Snapshot
 
@@ -77,7 +77,11 @@ class AwsCollector:
         now, began = self._clock.now(), self._clock.monotonic()
         limit = deadline - min(_LONGEST_MARGIN_SECONDS, _MARGIN * (deadline - began))
         clients = self._open(limit)
-        reading = self._queues.read(clients, self._workers, limit)
+        try:
+            reading = self._queues.read(clients, self._workers, limit)
+        except AuthenticationFailed:
+            self._let_go(clients)
+            raise
         topics = self._topics.read(clients, self._workers, began, limit)
         sources = [source for subscription in topics.subscriptions if (source := subscription.as_source())]
         beyond = look_beyond(clients, self._workers, reading.last, _list_targets(reading, sources), limit)
@@ -87,6 +91,8 @@ class AwsCollector:
         sights = self._see(reading, relations, now)
         costs = self._estimate_costs(reading, topics)
         others = [*reading.errors, *beyond.errors, *topics.errors, *self._cloudwatch.errors]
+        if any(isinstance(error, AuthenticationFailed) for error in (*others, *reading.failures.values())):
+            self._let_go(clients)
         return Snapshot(
             cluster=self._config.name,
             kind=self._config.kind,
@@ -123,6 +129,13 @@ class AwsCollector:
             clients, self._clients = self._clients, None
         if clients:
             clients.close()
+
+    def _let_go(self, clients: Clients) -> None:
+        """Drop clients whose credentials are refused: the next ones read what may have been renewed meanwhile."""
+        with self._lock:
+            if self._clients is clients:
+                self._clients = None
+        clients.close()
 
     def _open(self, deadline: float) -> Clients:
         with self._lock:

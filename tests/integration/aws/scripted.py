@@ -16,6 +16,8 @@ from typing import Any
 from urllib.parse import parse_qs
 
 ACCOUNT = "123456789012"
+ACCESS_KEY = "signed by"
+"""The field of a request that has the access key it was signed by; no service has one of this name."""
 HEAD = f"arn:aws:sqs:us-east-1:{ACCOUNT}:"
 
 
@@ -97,19 +99,15 @@ def scripted_aws() -> Iterator[ScriptedAws]:
         thread.join()
 
 
-class _Handler(BaseHTTPRequestHandler):
-    script: ScriptedAws
+class Answering(BaseHTTPRequestHandler):
+    """Writes answers in the form of each protocol."""
+
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
 
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        if target := self.headers.get("X-Amz-Target"):
-            operation, request = target.rpartition(".")[2], json.loads(body)
-            self._send_json(self.script.answer(operation, request))
-        else:
-            fields = {name: values[0] for name, values in parse_qs(body.decode()).items()}
-            self._send_xml(fields["Action"], self.script.answer(fields["Action"], fields))
+    def _access_key(self) -> str:
+        found = re.search(r"Credential=([^/]+)/", self.headers.get("Authorization", ""))
+        return found[1] if found else ""
 
     def _send_json(self, answer: Answer) -> None:
         if isinstance(answer, Refusal):
@@ -137,6 +135,19 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""
+
+
+class _Handler(Answering):
+    script: ScriptedAws
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if target := self.headers.get("X-Amz-Target"):
+            operation, request = target.rpartition(".")[2], {**json.loads(body), ACCESS_KEY: self._access_key()}
+            self._send_json(self.script.answer(operation, request))
+        else:
+            fields = {name: values[0] for name, values in parse_qs(body.decode()).items()}
+            self._send_xml(fields["Action"], self.script.answer(fields["Action"], fields))
 
 
 def denied(action: str) -> Refusal:

@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from monitor.config import AwsCluster
 from monitor.errors import AuthenticationFailed, BadAnswer, Forbidden, TimedOut, TlsFailed, Unreachable
 from monitor.model import Finding, Problem
 from tests.integration.aws.scripted import (
+    ACCESS_KEY,
     ACCOUNT,
     HEAD,
     Refusal,
@@ -143,6 +145,29 @@ def test_wrong_and_expired_credentials_are_told_as_such(aws: ScriptedAws, collec
     aws.answers["ListQueues"] = Refusal(code, "The security token included in the request is invalid.")
     with pytest.raises(AuthenticationFailed, match=code):
         collector.collect(in_seconds(20))
+
+
+def test_credentials_that_were_renewed_in_their_file_are_used_without_a_restart(
+    aws: ScriptedAws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    file = tmp_path / "credentials"
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(file))
+    listing = aws.answers["ListQueues"]
+    assert callable(listing)
+
+    def expire(request: Request) -> object:
+        return Refusal("ExpiredToken", "expired") if request[ACCESS_KEY] == "AKIDOLD" else listing(request)
+
+    aws.answers["ListQueues"] = expire  # type: ignore[assignment]
+    config = AwsCluster(name="aws", kind="aws", region="us-east-1", endpoint_url=aws.url, profile="shop")
+    with contextlib.closing(AwsCollector(config, [], Clock())) as collector:
+        file.write_text("[shop]\naws_access_key_id = AKIDOLD\naws_secret_access_key = x\n")
+        with pytest.raises(AuthenticationFailed, match="expired"):
+            collector.collect(in_seconds(20))
+        file.write_text("[shop]\naws_access_key_id = AKIDNEW\naws_secret_access_key = x\n")
+        assert collector.collect(in_seconds(20)).measured == 2
 
 
 def test_throttled_calls_are_tried_again_and_counted(aws: ScriptedAws, collector: AwsCollector) -> None:
