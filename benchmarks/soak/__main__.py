@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from benchmarks.soak import churn, kafka_redrive, rabbitmq_redrive
+from benchmarks.soak import churn, faults, groups, kafka_redrive, rabbitmq_redrive
 from stack.control import Stack
 from stack.state import Options
 
@@ -25,6 +25,8 @@ def redrive_sqs() -> int:
 
 SOAKS: Mapping[str, Callable[[], int]] = {
     "churn": churn.main,
+    "faults": faults.main,
+    "groups": groups.main,
     "redrive-kafka": kafka_redrive.main,
     "redrive-kafka-faults": kafka_redrive.main_faults,
     "redrive-rabbitmq": rabbitmq_redrive.main,

@@ -57,22 +57,24 @@ def _churn(monitor: Process, kafka: Playground) -> list[tuple[int, int, float]]:
         topic, group = kafka.topic(f"topic-{number}", 3), kafka.name(f"group-{number}")
         kafka.produce(topic, 10)
         kafka.commit(group, topic, 5)
-        cycles, seen = _cycles(monitor)
+        cycles, seen = count_cycles(monitor)
         if cycles >= (len(rows) + 1) * CYCLES // _ROWS:
-            rows.append((cycles, seen, _resident_megabytes(monitor.popen.pid)))
+            rows.append((cycles, seen, resident_megabytes(monitor.popen.pid)))
         kafka.delete_group(group)
         kafka.delete_topic(topic)
     return rows
 
 
-def _cycles(monitor: Process) -> tuple[int, int]:
+def count_cycles(monitor: Process) -> tuple[int, int]:
+    """Return how many cycles have ended, and how many subscriptions the last one saw."""
     text = monitor.get("/metrics").text
     count = re.search(r"^eventflow_collector_duration_seconds_count\S* (\S+)$", text, re.MULTILINE)
     seen = len(re.findall(r"^eventflow_subscription_info\{", text, re.MULTILINE))
     return int(float(count[1])) if count else 0, seen
 
 
-def _resident_megabytes(pid: int) -> float:
+def resident_megabytes(pid: int) -> float:
+    """Return the memory of a process that is resident."""
     found = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
     assert found
     return int(found[1]) / 1024

@@ -12,8 +12,7 @@ RECORDS = 400
 
 def steady(now: float) -> Floats:
     """One record every nine seconds, for an hour."""
-    stamps: Floats = now - HOUR + np.arange(RECORDS) * (HOUR / RECORDS)
-    return stamps
+    return np.linspace(now - HOUR, now, RECORDS, endpoint=False)
 
 
 def bursty(now: float) -> Floats:
