@@ -78,7 +78,7 @@ def test_a_deadline_before_anything_could_begin_is_refused() -> None:
         {"deadline": evening, "window": NIGHT},
     ):
         with pytest.raises(BadRequest, match="deadline"):
-            check_timing(PlanRequest("k/q", **late), noon)  # type: ignore[arg-type]
+            check_timing(PlanRequest("k/q", **late), noon)
 
 
 def look(view: ClusterView, now: float = 1000.0, wanted: str = "run", **asked: Any) -> Obstacle | None:

@@ -42,9 +42,9 @@ class Team:
         return [self.alice, self.bob, self.carol, self.victor, self.root]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def team(endpoints: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
-    """The team, with brokers' names of this module's own."""
+    """The team, with brokers' names of its own."""
     kafka, rabbitmq = KafkaYard(Playground(endpoints.kafka)), RabbitYard(endpoints.rabbitmq)
     rabbitmq.open()
     with open_aws(endpoints.aws) as aws:
