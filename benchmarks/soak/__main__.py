@@ -25,6 +25,7 @@ def redrive_sqs() -> int:
 
 SOAKS: Mapping[str, Callable[[], int]] = {
     "churn": churn.main,
+    "grafana": grafana.main,
     "faults": faults.main,
     "groups": groups.main,
     "redrive-kafka": kafka_redrive.main,
