@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from benchmarks.soak import churn, faults, groups, kafka_redrive, rabbitmq_redrive
+from benchmarks.soak import churn, faults, grafana, groups, kafka_redrive, rabbitmq_redrive
 from stack.control import Stack
 from stack.state import Options
 
