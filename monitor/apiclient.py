@@ -2,7 +2,7 @@
 
 import re
 import ssl
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
@@ -13,6 +13,8 @@ import httpx
 
 from monitor.api.items import (
     AboutItem,
+    AlertsAnswer,
+    CollectorDetail,
     CollectorItem,
     CurvesAnswer,
     DeadLetterDetail,
@@ -20,6 +22,8 @@ from monitor.api.items import (
     HistoryAnswer,
     MuteItem,
     Page,
+    RunbookItem,
+    SilenceItem,
     SubscriptionDetail,
     SubscriptionItem,
     SummaryItem,
@@ -128,6 +132,31 @@ class ApiClient:
     def collectors(self, **query: Any) -> list[CollectorItem]:
         """Return the health of all collectors."""
         return list(_Pages[CollectorItem](self, "collectors", query))
+
+    def collector(self, cluster: str) -> CollectorDetail:
+        """Return the health of one collector, with the rows that speak of its cluster as a whole."""
+        return cast(CollectorDetail, self._get(f"collectors/{_in_path(quote(cluster, safe=''))}", {}))
+
+    def alerts(self) -> AlertsAnswer:
+        """Return what fires and what is pending, worst first."""
+        return cast(AlertsAnswer, self._get("alerts", {}))
+
+    def silences(self) -> list[SilenceItem]:
+        """Return what is held back in Alertmanager."""
+        return cast(list[SilenceItem], self._get("silences", {}))
+
+    def silence(self, labels: Mapping[str, str], reason: str, for_seconds: float) -> SilenceItem:
+        """Hold back, in Alertmanager, alerts that carry all of these labels."""
+        asked = {"labels": dict(labels), "reason": reason, "for_seconds": for_seconds}
+        return cast(SilenceItem, self._ask("POST", "silences", body=asked))
+
+    def end_silence(self, number: str) -> None:
+        """End a silence before its time."""
+        self._ask("DELETE", f"silences/{_in_path(number)}")
+
+    def runbook(self, alert: str) -> RunbookItem:
+        """Return what an alert means and what to do."""
+        return cast(RunbookItem, self._get(f"runbooks/{_in_path(alert)}", {}))
 
     def history(
         self, subject: str, since: float | None = None, to: float | None = None, step: float | None = None

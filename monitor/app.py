@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from fastapi import FastAPI
 
 from monitor.analysis.assessment import Rules
+from monitor.api.alerts import make_alert_router
 from monitor.api.application import make_api
 from monitor.api.guard import Principal
 from monitor.api.history import make_history_router
@@ -32,6 +33,7 @@ from monitor.redrive.runner import Means
 from monitor.redrive.service import Redrives
 from monitor.redrive.stores import Stores
 from monitor.redrive.totals import Totals
+from monitor.shipped import find_shipped
 from monitor.storage.counters import Counters
 from monitor.storage.database import Database
 from monitor.storage.history import History
@@ -101,12 +103,15 @@ class Monitor:
 
     def make_app(self) -> FastAPI:
         """Return the ASGI app that answers from this monitor."""
-        sources = Sources(self.store.views, self._page.page, self._page.series, self._clock, self._mutes.find, self._page.dropped)
+        sources = Sources(
+            self.store.views, self._page.page, self._page.series, self._clock, self._mutes.find, self._page.dropped
+        )
         mutes = make_mute_router(self._mutes, self.store.views, self._record, self._clock)
         history = make_history_router(self._history, self._clock)
-        return make_api(
-            sources, lambda: self._configuration.server, [mutes, history, make_redrive_router(self.redrives)]
-        )
+        runbooks = find_shipped("alerts/runbooks")
+        alerts = make_alert_router(lambda: self._configuration.alerts, sources, runbooks, self._record)
+        further = [mutes, history, alerts, make_redrive_router(self.redrives)]
+        return make_api(sources, lambda: self._configuration.server, further)
 
     def start(self) -> None:
         """Begin to read all clusters, and return. Raises StorageError when the database cannot be read."""

@@ -589,6 +589,13 @@ class History(Section):
     prometheus_url: SecretHttpUrl | None = None
 
 
+class Alerts(Section):
+    """Who evaluates the rules and who notifies, for the page of alerts; without either it tells of statuses."""
+
+    prometheus_url: SecretHttpUrl | None = None
+    alertmanager_url: SecretHttpUrl | None = None
+
+
 class Configuration(Section):
     """The whole configuration file."""
 
@@ -602,6 +609,7 @@ class Configuration(Section):
     approvals: Approvals = Approvals()
     archive: Archive = Archive()
     history: History = History()
+    alerts: Alerts = Alerts()
 
     @field_validator("clusters")
     @classmethod

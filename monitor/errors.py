@@ -13,7 +13,7 @@ EventflowError
 ├── StorageError              the database cannot be read or written
 ├── LeaseLost                 another monitor has taken over what this one was doing
 ├── RequestError              a request to the API that cannot be met
-│   └── Unauthenticated, NotAllowed, NotFound, BadRequest, Conflict, ForeignRequest, ReadOnly, BrokerFailed
+│   └── Unauthenticated, NotAllowed, NotFound, BadRequest, Conflict, ForeignRequest, ReadOnly, BrokerFailed, AlertingFailed
 └── ClientError               a call of the API, seen from its client
     ├── MonitorUnreachable    no answer that can be read
     └── MonitorRefused        the monitor answered with an error
@@ -171,6 +171,12 @@ class BrokerFailed(RequestError):
     """The broker that had to be asked for this answer could not be, or refused."""
 
     status, slug, title = 502, "broker-failed", "The broker could not be asked, or refused"
+
+
+class AlertingFailed(RequestError):
+    """Prometheus or Alertmanager, which had to be asked for this answer, could not be, or refused."""
+
+    status, slug, title = 502, "alerting-failed", "Prometheus or Alertmanager could not be asked, or refused"
 
 
 class ClientError(EventflowError):

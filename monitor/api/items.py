@@ -227,6 +227,12 @@ class CollectorItem(TypedDict):
     data_age_seconds: float | None
 
 
+class CollectorDetail(CollectorItem):
+    """A collector with the rows that speak of its cluster as a whole: calls, costs, nodes."""
+
+    details: dict[str, list[dict[str, Any]]]
+
+
 class MuteItem(TypedDict):
     """A mute: what matches its subject is to wake nobody until it ends."""
 
@@ -274,6 +280,45 @@ class CurvesAnswer(TypedDict):
     step_seconds: int | None
     at: Annotated[list[int], Field(description="when each step begins, in Unix seconds")]
     curves: list[CurveItem]
+
+
+class AlertItem(TypedDict):
+    """An alert."""
+
+    name: Annotated[str, Field(description="of its rule, and of its runbook")]
+    state: Annotated[str, Field(description="firing, pending or silenced")]
+    severity: str | None
+    summary: str | None
+    description: str | None
+    labels: dict[str, str]
+    since: float | None
+    silences: Annotated[list[str], Field(description="the numbers of those that hold it back")]
+
+
+class AlertsAnswer(TypedDict):
+    """What fires and what is pending, worst first; at most a thousand."""
+
+    source: Annotated[str, Field(description="alertmanager, prometheus, or status where neither is configured")]
+    items: list[AlertItem]
+    total: int
+
+
+class SilenceItem(TypedDict):
+    """A silence of Alertmanager."""
+
+    id: str
+    matchers: list[str]
+    reason: str
+    actor: str
+    since: float | None
+    until: float | None
+
+
+class RunbookItem(TypedDict):
+    """What an alert means and what to do."""
+
+    name: str
+    text: Annotated[str, Field(description="Markdown")]
 
 
 def subscription_item(
@@ -407,6 +452,18 @@ def _error_item(error: CollectionError) -> ErrorItem:
 def detail_rows(snapshot: Snapshot, it: Subscription | DeadLetterQueue) -> dict[str, list[dict[str, Any]]]:
     """Return, by table, the rows of the snapshot's tables that speak of `it`."""
     found = {name: list(_rows(table, it)) for name, table in snapshot.tables.items()}
+    return {name: rows for name, rows in found.items() if rows}
+
+
+_SINGLE_THINGS = frozenset(("topic", "group", "queue", "partition"))
+_MOST_WHOLE_ROWS = 500
+
+
+def whole_rows(snapshot: Snapshot | None) -> dict[str, list[dict[str, Any]]]:
+    """Return, by table, the rows of the snapshot's tables that speak of the cluster and not of single things in it."""
+    tables = snapshot.tables if snapshot else {}
+    whole = [name for name, it in tables.items() if _SINGLE_THINGS.isdisjoint(label.name for label in it.labels)]
+    found = {name: _plain_rows(snapshot, name)[:_MOST_WHOLE_ROWS] for name in whole} if snapshot else {}
     return {name: rows for name, rows in found.items() if rows}
 
 

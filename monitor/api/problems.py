@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from monitor.errors import (
+    AlertingFailed,
     BadRequest,
     BrokerFailed,
     Conflict,
@@ -39,7 +40,17 @@ class ProblemType:
         return _TYPE_PREFIX + self.slug
 
 
-_RAISED = (BadRequest, Unauthenticated, NotAllowed, ForeignRequest, ReadOnly, NotFound, Conflict, BrokerFailed)
+_RAISED = (
+    BadRequest,
+    Unauthenticated,
+    NotAllowed,
+    ForeignRequest,
+    ReadOnly,
+    NotFound,
+    Conflict,
+    BrokerFailed,
+    AlertingFailed,
+)
 METHOD_NOT_ALLOWED = ProblemType(405, "method-not-allowed", "This path does not know this method")
 INTERNAL = ProblemType(500, "internal-error", "The monitor failed to answer")
 STORAGE = ProblemType(503, "storage-failed", "What is kept cannot be read or written now")

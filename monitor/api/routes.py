@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from monitor.api import kinds
 from monitor.api.guard import needs
 from monitor.api.items import (
+    CollectorDetail,
     CollectorItem,
     DeadLetterDetail,
     DeadLetterItem,
@@ -16,6 +17,7 @@ from monitor.api.items import (
     SubscriptionDetail,
     SubscriptionItem,
     detail_rows,
+    whole_rows,
 )
 from monitor.api.listing import DEFAULT_LIMIT, LARGEST_LIMIT, Listing, ListRequest
 from monitor.api.sources import PREFIX, Sources
@@ -109,11 +111,17 @@ def _add_dead_letters(router: APIRouter, sources: Sources) -> None:
 
 
 def _add_collectors(router: APIRouter, sources: Sources) -> None:
-    listing = Listing(kinds.collectors(sources.series, sources.dropped), sources.views)
+    kind = kinds.collectors(sources.series, sources.dropped)
+    listing = Listing(kind, sources.views)
 
     @router.get("/collectors", response_model=Page[CollectorItem], summary="How the reading of each cluster goes")
     def list_collectors(query: Annotated[CollectorQuery, Query()]) -> JSONResponse:
         return _answer(listing.page(query.request(), sources.clock.now()))
+
+    @router.get("/collectors/{id:path}", response_model=CollectorDetail, summary="One of them, with the whole cluster")
+    def get_collector(request: Request) -> JSONResponse:
+        row = listing.find(_raw_id(request, "/collectors/"))
+        return _answer({**kind.item(row, sources.clock.now()), "details": whole_rows(row.view.snapshot)})
 
 
 def _answer(body: Any) -> JSONResponse:

@@ -13,7 +13,7 @@ LAYERS = (
     {"cli", "__main__"},
     {"app", "serving"},
     {"api", "exposition", "redrive", "collecting", "analysis", "apiclient", "checks", "diagnosis", "doctor", "rules"},
-    {"brokers", "storage"},
+    {"brokers", "storage", "alerting"},
     {
         "config",
         "document",

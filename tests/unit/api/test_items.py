@@ -178,6 +178,7 @@ def test_a_collector_tells_its_health_and_how_much_it_covers() -> None:
         "up": True,
         "last_success_timestamp_seconds": NOW - 9,
         "interval_seconds": 15,
+        "read_by": None,
         "duration_seconds": 0.4,
         "missed_runs_total": 2,
         "errors": [{"reason": "timeout", "target": "partition 3", "message": "partition 3: no answer"}],
@@ -192,6 +193,43 @@ def test_a_collector_tells_its_health_and_how_much_it_covers() -> None:
 
 
 HISTOGRAM_LINES = 15  # buckets, sum and count of the durations, which the monitor keeps of itself
+
+
+def test_a_collector_tells_what_its_probe_found() -> None:
+    counts = [("1", "returned", 8), ("1", "lost", 0), ("1", "refused", 1)] + [("2", it, 0) for it in OUTCOMES]
+    tables = {
+        "probe": Table.of_rows(
+            (), (), {"kafka_probe_commit_seconds": [0.01], "kafka_probe_last_round_timestamp_seconds": [NOW - 5]}
+        ),
+        "probe_brokers": Table.of_rows(("broker",), [("1",), ("2",)], {"kafka_probe_round_trip_seconds": [0.02, None]}),
+        "probe_messages": Table.of_rows(
+            ("broker", "outcome"), [row[:2] for row in counts], {"kafka_probe_messages_total": [it[2] for it in counts]}
+        ),
+    }
+    (item,) = Api([view(tables=tables)]).get("collectors").json()["items"]
+    assert item["probe"] == {
+        "last_round_timestamp_seconds": NOW - 5,
+        "commit_seconds": 0.01,
+        "brokers": [
+            {"broker": "1", "round_trip_seconds": 0.02, "returned_total": 8, "lost_total": 0, "refused_total": 1},
+            {"broker": "2", "round_trip_seconds": None, "returned_total": 0, "lost_total": 0, "refused_total": 0},
+        ],
+    }
+
+
+OUTCOMES = ("returned", "lost", "refused")
+
+
+def test_what_the_limit_leaves_out_is_told_in_numbers_and_words() -> None:
+    lag = {"kafka_consumer_group_lag_messages": [1.0] * 50}
+    rows = [("a-group", "a", str(number)) for number in range(50)]
+    it = view(tables={"group_partitions": Table.of_rows(("group", "topic", "partition"), rows, lag)})
+    api = Api([it], most_series=30)
+    api.page.update(it, cycle_ended=True)
+    (item,) = api.get("collectors").json()["items"]
+    assert item["series"] <= 30
+    assert item["series_dropped"] == 50
+    assert any("50 series are left out" in note for note in item["notes"])
 
 
 def test_a_collector_without_a_snapshot_claims_no_coverage() -> None:
@@ -269,3 +307,15 @@ def test_answers_have_the_shape_that_the_api_describes(path: str, shape: type) -
     body = api.get(path).json()
     adapter: TypeAdapter[object] = TypeAdapter(shape)
     assert adapter.dump_python(adapter.validate_python(body), mode="json") == body
+
+
+def test_a_collector_is_told_with_the_rows_that_speak_of_its_cluster_as_a_whole() -> None:
+    tables = {
+        "aws_api": Table.of_rows(("service", "operation"), [("sqs", "ListQueues")], {"aws_api_requests_total": [3.0]}),
+        "queues": Table.of_rows(("queue",), [("q",)], {"sqs_queue_messages_visible": [1.0]}),
+    }
+    api = Api([view(tables=tables, cluster="a b"), blind_view("mail")])
+    told = api.get("collectors/a%20b").json()
+    assert told["cluster"] == "a b"
+    assert told["details"] == {"aws_api": [{"service": "sqs", "operation": "ListQueues", "aws_api_requests_total": 3}]}
+    assert api.get("collectors/mail").json()["details"] == {}

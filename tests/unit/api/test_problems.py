@@ -15,7 +15,7 @@ DOCS = Path(__file__).parents[3] / "docs" / "api.md"
 
 @pytest.mark.parametrize(
     "path", ["/", "/nothing", "/api", "/api/v1", "/api/v1/nothing", "/api/v2/subscriptions", "/api/v1/history",
-             "/api/v1/catalog", "/api/v1/redrives", "/api/v1/audit", "/api/v1/collectors/orders", "/metrics/"]
+             "/api/v1/catalog", "/api/v1/redrives", "/api/v1/audit", "/api/v1/collector/orders", "/metrics/"]
 )  # fmt: skip
 def test_an_unknown_path_is_not_found(path: str) -> None:
     problem = Api().ask("GET", path)

@@ -31,7 +31,7 @@ def with_cluster(text: str) -> str:
     [
         ("servr: {}", "monitor.yml:1: servr: unknown key; did you mean server?"),
         ("server:\n  lisen: x", "monitor.yml:2: server.lisen: unknown key; did you mean listen?"),
-        ("kafka: {}", "monitor.yml:1: kafka: unknown key; known are approvals, "),
+        ("kafka: {}", "monitor.yml:1: kafka: unknown key; known are alerts, "),
         ("owners:\n  - {match: a, team: b, taem: c}", "monitor.yml:2: owners[0].taem: unknown key; did you mean team?"),
         (
             "server:\n  tokens:\n    - {name: a, role: admin, sha265: b}",
@@ -252,8 +252,8 @@ def test_no_mistake_quotes_a_value(text: str) -> None:
         ("", "monitor.yml: no cluster is configured, so there is nothing to watch; add one under clusters"),
         ("# nothing but this", "monitor.yml: no cluster is configured, so there is nothing to watch; add one under "),
         ("clusters: []", "monitor.yml: no cluster is configured, so there is nothing to watch; add one under clusters"),
-        ("- a", "monitor.yml: must be a mapping of sections; known are approvals, "),
-        ("hello", "monitor.yml: must be a mapping of sections; known are approvals, "),
+        ("- a", "monitor.yml: must be a mapping of sections; known are alerts, "),
+        ("hello", "monitor.yml: must be a mapping of sections; known are alerts, "),
         ("server:\n\tlisten: x", "monitor.yml:2: is not YAML: "),
         ("clusters: 'abc", "monitor.yml:1: is not YAML: found unexpected end of stream; look at the indentation "),
         ("a: 1\n---\nb: 2", "monitor.yml:2: is not YAML: but found another document"),
