@@ -355,7 +355,8 @@ class Mute:
 class Health:
     """How a collector is doing. `up` is None before the first cycle has ended; counters are since the start.
 
-    `errors_total` counts by reason, `cycle_seconds` is how long the last cycle took.
+    `errors_total` counts by reason, `cycle_seconds` is how long the last cycle took. `read_by` is the address of the
+    monitor that reads the cluster in this one's place, empty while none is known to; None when this one does.
     """
 
     cluster: str
@@ -367,6 +368,7 @@ class Health:
     missed_runs_total: int = 0
     errors: tuple[CollectionError, ...] = ()
     errors_total: Mapping[str, int] = field(default_factory=dict)
+    read_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
