@@ -86,9 +86,10 @@ class AwsCollector:
         sources = [source for subscription in topics.subscriptions if (source := subscription.as_source())]
         beyond = look_beyond(clients, self._workers, reading.last, _list_targets(reading, sources), limit)
         relations = resolve({**beyond.queues, **reading.last}, sources, beyond.missing, self._mapped)
-        self._follow_depths(reading, now)
+        steady = self._clock.monotonic()
+        self._follow_depths(reading, now, steady)
         self._read_cloudwatch(clients, reading, topics, now, limit)
-        sights = self._see(reading, relations, now)
+        sights = self._see(reading, relations, now, steady)
         costs = self._estimate_costs(reading, topics)
         others = [*reading.errors, *beyond.errors, *topics.errors, *self._cloudwatch.errors]
         if any(isinstance(error, AuthenticationFailed) for error in (*others, *reading.failures.values())):
@@ -152,9 +153,9 @@ class AwsCollector:
         clients.close()
         raise Unreachable("the connection was closed", target=self._config.name)
 
-    def _follow_depths(self, reading: Reading, now: float) -> None:
+    def _follow_depths(self, reading: Reading, now: float, steady: float) -> None:
         for queue in reading.queues.values():
-            self._depths.observe(queue, now)
+            self._depths.observe(queue, now, steady)
         self._depths.forget(frozenset(reading.names))
 
     def _read_cloudwatch(
@@ -167,12 +168,12 @@ class AwsCollector:
         self._cloudwatch.forget(series)
         self._cloudwatch.read(clients, self._workers, series, now, monotonic, limit)
 
-    def _see(self, reading: Reading, relations: Relations, now: float) -> list[Sight]:
+    def _see(self, reading: Reading, relations: Relations, now: float, steady: float) -> list[Sight]:
         sights = []
         for name in reading.names:
             queue, last = reading.queues.get(name), reading.last.get(name)
             reported = self._cloudwatch.age_of(name, now, not_before=self._depths.emptied_at(name))
-            age = self._depths.age_of(queue, now, reported and reported.seconds) if queue else Age.unknown()
+            age = self._depths.age_of(queue, steady, reported and reported.seconds) if queue else Age.unknown()
             oldest_possible = self._depths.oldest_possible(queue, now) if queue else math.inf
             if reported:
                 oldest_possible = min(oldest_possible, reported.seconds + now - reported.when)

@@ -17,7 +17,10 @@ class _Depth:
 
 
 class DepthHistory:
-    """Follows the depths of queues from cycle to cycle. Times are Unix seconds.
+    """Follows the depths of queues from cycle to cycle.
+
+    `now` is Unix seconds, as creation times and those of CloudWatch are; `steady` is the same moment by a clock that
+    never jumps, since ages are differences of it.
 
     Messages that were there when the depth last fell are there still while it does not fall again, so they are at least
     that old. Removals that the same interval made up for cannot be seen.
@@ -27,7 +30,7 @@ class DepthHistory:
         self._started: float | None = None
         self._depths: dict[str, _Depth] = {}
 
-    def observe(self, queue: Queue, now: float) -> None:
+    def observe(self, queue: Queue, now: float, steady: float) -> None:
         """Take in one reading."""
         if self._started is None:
             self._started = now
@@ -36,16 +39,14 @@ class DepthHistory:
             # All that lies in a queue made while watching came while watching.
             arrivals = depth if queue.created_at >= self._started else 0.0
             emptied = now if not depth else 0.0
-            self._depths[queue.name] = _Depth(depth, queue.created_at, now if depth else None, emptied, arrivals)
+            self._depths[queue.name] = _Depth(depth, queue.created_at, steady if depth else None, emptied, arrivals)
             return
-        # no time lies ahead, also after a clock was put back
-        known.emptied_at = min(known.emptied_at, now)
-        known.held_since = None if known.held_since is None else min(known.held_since, now)
+        known.emptied_at = min(known.emptied_at, now)  # it does not lie ahead, also after a clock was put back
         known.arrivals += max(0.0, depth - known.seen)
         if not depth:
             known.held_since, known.emptied_at = None, now
         elif known.held_since is None or depth < known.seen:
-            known.held_since = now
+            known.held_since = steady
         known.seen = depth
 
     def arrivals_of(self, queue: str) -> float | None:
@@ -53,7 +54,7 @@ class DepthHistory:
         known = self._depths.get(queue)
         return None if known is None else known.arrivals
 
-    def age_of(self, queue: Queue, now: float, reported: float | None) -> Age:
+    def age_of(self, queue: Queue, steady: float, reported: float | None) -> Age:
         """Return the age of the oldest message: none waits, as reported by CloudWatch, or from below."""
         if not queue.depth:
             return Age(0.0, AgeMethod.EXACT)
@@ -62,7 +63,7 @@ class DepthHistory:
         known = self._depths.get(queue.name)
         if known is None or known.held_since is None:
             return Age.unknown()
-        return Age(now - known.held_since, AgeMethod.LOWER_BOUND)
+        return Age(steady - known.held_since, AgeMethod.LOWER_BOUND)
 
     def oldest_possible(self, queue: Queue, now: float) -> float:
         """Return what no message can have waited longer than, since the queue was made or last seen empty."""

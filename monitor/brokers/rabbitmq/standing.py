@@ -97,7 +97,8 @@ def find_standing(client: HttpClient, cluster: str, name: str, deadline: float) 
             return read_standing(client, key, deadline)
         except NotThere:
             continue
-    raise BadAnswer("there is no such queue", target=name)
+    # the API of 3.10 knows nothing of a queue whose node is down
+    raise BadAnswer("there is no such queue, or its node does not run", target=name)
 
 
 def possible_keys(cluster: str, name: str) -> tuple[QueueKey, ...]:
