@@ -141,6 +141,40 @@ def test_a_job_whose_messages_come_back_stops_itself_and_sends_nothing_twice(yar
     assert server.wait_for_job(job["id"])["state"] == "cancelled"
 
 
+def test_a_canary_waits_looks_and_goes_on(yard: Yard, server: Server) -> None:
+    target, dead = yard.pair(1, "canary")
+    yard.fill(dead, 30, spring_headers(target))
+    server.wait_for_queue(f"k/{dead}", 30)
+    job = server.start_job(f"k/{dead}", canary=4, canary_wait_seconds=1.5)
+    waiting = wait_until(
+        "the first are sent", lambda: (it := server.client.redrive(job["id"]))["counts"]["sent"] and it
+    )
+    assert (waiting["state"], waiting["counts"]["sent"], waiting["canary"]["verdict"]) == ("canary", 4, None)
+    told = server.wait_for_job(job["id"])
+    assert (told["state"], told["counts"]["sent"]) == ("completed", 30)
+    assert told["canary"] == {"messages": 4, "wait_seconds": 1.5, "verdict": "passed"}
+
+
+def test_a_canary_that_comes_back_stops_the_job_before_the_rest(yard: Yard, server: Server) -> None:
+    target, dead = yard.pair(1, "badcanary")
+    yard.fill(dead, 30, spring_headers(target))
+    server.wait_for_queue(f"k/{dead}", 30)
+    stop = threading.Event()
+    consumer = threading.Thread(target=_dead_letter_everything, args=(yard, target, dead, stop))
+    consumer.start()
+    try:
+        job = server.start_job(f"k/{dead}", canary=4, canary_wait_seconds=20)
+        paused = server.wait_for_job(job["id"], "paused")
+    finally:
+        stop.set()
+        consumer.join()
+    assert str(paused["reason"]).startswith("circuit_open: canary: ")
+    assert (paused["canary"] or {})["verdict"] == "failed"
+    assert paused["counts"]["sent"] + paused["counts"]["bounced"] == 4
+    server.client.steer_redrive(job["id"], "cancel")
+    assert server.wait_for_job(job["id"])["counts"]["left"] == 26
+
+
 def _dead_letter_everything(yard: Yard, target: str, dead: str, stop: threading.Event) -> None:
     group = yard.kafka.name("bouncer")
     yard.kafka._groups.add(group)

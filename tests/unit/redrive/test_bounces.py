@@ -1,0 +1,95 @@
+"""What comes back: judged by what is seen, or by the dead letters that arrived where nobody may look.
+
+The mover and the collector's view are pretended: only what is made of them is looked at.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from monitor.clock import Clock
+from monitor.letters import Action, Step
+from monitor.model import ClusterView, DeadLetterQueue, FoundBy, Health, Snapshot, System
+from monitor.redrive.bounces import BounceWatch, Verdict
+from monitor.redrive.journal import Journal
+from monitor.redrive.model import Counts
+from monitor.redrive.surroundings import Surroundings
+from monitor.storage.database import Database
+from tests.storage.test_redrive import job_of
+
+
+class Blind:
+    def recover(self, deadline: float) -> Step:
+        return Step()
+
+    def step(self, limit: int, deadline: float) -> Step:
+        return Step()
+
+    def close(self) -> None:
+        pass
+
+
+class Seeing(Blind):
+    def look_for_bounces(self, deadline: float) -> list[str]:
+        return ["j:0:1"]
+
+
+def view_of(arrivals: float | None) -> ClusterView:
+    queue = DeadLetterQueue("k/q", System.RABBITMQ, "k", "q", FoundBy.TOPOLOGY, arrivals_total=arrivals)
+    return ClusterView(Health("k", "rabbitmq", 1.0), Snapshot("k", "rabbitmq", 1.0, 0.1, dead_letters=(queue,)))
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Journal:
+    opened = Journal(Database.open(f"sqlite:///{tmp_path}/eventflow.db"))
+    opened.add_job(job_of("j"))
+    return opened
+
+
+def watch(
+    journal: Journal, mover: Any, arrivals: float | None, before: float | None = 100.0, **about: Any
+) -> BounceWatch:
+    job = replace(job_of("j"), arrivals_before=before, **about)
+    return BounceWatch(job, mover, journal, Surroundings(lambda: [view_of(arrivals)]), Clock())
+
+
+def test_where_nobody_may_look_new_dead_letters_are_doubtful_and_kept_for_the_report(journal: Journal) -> None:
+    seen = watch(journal, Blind(), 130.0)
+    assert (seen.find(), seen.can_tell) == ([], True)
+    assert seen.judge(Counts(planned=50, sent=40, bounced=5)) == Verdict(5, 25, 45)
+    assert journal.job("j").may_have_bounced == 25
+    assert seen.judge(Counts(planned=50, sent=10)).doubtful == 10  # no more than was sent
+
+
+def test_where_it_is_seen_what_comes_back_nothing_is_doubtful(journal: Journal) -> None:
+    seen = watch(journal, Seeing(), 130.0)
+    assert seen.find() == ["j:0:1"]
+    assert seen.judge(Counts(planned=50, sent=40)) == Verdict(0, 0, 40)
+
+
+@pytest.mark.parametrize(
+    ("arrivals", "before", "action"),
+    [(None, 100.0, Action.REDRIVE), (130.0, None, Action.REDRIVE), (130.0, 100.0, Action.RESTORE)],
+)
+def test_what_is_not_known_is_not_judged(
+    journal: Journal, arrivals: float | None, before: float | None, action: Action
+) -> None:
+    seen = watch(journal, Blind(), arrivals, before, action=action)
+    assert not seen.can_tell
+    assert seen.judge(Counts(planned=50, sent=40)) == Verdict(0, 0, 40)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "bad", "bad_canary"),
+    [
+        (Verdict(9, 0, 9), False, True),  # too few to stop a whole job, and enough for its first messages
+        (Verdict(10, 0, 50), False, True),
+        (Verdict(6, 5, 50), True, True),
+        (Verdict(2, 0, 10), False, False),
+        (Verdict(0, 3, 10), False, True),
+    ],
+)
+def test_a_job_stops_above_a_share_of_bounces(verdict: Verdict, bad: bool, bad_canary: bool) -> None:
+    assert (verdict.is_bad, verdict.is_bad_canary(10)) == (bad, bad_canary)
