@@ -14,14 +14,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import uvicorn
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
+from monitor.api.alerts import make_alert_router
 from monitor.api.application import make_api
 from monitor.api.history import make_history_router
 from monitor.api.mutes import make_mute_router
 from monitor.api.sources import Sources
 from monitor.clock import Clock
-from monitor.config import Server
+from monitor.config import Alerts, Server
 from monitor.exposition.page import MetricsPage
 from monitor.model import (
     Age,
@@ -41,6 +42,8 @@ from monitor.model import (
     Verdict,
     encode_id,
 )
+from monitor.redrive.audit import Actor, Audit
+from monitor.shipped import find_shipped
 from monitor.storage.database import Database
 from monitor.storage.history import Curve, Point, moments, step_of
 from monitor.storage.mutes import Mutes
@@ -223,12 +226,29 @@ class World:
         database = Database.open(f"sqlite:///{folder}/world.db")
         mutes, page = Mutes(database, self.clock), MetricsPage("made up")
         sources = Sources(lambda: self.views, page.page, page.series, self.clock, mutes.find)
+        audit = Audit(database, self.clock)
+        made_up = Actor("alice <b>", "operator", "127.0.0.1")
+        for number in range(3):
+            audit.write(made_up, "mute", "refused" if number == 1 else "allowed", subject="orders/*", reason="deploy")
         routers = [
+            _audit_router(audit),
+            make_alert_router(Alerts, sources, find_shipped("alerts/runbooks"), lambda *_, **__: None),
             make_history_router(Invented(self.statuses, self.clock), self.clock),
             make_mute_router(mutes, lambda: self.views, lambda *_, **__: None, self.clock),
         ]
         asked = server or Server()
         return make_api(sources, lambda: asked, routers)
+
+
+def _audit_router(audit: Audit) -> APIRouter:
+    """Return the path of the audit log alone: the router of redrives, which has it, needs brokers."""
+    router = APIRouter()
+
+    @router.get("/api/v1/audit")
+    def list_audit() -> dict[str, object]:
+        return {"items": audit.read(100), "next": None}
+
+    return router
 
 
 def main() -> None:
