@@ -127,11 +127,11 @@ class Playground:
         wait_for(lambda: bool(consumer.poll(0.05) or consumer.assignment()), f"assignment of {group}")
         return consumer
 
-    def read(self, topic: str, **config: Any) -> list[Message]:
-        """Read all records of partition 0 that there are."""
+    def read(self, topic: str, partition: int = 0, **config: Any) -> list[Message]:
+        """Read all records of a partition that there are."""
         settings = {"bootstrap.servers": self.bootstrap, "group.id": self.name("reader"), "enable.partition.eof": True}
         consumer = Consumer(settings | {key.replace("_", "."): value for key, value in config.items()})
-        consumer.assign([TopicPartition(topic, 0, 0)])
+        consumer.assign([TopicPartition(topic, partition, 0)])
         messages: list[Message] = []
         while True:
             message = consumer.poll(_PATIENCE)

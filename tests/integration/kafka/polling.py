@@ -20,10 +20,10 @@ def main() -> None:
         try:
             snapshot = collector.collect(time.monotonic() + 5)
         except BrokerError as error:
-            line: dict[str, Any] = {"backlogs": [], "errors": [str(error)]}
+            line: dict[str, Any] = {"backlogs": [], "said": str(error)}
         else:
             backlogs = [seen.backlog_messages for seen in snapshot.subscriptions]
-            line = {"backlogs": backlogs, "errors": [error.message for error in snapshot.errors]}
+            line = {"backlogs": backlogs, "said": " ".join(error.message for error in snapshot.errors)}
         print(json.dumps(line), flush=True)
 
 

@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 from confluent_kafka import ElectionType
+from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
+from confluent_kafka.admin._resource import ResourceType
 
-from monitor.brokers.kafka.metadata import coordinator_of, read_listing
+from monitor.brokers.kafka.metadata import coordinator_of, keeper_of, read_listing
 from monitor.config import KafkaProbe
 from monitor.errors import BrokerError, TimedOut, Unreachable
 from stack.control import Stack
@@ -123,24 +125,77 @@ def test_a_cluster_that_hangs_fails_the_cycle_before_its_deadline_and_recovers(
     fresh.collector.close()
 
 
-def test_a_coordinator_that_gives_its_groups_away_costs_a_cycle_and_not_the_process(
+def test_a_frozen_coordinator_costs_its_groups_and_one_that_hands_them_back_costs_no_process(
     stack: Stack, kafka: Playground, tmp_path: Path
 ) -> None:
-    topic, groups = kafka.topic("moved", replicas=3), [kafka.name(f"moved-{number}") for number in range(4)]
+    topic, groups = kafka.topic("kept", replicas=1), [kafka.name(f"kept-{number}") for number in range(8)]
+    kafka.produce(topic, 10)
     for group in groups:
-        kafka.commit(group, topic, 0)
-    home = _coordinator(kafka, groups[0])
-    with _polling(kafka.bootstrap, kafka.name("moved"), tmp_path / "looks") as looks:
-        wait_for(lambda: looks() and looks()[-1]["backlogs"] == [0] * 4, "a first look")
-        stack.restart(f"kafka-{home}")
-        wait_for(lambda: _coordinator(kafka, groups[0]) != home, "the move")
-        # The library has learned of the move, since the old connection ended; of the way back nothing tells it.
-        wait_for(lambda: looks()[-1]["backlogs"] == [0] * 4, "the truth after the move")
-        wait_for(lambda: _is_replicated(kafka), "replicas in sync")
-        kafka.admin.elect_leaders(ElectionType.PREFERRED).result(20)
-        wait_for(lambda: _coordinator(kafka, groups[0]) == home, "the way back")
-        wait_for(lambda: any("Not coordinator" in error for look in looks() for error in look["errors"]), "the denial")
-        wait_for(lambda: looks()[-1]["backlogs"] == [0] * 4, "the truth after the way back")
+        kafka.commit(group, topic, 4)
+    keepers = {group: _coordinator(kafka, group) for group in groups}
+    victim = next(broker for broker in keepers.values() if not kafka.partitions_led_by(topic, broker.__eq__))
+    on_victim = {group for group, keeper in keepers.items() if keeper == victim}
+    assert 0 < len(on_victim) < len(groups)
+    reading = Watcher(kafka.collector(commits="offsets_topic", topics={"include": [topic]}))
+    everything = dict.fromkeys(groups, 6.0)
+
+    def backlogs() -> dict[str, float | None]:
+        reading.look(seconds=5)
+        return {seen.subscriber: seen.backlog_messages for seen in reading.snapshot.subscriptions}
+
+    with _polling(kafka.bootstrap, kafka.name("kept"), tmp_path / "looks") as looks:
+        wait_for(lambda: looks() and looks()[-1]["backlogs"] == [6] * 8, "a first look")
+        assert backlogs() == everything
+        stack.freeze(f"kafka-{victim}")
+        try:
+            assert backlogs() == {group: None if group in on_victim else 6 for group in groups}
+            assert {error.reason for error in reading.snapshot.errors} <= {"timeout", "unreachable"}
+            # The others take over before long, and the topic is read on from where the frozen one left it.
+            wait_for(lambda: backlogs() == everything, "the new leaders")
+        finally:
+            stack.thaw(f"kafka-{victim}")
+        wait_for(lambda: looks()[-1]["backlogs"] == [6] * 8, "the truth of the new coordinators")
+        # Connections stay as they are: nothing tells the library that the coordinators change once more.
+        wait_for(lambda: _hand_back(kafka) and any("Not coordinator" in look["said"] for look in looks()), "a denial")
+        wait_for(lambda: looks()[-1]["backlogs"] == [6] * 8, "the truth after the way back")
+        wait_for(lambda: backlogs() == everything and reading.snapshot.errors == (), "no errors")
+    reading.collector.close()
+
+
+def test_after_compaction_of_the_offsets_topic_a_new_monitor_reads_the_same(kafka: Playground) -> None:
+    topic, group = kafka.topic("compacted"), kafka.name("compacted")
+    others = (kafka.name(f"compacted-{number}") for number in range(1000))
+    deleted = next(name for name in others if _keeper(kafka, name) == _keeper(kafka, group))
+    quick = {"segment.ms": "100", "min.cleanable.dirty.ratio": "0.01", "delete.retention.ms": "0"}
+    entries = [ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET) for name, value in quick.items()]
+    resource = ConfigResource(ResourceType.TOPIC, "__consumer_offsets", incremental_configs=entries)
+    kafka.admin.incremental_alter_configs([resource])[resource].result(20)
+    kafka.commit(deleted, topic, 1)
+    for offset in range(20):
+        kafka.commit(group, topic, offset)
+    kafka.delete_group(deleted)
+
+    def is_compacted() -> bool:
+        kafka.commit(group, topic, 20)  # the segment that is written to is never compacted
+        return len(_commits_in(kafka, _keeper(kafka, group))) < 10
+
+    wait_for(is_compacted, "compaction")
+    for mode in ("admin", "offsets_topic"):
+        watcher = Watcher(kafka.collector(commits=mode))
+        watcher.look()
+        (row,) = watcher.rows("group_partitions", topic=topic)
+        assert row["kafka_consumer_group_committed_offset"] == 20
+        watcher.collector.close()
+
+
+def _keeper(kafka: Playground, group: str) -> int:
+    return keeper_of(group, len(kafka.admin.list_topics("__consumer_offsets").topics["__consumer_offsets"].partitions))
+
+
+def _commits_in(kafka: Playground, partition: int) -> list[bytes]:
+    """The keys of what the offsets topic still holds of this test."""
+    records = kafka.read("__consumer_offsets", partition=partition)
+    return [key for record in records if (key := record.key() or b"") and kafka.name("compacted").encode() in key]
 
 
 @contextmanager
@@ -153,18 +208,20 @@ def _polling(bootstrap: str, prefix: str, output: Path) -> Iterator[Any]:
             assert process.poll() is None, f"the process that looks has died: {process.returncode}"
             return [json.loads(line) for line in output.read_text().splitlines()[:-1]]
 
-        yield looks
-        looks()
-        process.kill()
+        try:
+            yield looks
+            looks()
+        finally:
+            process.kill()
 
 
 def _coordinator(kafka: Playground, group: str) -> int:
     return coordinator_of(group, read_listing(kafka.admin.list_topics(timeout=20)).coordinators)
 
 
-def _is_replicated(kafka: Playground) -> bool:
-    partitions = kafka.admin.list_topics("__consumer_offsets", timeout=20).topics["__consumer_offsets"].partitions
-    return all(len(partition.isrs) == 3 for partition in partitions.values())
+def _hand_back(kafka: Playground) -> bool:
+    """Let the first replicas lead again, as far as they have caught up."""
+    return kafka.admin.elect_leaders(ElectionType.PREFERRED).result(20) is not None
 
 
 def _close_while_hanging(watcher: Watcher) -> None:
