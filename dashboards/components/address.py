@@ -35,15 +35,20 @@ def open_page(path: str, **parameters: Given) -> NoReturn:
     st.switch_page(page(path), query_params=given(parameters))
 
 
-def link(path: str, label: str, *, icon: str | None = None, help: str | None = None, **parameters: Given) -> None:
-    """Draw a link to a page; `label` and `help` are Markdown, so that foreign text in them needs `as_text`."""
+def link(
+    path: str, label: str, *, icon: str | None = None, help: str | None = None, key: str = "", **parameters: Given
+) -> None:
+    """Draw a link to a page; `label` and `help` are Markdown, so that foreign text in them needs `as_text`.
+
+    `key` tells links apart that would be the same twice on a page.
+    """
     if path != st.session_state[_HERE]:
         st.page_link(page(path), label=label, icon=icon, help=help, query_params=given(parameters))
         return
     # A link to the page that one is on changes the view, but not the address in the browser (Streamlit 1.67);
     # `switch_page` changes both.
-    key = f"link {address(path, **parameters)} {label}"
-    if st.button(label, key=key, icon=icon, help=help, type="tertiary"):
+    unique = f"link {address(path, **parameters)} {label} {key}"
+    if st.button(label, key=unique, icon=icon, help=help, type="tertiary"):
         open_page(path, **parameters)
 
 

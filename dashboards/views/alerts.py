@@ -88,11 +88,11 @@ def _draw_alert(item: AlertItem, number: int, source: str, *, open_runbook: bool
         if item["description"]:
             st.caption(as_text(item["description"], 1000))
         st.caption(" · ".join(f"{as_text(name)} {as_text(value)}" for name, value in named(item["labels"]).items()))
-        with st.container(horizontal=True):
+        with st.container(horizontal=True, vertical_alignment="center"):
             if not open_runbook:
-                link("alerts", "Runbook", icon=":material/menu_book:", runbook=item["name"])
+                link("alerts", "Runbook", icon=":material/menu_book:", key=str(number), runbook=item["name"])
             path, parameters = view_of(item["labels"])
-            link(path, "Look at it", icon=":material/arrow_forward:", **parameters)
+            link(path, "Look at it", icon=":material/arrow_forward:", key=str(number), **parameters)
             if source == "alertmanager" and item["state"] == "firing" and may("operator"):
                 _draw_silence(item, number)
 

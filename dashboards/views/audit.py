@@ -64,11 +64,17 @@ def record_row(record: Mapping[str, Any]) -> dict[str, Any]:
         "From": visible(str(record.get("address") or "")),
         "What": visible(str(record.get("operation") or "")),
         "Outcome": _outcome(str(record.get("outcome") or "")),
-        "More": visible(json.dumps(rest, ensure_ascii=False, default=str), _LONGEST) if rest else "",
+        "More": visible("; ".join(f"{name}: {_told(value)}" for name, value in rest.items()), _LONGEST),
     }
 
 
-_COLUMNS = frozenset(("at", "actor", "role", "address", "operation", "outcome", "hash", "previous_hash", "sequence"))
+def _told(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+_COLUMNS = frozenset(
+    ("id", "at", "actor", "role", "address", "operation", "outcome", "hash", "previous_hash", "sequence")
+)
 
 
 def _outcome(outcome: str) -> str:
