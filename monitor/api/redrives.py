@@ -256,7 +256,7 @@ def _add_plans(router: APIRouter, redrives: Redrives) -> None:
 
     @router.get("/redrives/plan/{id}", response_model=PlanItem, summary="A plan that was made, without its samples")
     def get_plan(id: str, actor: operator) -> JSONResponse:
-        return _answer(redrives.planned(id))
+        return _answer(redrives.planned(id, actor))
 
 
 def _add_jobs(router: APIRouter, redrives: Redrives) -> None:
@@ -303,7 +303,7 @@ def _add_jobs(router: APIRouter, redrives: Redrives) -> None:
 
     @router.get("/redrives/{id}/report", response_model=ReportItem, summary="What became of everything")
     def get_report(id: str, actor: viewer) -> JSONResponse:
-        return _answer(redrives.report(id))
+        return _answer(redrives.report(id, actor))
 
 
 def _add_steering(router: APIRouter, redrives: Redrives) -> None:

@@ -29,7 +29,7 @@ from monitor.redrive.selection import selected_by
 from monitor.redrive.shelving import Shelf
 from monitor.redrive.stores import Stores
 from monitor.redrive.surroundings import Surroundings
-from monitor.redrive.telling import adds_up, tell_consumers, tell_item, tell_job
+from monitor.redrive.telling import adds_up, tell_consumers, tell_item, tell_job, tell_plan
 
 _SURVEY_SECONDS = 20.0
 _COUNT_SECONDS = 15.0
@@ -103,10 +103,10 @@ class Redrives:
         )
         return body
 
-    def planned(self, id_: str) -> dict[str, Any]:
+    def planned(self, id_: str, actor: Actor) -> dict[str, Any]:
         """Return a plan that was made."""
         plan = self._journal.plan(id_)
-        return {**plan.body, "id": plan.id, "hash": plan.hash}
+        return {**tell_plan(plan.body, bodies=actor.bodies), "id": plan.id, "hash": plan.hash}
 
     def _survey(self, queue: DeadLetterQueue, request: PlanRequest) -> Survey:
         if request.action == Action.RESTORE:
@@ -307,7 +307,7 @@ class Redrives:
         ]
         return {"items": items, "next": found[limit - 1].position if len(found) > limit else None}
 
-    def report(self, id_: str) -> dict[str, Any]:
+    def report(self, id_: str, actor: Actor) -> dict[str, Any]:
         """Return a job with all that is known of what became of its messages."""
         job = self._journal.job(id_)
         plan = self._journal.plan(job.plan).body
@@ -316,7 +316,7 @@ class Redrives:
         return {
             **self._tell(job),
             "adds_up": adds_up(job.counts),
-            "plan": {k: v for k, v in plan.items() if k not in ("bounds", "samples")},
+            "plan": {k: v for k, v in tell_plan(plan, bodies=actor.bodies).items() if k not in ("bounds", "samples")},
             "interruptions": job.interruptions,
             "sent_again": job.resent,
             "at_most_duplicates": job.interruptions * int(plan["max_duplicates_per_interruption"]),

@@ -47,6 +47,15 @@ def tell_job(job: StoredJob, plan: Mapping[str, Any], now: float) -> dict[str, A
     }
 
 
+def tell_plan(plan: Mapping[str, Any], *, bodies: bool) -> dict[str, Any]:
+    """Return a plan that was made; what it writes into messages is left out for whoever may not see these."""
+    if bodies:
+        return dict(plan)
+    request = plan["request"]
+    patch = [{name: it[name] for name in ("op", "path", "from") if name in it} for it in request["patch"]]
+    return {**plan, "request": {**request, "patch": patch, "set_headers": dict.fromkeys(request["set_headers"])}}
+
+
 def tell_item(it: Item, edit: tuple[str, str] | None) -> dict[str, Any]:
     """Return one message of a job; `edit` are its hashes before and after it was changed."""
     return {

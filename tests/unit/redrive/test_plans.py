@@ -8,7 +8,8 @@ import pytest
 from monitor.errors import BadRequest
 from monitor.letters import DeadMessage, Guarantee, OnAmbiguous, PlanRequest, Survey
 from monitor.model import DeadLetterQueue, FoundBy, System
-from monitor.redrive.plans import check_request, find_drift, hash_plan, make_plan, read_request
+from monitor.redrive.plans import check_request, find_drift, hash_patch, hash_plan, make_plan, read_request
+from monitor.redrive.telling import tell_plan
 
 QUEUE = DeadLetterQueue("k/q", System.KAFKA, "k", "q", FoundBy.NAME)
 SURVEY = Survey(
@@ -78,3 +79,14 @@ def test_a_target_that_is_the_source_or_unknown_blocks() -> None:
 def test_what_cannot_be_meant_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(BadRequest):
         check_request(PlanRequest("k/q", **wrong), 1000.0)
+
+
+def test_what_a_plan_writes_into_messages_is_told_to_those_who_may_see_these() -> None:
+    patch = ({"op": "add", "path": "/iban", "value": "DE1"},)
+    plan = plan_of(patch=patch, set_headers={"why": "secret"})
+    assert tell_plan(plan, bodies=True) == plan
+    told = tell_plan(plan, bodies=False)
+    assert told["request"]["patch"] == [{"op": "add", "path": "/iban"}]
+    assert told["request"]["set_headers"] == {"why": None}
+    assert hash_patch(patch) is not None
+    assert hash_patch(()) is None

@@ -169,7 +169,7 @@ def test_a_canary_that_comes_back_stops_the_job_before_the_rest(yard: Yard, serv
         stop.set()
         consumer.join()
     assert str(paused["reason"]).startswith("circuit_open: canary: ")
-    assert (paused["canary"] or {})["verdict"] == "failed"
+    assert paused["canary"] == {"messages": 4, "wait_seconds": 20.0, "verdict": "failed"}
     assert paused["counts"]["sent"] + paused["counts"]["bounced"] == 4
     server.client.steer_redrive(job["id"], "cancel")
     assert server.wait_for_job(job["id"])["counts"]["left"] == 26
