@@ -54,12 +54,12 @@ def _show(context: ssl.SSLContext, certificate_file: str, key_file: str, key_pas
 
 
 def _why_no_key(error: OSError, key_file: str, *, asked: bool, password: bool) -> str:
+    if isinstance(error, ssl.SSLError) and error.reason == "KEY_VALUES_MISMATCH":
+        return f"the key in {key_file} is not that of the certificate; name its own"
     if asked and not password:
         return f"the key in {key_file} has a password; set key_password"
     if asked:
         return f"key_password does not open the key in {key_file}; correct it"
-    if isinstance(error, ssl.SSLError) and error.reason == "KEY_VALUES_MISMATCH":
-        return f"the key in {key_file} is not that of the certificate; name its own"
     return f"{_why(error, key_file, 'key')}; name the key of the certificate in key_file"
 
 

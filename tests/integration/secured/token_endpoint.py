@@ -44,7 +44,9 @@ class TokenEndpoint:
         return f"http://127.0.0.1:{self._port}/token"
 
     def start(self) -> None:
-        """Listen, again on the same port after a stop."""
+        """Listen, again on the same port after a stop; nothing happens where it does."""
+        if self._server is not None:
+            return
         self._server = ThreadingHTTPServer(("127.0.0.1", self._port), _handler_of(self))
         self._port = self._server.server_address[1]
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()

@@ -3,7 +3,7 @@
 import pytest
 from confluent_kafka import KafkaError
 
-from monitor.brokers.kafka.translation import translate
+from monitor.brokers.kafka.translation import address_in, lacks_token, translate
 from monitor.errors import (
     AuthenticationFailed,
     BadAnswer,
@@ -47,3 +47,35 @@ def test_the_library_s_chatter_is_left_out_and_the_address_stays() -> None:
 def test_a_dropped_handshake_is_told_as_tls_though_the_library_calls_it_transport() -> None:
     said = "ssl://k:1/bootstrap: Disconnected: SSL connection closed by peer (after 0ms in state SSL_HANDSHAKE)"
     assert isinstance(translate(KafkaError(KafkaError._TRANSPORT, said)), TlsFailed)
+
+
+@pytest.mark.parametrize(
+    ("said", "kind", "told"),
+    [
+        ('{"error": "invalid_client", "hint": "s3cret"}', AuthenticationFailed, "refuses this client (invalid_client)"),
+        ("Failed to connect to 127.0.0.1:1 after 0 ms", Unreachable, "cannot be reached"),
+        ("Could not resolve host: id.example", Unreachable, "cannot be reached"),
+        ("SSL certificate OpenSSL verify result: 20", Unreachable, "cannot be reached"),
+        ("Expected JSON response, got none", AuthenticationFailed, "there is no token to sign in with"),
+    ],
+)
+def test_a_token_that_cannot_be_had_is_told_with_its_endpoint(said: str, kind: type[BrokerError], told: str) -> None:
+    error = KafkaError(KafkaError._AUTHENTICATION, f"Failed to acquire SASL OAUTHBEARER token: {said}")
+    assert lacks_token(error)
+    translated = translate(error, "https://id.example/token")
+    assert type(translated) is kind
+    assert told in str(translated)
+    assert str(translated).startswith("https://id.example/token: ")
+    assert "security.oauth" in translated.remedy
+    assert "s3cret" not in str(translated)
+
+
+def test_a_broker_that_ends_a_handshake_with_an_alert_is_told_as_tls() -> None:
+    said = "ssl://k:9093/bootstrap: Receive failed: error:0A000412:SSL routines::ssl/tls alert bad certificate"
+    error = KafkaError(KafkaError._TRANSPORT, said)
+    assert isinstance(translate(error), TlsFailed)
+    assert address_in(error) == "k:9093"
+
+
+def test_a_missing_right_is_told_with_what_to_grant() -> None:
+    assert "grant it on the group" in translate(KafkaError(KafkaError.GROUP_AUTHORIZATION_FAILED)).remedy
