@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import boto3
+from botocore.config import Config
 from rich.console import Console
 from rich.table import Table
 
@@ -103,7 +104,12 @@ def prove(endpoint: str, messages: int, kills: int, visibility: int, step: int =
 def open_client(endpoint: str) -> "Iterator[SQSClient]":
     """Give a client of the stand-in."""
     client = boto3.client(
-        "sqs", endpoint_url=endpoint, region_name=REGION, aws_access_key_id="test", aws_secret_access_key="test"
+        "sqs",
+        endpoint_url=endpoint,
+        region_name=REGION,
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+        config=Config(max_pool_connections=16),
     )
     with contextlib.closing(client):
         yield client

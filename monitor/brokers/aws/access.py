@@ -16,7 +16,7 @@ from monitor.errors import BadAnswer, BrokerError
 if TYPE_CHECKING:
     from mypy_boto3_sqs.literals import QueueAttributeFilterType
 
-WORKERS = 8
+WORKERS = 16
 """Calls of one job under way at once. Beyond it SQS itself would take more; a monitor has other things to do."""
 
 T = TypeVar("T")

@@ -8,6 +8,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ from monitor.brokers.aws.client import Clients, translating
 from monitor.brokers.aws.messages import BATCH, job_of, read_message
 from monitor.brokers.aws.queues import IN_FLIGHT_QUOTA, Queue
 from monitor.brokers.aws.sending import Sender
-from monitor.brokers.aws.workers import Workers
+from monitor.brokers.aws.workers import Batch, Workers
 from monitor.clock import Clock
 from monitor.errors import BrokerError, TimedOut
 from monitor.letters import DeadMessage, Job, Outgoing, SendResult
@@ -71,12 +72,13 @@ class SqsHeld:
         self._hand: dict[str, Grip] = {}
         self._buffer: deque[str] = deque()  # in the hand, not handed out yet
         self._passed_by: set[str] = set()  # of a FIFO queue: handed out, and neither sent nor asked for again
+        self._ahead: Batch[int] | None = None
         self._closed = threading.Event()
         self._keeper = threading.Thread(target=self._keep, name="sqs-visibility", daemon=True)
         self._keeper.start()
 
     def take(self, limit: int, deadline: float) -> Sequence[DeadMessage]:
-        """Receive up to `limit` messages, 80 at most; none when several long polls say that there are no more.
+        """Receive up to `limit` messages, ten a worker at most; none when several long polls say that none is left.
 
         Raises TimedOut while messages of an earlier, killed run may still be on their way back; BrokerError when the
         queue cannot be asked.
@@ -84,6 +86,7 @@ class SqsHeld:
         wanted = min(limit, WORKERS * BATCH)
         if self._queue.fifo:
             self._pass_by()
+        self._end_ahead(deadline)
         empty = 0
         while len(self._buffer) < wanted and self._places() > 0:
             missing = wanted - len(self._buffer)
@@ -104,26 +107,29 @@ class SqsHeld:
             return [self._hand[position].message for position in ready]
 
     def send(self, messages: Sequence[Outgoing], deadline: float) -> Sequence[SendResult]:
-        """Send by batches in parallel; what is not surely hidden for long enough is refused instead."""
+        """Send by batches in parallel, and meanwhile receive the next ones.
+
+        What is not surely hidden for long enough is refused instead.
+        """
+        if planned := self._plan_ahead(len(messages)):
+            self._ahead = self._workers.begin(planned)
         return self._sender.send(messages, self._workers, self._hold_on, deadline)
 
     def remove(self, messages: Sequence[DeadMessage], deadline: float) -> Sequence[bool]:
-        """Delete the messages, and meanwhile receive the next ones. What could not be deleted is taken again later."""
+        """Delete the messages. What could not be deleted is taken again later."""
         with self._lock:
             held = {it.position: self._hand[it.position] for it in messages if it.position in self._hand}
         left = dict(held)
-        ahead: list[Callable[[], object]] = [*self._plan_ahead(len(messages))]
         for _ in range(_DELETE_ATTEMPTS):
             gone: set[str] = set()
             calls = in_tens(partial(self._delete, gone), list(left.values()))
-            self._workers.run([*calls, *ahead], deadline)
+            self._workers.run(calls, deadline)
             with self._lock:
                 for position in gone:
                     del left[position]
                     self._hand.pop(position, None)
             if not left or self._clock.monotonic() >= deadline:
                 break
-            ahead = []
         with self._lock:
             for grip in left.values():
                 self._lose(grip)
@@ -147,11 +153,19 @@ class SqsHeld:
         if self._closed.is_set():
             return
         self._closed.set()
+        with suppress(BrokerError):
+            self._end_ahead(self._clock.monotonic() + _GIVE_BACK_SECONDS)
         with self._lock:
             grips = list(self._hand.values())
         self._sender.close()
         self._give_back(grips)
         self._workers.close()
+
+    def _end_ahead(self, deadline: float) -> None:
+        """Wait for what is being received ahead; what failed there is tried again by whoever takes."""
+        if self._ahead is not None:
+            self._workers.wait(self._ahead, deadline)
+            self._ahead = None
 
     def _pass_by(self) -> None:
         """Give back what was handed out of a FIFO queue and not sent: in the hand it would block its groups.

@@ -3,7 +3,7 @@
 import queue
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from monitor.brokers.aws.client import Missing
 from monitor.clock import Clock
@@ -32,10 +32,18 @@ class Workers:
         A call that is not done at `deadline` (of `Clock.monotonic`) counts as TimedOut; if it has not begun, it never
         will. Raises Unreachable when `close` came meanwhile, and whatever else a call raises.
         """
-        batch = _Batch(calls, self._changed)
+        return self.wait(self.begin(calls), deadline)
+
+    def begin(self, calls: Sequence[Callable[[], T]]) -> "Batch[T]":
+        """Have all calls made, to be waited for later."""
+        batch = Batch(calls, self._changed)
         self._enlist(len(calls))
         for index in range(len(calls)):
             self._waiting.put(lambda index=index: batch.make(index))  # type: ignore[misc]
+        return batch
+
+    def wait(self, batch: "Batch[T]", deadline: float) -> list[T | BrokerError]:
+        """Return what became of the calls, as `run` does."""
         with self._changed:
             self._changed.wait_for(
                 lambda: self._closed or not batch.left, timeout=max(0.0, deadline - self._clock.monotonic())
@@ -86,10 +94,10 @@ class Workers:
             job()
 
 
-class _Batch:
+class Batch(Generic[T]):
     """Calls that are waited for together."""
 
-    def __init__(self, calls: Sequence[Callable[[], Any]], changed: threading.Condition) -> None:
+    def __init__(self, calls: Sequence[Callable[[], T]], changed: threading.Condition) -> None:
         self._calls, self._changed = calls, changed
         self._outcomes: list[Any] = [TimedOut("no answer before the deadline")] * len(calls)
         self._failure: Exception | None = None
@@ -97,8 +105,10 @@ class _Batch:
         self.left = len(calls)
 
     def make(self, index: int) -> None:
+        """Make one of the calls, unless nobody waits any more."""
         if self._ended:
             return
+        outcome: Any
         try:
             outcome = self._calls[index]()
         except BrokerError as error:
