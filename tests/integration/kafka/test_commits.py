@@ -1,14 +1,23 @@
 """Both ways to read what groups have committed tell the same, through all that can happen to a commit."""
 
+import time
 from collections.abc import Iterator
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin._acl import AclBinding, AclOperation, AclPermissionType
+from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
 
+from monitor.brokers.kafka.collector import KafkaCollector
 from monitor.brokers.kafka.metadata import keeper_of, read_listing
+from monitor.clock import Clock
+from monitor.config import Filter, KafkaCluster
 from monitor.model import Subscription
 from tests.integration.kafka.playground import Playground, Watcher, wait_for
+from tests.integration.secured.brokers import SecuredBrokers
 
+USER = "narrow"
+TOPIC = "__consumer_offsets"
 LAG = "kafka_consumer_group_lag_messages"
 COMMITTED = "kafka_consumer_group_committed_offset"
 
@@ -160,3 +169,53 @@ def test_many_commits_of_many_groups_are_read_in_batches(kafka: Playground, both
     both.restart_reading()
     for group in groups:
         assert both.offsets(group) == [2] * 100
+
+
+def test_a_missing_right_to_read_the_offsets_topic_is_told_and_makes_groups_unknown(
+    secured_brokers: SecuredBrokers,
+) -> None:
+    secured, kafka = secured_brokers.kafka, Playground(secured_brokers.kafka.plain)
+    topic, group = kafka.topic("orders"), kafka.name("billing")
+    kafka.produce(topic, 10)
+    kafka.commit(group, topic, 4)
+    grants = [
+        _grant(ResourceType.TOPIC, topic, AclOperation.DESCRIBE),
+        _grant(ResourceType.TOPIC, topic, AclOperation.DESCRIBE_CONFIGS),
+        _grant(ResourceType.GROUP, group, AclOperation.DESCRIBE),
+    ]
+    secured.grant(grants)
+    cluster = KafkaCluster(
+        name="test",
+        kind="kafka",
+        bootstrap_servers=secured.sasl,
+        security=secured.credentials(USER),
+        topics=Filter(include=[topic]),
+        groups=Filter(include=[group]),
+        commits="offsets_topic",
+    )
+    watcher = Watcher(KafkaCollector(cluster, (), Clock()))
+    for operation, said in ((None, "cannot be seen"), (AclOperation.DESCRIBE, "not allowed"), (AclOperation.READ, "")):
+        if operation is not None:
+            grants.append(_grant(ResourceType.TOPIC, TOPIC, operation))
+            secured.grant(grants[-1:])
+
+        def told(said: str = said) -> bool:
+            errors = watcher.look().errors
+            mine = [error for error in errors if error.target == f"reading {TOPIC}"]
+            assert {error.reason for error in errors} <= {"forbidden"}
+            return [said in error.message for error in mine] == [True] if said else errors == ()
+
+        wait_for(told, said or "no error")
+        (finding,) = [it for it in watcher.collector.check(time.monotonic() + 15) if it.target == f"reading {TOPIC}"]
+        assert finding.ok == (not said)
+        assert ("grant Read" in finding.remedy) == bool(said)
+        assert [seen.backlog_messages for seen in watcher.snapshot.subscriptions] == ([] if said else [6])
+    # The group of the reader's own may not be described, which does not matter: it has no member and commits nothing.
+    secured.revoke(grants)
+    watcher.collector.close()
+    kafka.clean()
+
+
+def _grant(kind: ResourceType, name: str, operation: AclOperation) -> AclBinding:
+    pattern, permission = ResourcePatternType.LITERAL, AclPermissionType.ALLOW
+    return AclBinding(kind, name, pattern, f"User:{USER}", "*", operation, permission)

@@ -6,11 +6,17 @@ from typing import Any
 import numpy as np
 from confluent_kafka import ConsumerGroupState, ConsumerGroupType, KafkaError
 
+from monitor.brokers.kafka.client import KafkaClient
 from monitor.brokers.kafka.groups import Groups
+from monitor.brokers.kafka.metadata import keeper_of
+from monitor.brokers.kafka.offsets_format import CommitKey
+from monitor.brokers.kafka.offsets_topic import OffsetsTopic, State
 from monitor.brokers.kafka.problems import Problems
 from monitor.brokers.kafka.rows import arrange
-from monitor.config import Filter
+from monitor.clock import Clock
+from monitor.config import Filter, KafkaCluster
 from tests.unit.kafka.builders import make_directory, make_group
+from tests.unit.kafka.commits import commit_key, commit_value
 
 
 def listing(*names: str, errors: tuple[KafkaError, ...] = ()) -> Any:
@@ -89,3 +95,23 @@ def test_many_problems_are_told_in_bounds() -> None:
     told = problems.told()
     assert len(told) == 101
     assert "(900 times)" in told[-1].message
+
+
+def test_groups_whose_commits_are_not_read_to_the_end_are_unknown_and_never_taken_for_at_zero() -> None:
+    directory = make_directory(t=3)
+    client = KafkaClient(KafkaCluster(name="k", kind="kafka", bootstrap_servers="127.0.0.1:1"))
+    topic = OffsetsTopic(client, dict, lambda group, topic: True, Clock())
+    topic.log.take([commit_key(CommitKey("a", "t", 0)), commit_key(CommitKey("b", "t", 1))], [commit_value(5)] * 2)
+    groups, problems = Groups(Filter()), Problems()
+    groups.update(listing("a", "b"), problems)
+    states = np.full(50, State.READ, dtype=np.int32)
+    states[keeper_of("b", 50)] = State.BEHIND
+    groups.by_name["b"].owned = np.array([1, 2], dtype=np.int64)
+    groups.take_committed(topic, states, client, directory, 1.0, problems)
+    client.close()
+    read, behind = groups.by_name["a"], groups.by_name["b"]
+    assert (read.keys.tolist(), read.committed.tolist()) == ([0], [5])
+    # What is known to be there is expected; neither this nor what members own is known to have no commit.
+    assert behind.keys.tolist() == [1, 2]
+    assert np.isnan(behind.committed).all()
+    assert not behind.uncommitted.any()
