@@ -57,6 +57,7 @@ _CLOCK_WAS_SET_SECONDS = 2.0
 _SHARE_OF_METADATA, _SHARE_OF_LISTING, _SHARE_OF_FACTS = 0.6, 0.2, 0.2
 _SHARE_OF_DESCRIBING, _SHARE_OF_COMMITTED, _SHARE_OF_LOGS, _SHARE_OF_TIMES = 0.3, 0.5, 0.6, 0.25
 _SHARE_OF_REDRIVEN = 0.3
+_SHARE_OF_PROBE = 0.5
 _SHARE_OF_READING = 0.7
 
 
@@ -136,7 +137,10 @@ class KafkaCollector:
 
     def check(self, deadline: float) -> Sequence[Finding]:
         """Find out what can be reached and read; see `registry.Collector`."""
-        return check_cluster(self._client, self._cluster, deadline)
+        findings = list(check_cluster(self._client, self._cluster, deadline))
+        if self._probe and findings[0].ok:
+            findings.append(self._probe.check(max(1.0, self._share(deadline, _SHARE_OF_PROBE))))
+        return findings
 
     def close(self) -> None:
         """Let go of the connections."""

@@ -17,7 +17,15 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import (
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    Producer,
+    TopicCollection,
+    TopicPartition,
+)
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
 from monitor.brokers.kafka.metadata import NO_LEADER, Listing
@@ -25,9 +33,9 @@ from monitor.brokers.kafka.problems import Problems
 from monitor.brokers.kafka.translation import translate
 from monitor.clock import Clock
 from monitor.config import KafkaProbe
-from monitor.errors import BrokerError, TimedOut
+from monitor.errors import BrokerError, Forbidden, TimedOut
 from monitor.memory import Memory
-from monitor.model import Table
+from monitor.model import Finding, Table
 
 RETURNED, LOST, REFUSED = OUTCOMES = ("returned", "lost", "refused")
 
@@ -36,6 +44,8 @@ _TOTAL = "kafka_probe_messages_total"
 _STEP_SECONDS = 0.01  # how exactly a round trip is timed while several records are under way
 _LONGEST_SETTING_UP = 10.0
 _CLEANED_WITHIN = 1.5
+_TARGET = "the end-to-end probe"
+_GRANT = "grant Create, Read, Write and Delete on the topic {0}, and Read and Delete on the group of that name"
 _NOT_IN_TIME = (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT, KafkaError._MSG_TIMED_OUT)
 _TOPIC_CONFIG = {
     "cleanup.policy": "delete",
@@ -267,7 +277,7 @@ class Probe:
             try:
                 session = self._round(session)
             except KafkaException as error:
-                self._note(translate(error.args[0]), "the end-to-end probe")
+                self._note(translate(error.args[0]), _TARGET)
                 _drop(session)
                 session = None
             spent = self._clock.monotonic() - began
@@ -304,9 +314,9 @@ class Probe:
                 trips[broker] = _longer(trips.get(broker, 0.0), seconds)
             self._count(broker, record.outcome)
             if record.outcome != RETURNED:
-                self._note(_why(record, self._probe.timeout), f"the end-to-end probe through broker {broker}")
+                self._note(_why(record, self._probe.timeout), f"{_TARGET} through broker {broker}")
         if done.commit_error is not None:
-            self._note(translate(done.commit_error), "the commit of the end-to-end probe")
+            self._note(translate(done.commit_error), f"the commit of {_TARGET}")
         with self._lock:
             errors = self._found.errors
             self._found = _Found(trips, done.commit_seconds, self._clock.now(), errors)
@@ -347,14 +357,41 @@ class Probe:
             except KafkaException:
                 continue  # it keeps nothing but records of the last minutes, and the next probe uses it again
 
-    def _wait(self, admin: AdminClient, future: Future[Any], seconds: float) -> None:
-        """Wait for a call, serving the library's callbacks. Raises KafkaException."""
+    def check(self, seconds: float) -> Finding:
+        """Find out whether the topic can be made, or used if it is there; nothing is made or written for that."""
+        admin, topic = AdminClient(dict(self._settings), logger=_Quiet()), self._probe.topic
+        new = NewTopic(topic, num_partitions=1)
+        made = admin.create_topics([new], validate_only=True, request_timeout=seconds)[topic]
+        try:
+            self._wait(admin, made, seconds)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                return _refused(error, topic)
+            return self._check_rights(admin, seconds)
+        return Finding(_TARGET, True, f"may make its topic {topic}", required=False)
+
+    def _check_rights(self, admin: AdminClient, seconds: float) -> Finding:
+        topic = self._probe.topic
+        asked = TopicCollection([topic])
+        described = admin.describe_topics(asked, include_authorized_operations=True, request_timeout=seconds)[topic]
+        try:
+            allowed = {it.name for it in self._wait(admin, described, seconds).authorized_operations or ()}
+        except KafkaException as error:
+            return _refused(error, topic)
+        missing = [] if "ALL" in allowed else sorted({"READ", "WRITE", "DELETE"} - allowed)
+        if missing:
+            names = ", ".join(name.capitalize() for name in missing)
+            return Finding(_TARGET, False, f"{names} missing on {topic}", _GRANT.format(topic), required=False)
+        return Finding(_TARGET, True, f"may use its topic {topic}", required=False)
+
+    def _wait(self, admin: AdminClient, future: Future[Any], seconds: float) -> Any:
+        """Wait for a call's result, serving the library's callbacks. Raises KafkaException."""
         deadline = self._clock.monotonic() + seconds
         while not future.done() and self._clock.monotonic() < deadline:
             admin.poll(_STEP_SECONDS)
         if not future.done():
             raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
-        future.result()
+        return future.result()
 
 
 def _longer(known: float | None, seconds: float | None) -> float | None:
@@ -366,6 +403,12 @@ def _why(record: Record, seconds: float) -> BrokerError:
         return translate(record.error)
     taken = "was taken and did not come back" if record.outcome == LOST else "was not taken"
     return TimedOut(f"a record {taken} within {seconds:g} s")
+
+
+def _refused(error: KafkaException, topic: str) -> Finding:
+    told, grant = translate(error.args[0]), _GRANT.format(topic)
+    remedy = grant if isinstance(told, Forbidden) else told.remedy or "check probe.security, and that the brokers run"
+    return Finding(_TARGET, False, told.problem, remedy, required=False)
 
 
 def _take_delivery(record: Record, error: KafkaError | None, message: Message) -> None:

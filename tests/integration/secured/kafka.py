@@ -19,7 +19,7 @@ from tests.integration.secured.certificates import Authority, Identity
 from tests.integration.secured.token_endpoint import AUDIENCE, ISSUER, TokenEndpoint
 
 PASSWORD = "right-and-secret"
-USERS = ("reader", "nobody", "groupless", "narrow", "watcher", "redriver")
+USERS = ("reader", "nobody", "groupless", "narrow", "watcher", "redriver", "prober")
 SCRAM_USER = "scrambled"
 LISTENERS = {"SASLED": "SASL_SSL", "MUTUAL": "SSL", "ONEWAY": "SSL", "EXPIRED": "SSL"}
 _PATIENCE = 20.0
