@@ -29,6 +29,7 @@ from dashboards.components.message import (
     raw_body,
     read_body,
     stacktrace,
+    without_empty,
 )
 from dashboards.components.states import failures_told, say_empty
 from dashboards.components.text import as_text, visible
@@ -41,7 +42,7 @@ from monitor.words import say_count
 PER_PAGE = 50
 _SEARCHED_PER_CALL = 500
 _SEARCH_SECONDS = 4.0
-_MOST_GROUPS = 12
+_MOST_GROUPS = 6
 _MOST_CHOSEN = 1_000
 _LOOKED = "looked at"
 
@@ -129,13 +130,12 @@ def _draw_causes(item: DeadLetterItem, groups: LetterGroups, at: float, *, acts:
 
 
 def _draw_cause(item: DeadLetterItem, group: LetterGroup, groups: LetterGroups, *, acts: bool) -> None:
-    with st.container(border=True):
-        told, buttons = st.columns((5, 2), vertical_alignment="center")
-        with told:
+    with st.container(border=True, horizontal=True, vertical_alignment="center"):
+        with st.container(gap=None, width="stretch", key=f"text-cause-{group['id']}"):
             st.markdown(f"**{as_text(say_cause(group))}**")
             origins = f" · from {as_text(', '.join(group['origins']))}" if group["origins"] else ""
-            st.markdown(f"{say_share(group, groups)} · {say_seen(group, now(), viewer_zone())}{origins}")
-        with buttons.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center"):
+            st.caption(f"{say_share(group, groups)} · {say_seen(group, now(), viewer_zone())}{origins}")
+        with st.container(horizontal=True, width="content", vertical_alignment="center"):
             if st.button("Messages", key=f"messages of {group['id']}", icon=":material/list:"):
                 _show_only(group=group["id"])
             if acts:
@@ -260,7 +260,7 @@ def _draw_table(item: DeadLetterItem, found: LetterPage) -> list[LetterItem]:
         say_empty(more if st.query_params.get("cursor") or _is_narrowed() else "Nothing waits here.")
         return []
     moment, zone = now(), viewer_zone()
-    rows = [letter_row(it, moment, zone) for it in found["items"]]
+    rows = without_empty([letter_row(it, moment, zone) for it in found["items"]])
     st.caption("Tick a message to see it; tick several to redrive just these.")
     state = st.dataframe(
         rows,

@@ -7,7 +7,7 @@ is drawn by what reads no markup (cells, `st.text`, `st.code`).
 import base64
 import binascii
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
 from typing import Any
@@ -76,7 +76,7 @@ def say_evidence(found_by: str | None) -> str:
 def letter_row(item: LetterItem, now: float, zone: tzinfo) -> Row:
     """Return one message as the columns of the table."""
     cause = ": ".join(it for it in (short_class(item["exception"]), item["exception_message"]) if it)
-    body = "(binary)" if item["value_encoding"] == "base64" else item["value"]
+    body = "(binary)" if item["value_encoding"] == "base64" else _inner(item["value"])
     return {
         "Position": in_cell(item["position"], 40),
         "Dead since": say_moment(item["enqueued_at"], now, zone),
@@ -87,6 +87,26 @@ def letter_row(item: LetterItem, now: float, zone: tzinfo) -> Row:
         "Body": in_cell(item["note"] or body),
         "Bytes": item["value_bytes"],
     }
+
+
+def without_empty(rows: Sequence[Row]) -> list[Row]:
+    """Return rows without the columns in which no row says anything: what a bus does not know takes no room."""
+    said = [
+        name for name in (rows[0] if rows else ()) if any(row[name] not in (None, _NOTHING, NOT_KNOWN) for row in rows)
+    ]
+    return [{name: row[name] for name in said} for row in rows]
+
+
+def _inner(value: str | None) -> str | None:
+    """Return what SNS has wrapped, where a body is its envelope; every other body as it is."""
+    if value is None or not value.startswith("{") or '"Notification"' not in value:
+        return value
+    return _wrapped(read_json(value)) or value
+
+
+def _wrapped(document: Any) -> str | None:
+    inner = document.get("Message") if isinstance(document, dict) and document.get("Type") == "Notification" else None
+    return inner if isinstance(inner, str) else None
 
 
 # -- the body ----------------------------------------------------------------------------------------------------------
@@ -112,8 +132,8 @@ def _read_text(value: str, cut: str) -> Body:
     document = read_json(value)
     if document is None:
         return Body(visible_lines(value), None, f"{cut}Shown as it is, since it is no JSON.")
-    inner = document.get("Message") if isinstance(document, dict) and document.get("Type") == "Notification" else None
-    if not isinstance(inner, str):
+    inner = _wrapped(document)
+    if inner is None:
         return Body(_lay_out(document), "json", cut)
     opened = read_json(inner)
     shown, language = (visible_lines(inner), None) if opened is None else (_lay_out(opened), "json")

@@ -87,8 +87,8 @@ def choices_of_plan(plan: PlanItem) -> Choices:
         select=asked.get("select"),
         positions=tuple(asked.get("positions") or ()),
         group=asked.get("group"),
-        older_than_seconds=asked.get("older_than_seconds"),
-        younger_than_seconds=asked.get("younger_than_seconds"),
+        older_than_seconds=_age_of(plan, "enqueued_before"),
+        younger_than_seconds=_age_of(plan, "enqueued_after"),
         first=asked.get("first"),
         canary=plan["canary"] or 0,
         rate=plan["rate"],
@@ -103,6 +103,12 @@ def choices_of_plan(plan: PlanItem) -> Choices:
         start_at=plan["start_at"],
         window=dict(plan["window"]) if plan["window"] else None,
     )
+
+
+def _age_of(plan: PlanItem, name: str) -> float | None:
+    """Return an age that was asked for: a plan keeps the moment that it came to, since ages go on while it waits."""
+    moment = plan["request"].get(name)
+    return None if moment is None else float(round(plan["created_at"] - moment))
 
 
 def _last(parameters: Mapping[str, Sequence[str]], name: str) -> str | None:
@@ -172,10 +178,10 @@ def say_selection(plan: PlanItem) -> str:
         parts.append(f"{say_count(len(asked['positions']))} chosen one by one")
     if asked.get("group"):
         parts.append("those of one cause")
-    if asked.get("older_than_seconds"):
-        parts.append(f"older than {say_duration(asked['older_than_seconds'])}")
-    if asked.get("younger_than_seconds"):
-        parts.append(f"younger than {say_duration(asked['younger_than_seconds'])}")
+    for word, name in (("older", "enqueued_before"), ("younger", "enqueued_after")):
+        age = _age_of(plan, name)
+        if age is not None:
+            parts.append(f"{word} than {say_duration(age)}")
     if asked.get("select"):
         parts.append(f"those for which {asked['select']}")
     if asked.get("first"):

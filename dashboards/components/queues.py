@@ -100,14 +100,13 @@ def keep_order(items: Sequence[DeadLetterItem], known: Sequence[str]) -> list[De
 
 def _draw_card(item: DeadLetterItem, *, acts: bool) -> None:
     moment = now()
-    with st.container(border=True):
-        told, buttons = st.columns((5, 2), vertical_alignment="center")
-        with told:
-            st.markdown(f"**{as_text(item['queue'])}** :gray[{as_text(item['cluster'])} · {item['system']}] "
-                        f"{_badges(item)}")  # fmt: skip
+    with st.container(border=True, horizontal=True, vertical_alignment="center"):
+        with st.container(gap=None, width="stretch", key=f"text-queue-{item['id']}"):
+            where = f":small[{as_text(item['cluster'])} ({item['system']})]"
+            st.markdown(f"**{as_text(item['queue'])}** {where} {_badges(item)}")
             st.markdown(say_depth(item, moment))
             st.caption(f"From {as_text(say_origins(item))}")
-        with buttons.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center"):
+        with st.container(horizontal=True, width="content", vertical_alignment="center"):
             link("dead-letters", "Look", icon=":material/visibility:", id=item["id"])
             if item["messages"] and acts:
                 label, icon = "Redrive", ":material/replay:"

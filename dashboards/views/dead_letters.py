@@ -9,6 +9,7 @@ from dashboards.components.head import draw_head
 from dashboards.components.looking import draw_looking
 from dashboards.components.progress import ENDED, look_of_job, say_progress
 from dashboards.components.queues import draw_queues, link_back
+from dashboards.components.shelf import draw_archives, draw_export, draw_purge
 from dashboards.components.states import REFRESH_SECONDS, failures_told, read, say_empty
 from dashboards.components.status import say_problem
 from dashboards.components.text import as_text
@@ -54,14 +55,15 @@ def _draw_queue(id_: str) -> None:
     if is_guessed(item) and item["messages"]:
         st.caption("Names alone are no evidence: unless the messages' headers say more, a redrive asks for a target.")
     acts = may("operator")
-    if acts and item["messages"]:
-        _draw_acts(item)
+    if item["messages"]:
+        _draw_acts(item, acts=acts)
     if item["messages"] == 0:
         say_empty("Nothing waits here.", "What is redriven or archived is not counted as waiting any more.")
     elif item["messages"] is None:
         say_empty("It is not known what waits here.")
     else:
         draw_looking(item, acts=acts)
+    draw_archives(item, acts=acts)
 
 
 @st.fragment(run_every=REFRESH_SECONDS)
@@ -91,10 +93,14 @@ def _draw_running(id_: str) -> None:
                 link("redrive", "Open the job", icon=":material/open_in_new:", job=job["id"])
 
 
-def _draw_acts(item: DeadLetterItem) -> None:
+def _draw_acts(item: DeadLetterItem, *, acts: bool) -> None:
     with st.container(horizontal=True):
         told = "Shows the plan first; nothing is touched before you start it."
-        if st.button("Redrive all", icon=":material/replay:", type="primary", help=told):
+        if acts and st.button("Redrive all", icon=":material/replay:", type="primary", help=told):
             open_page("redrive", dead_letters=item["id"])
-        if st.button("Set aside", icon=":material/archive:", help="Archive them with a reason; they can be restored."):
+        aside = "Archive them with a reason; they can be restored."
+        if acts and st.button("Set aside", icon=":material/archive:", help=aside):
             open_page("redrive", dead_letters=item["id"], action="archive")
+        if acts:
+            draw_export(item)
+            draw_purge(item)

@@ -60,6 +60,7 @@ class FakeMonitor:
     keys: list[str | None] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     plan_changes: Json = field(default_factory=dict)
+    archives: list[Json] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         get, post = ["GET"], ["POST"]
@@ -69,9 +70,12 @@ class FakeMonitor:
             ("/subscriptions", get, lambda *_: {"items": self.subscriptions, "next": None}),
             ("/history", get, lambda request, _: {"subject": request.query_params["subject"], "step_seconds": 60.0,
                                                   "points": [], "note": None}),
+            ("/archive", get, lambda *_: {"items": self.archives, "next": None, "bytes": 0, "most_bytes": 1,
+                                          "notes": []}),
             ("/dead-letters", get, self._queues),
             ("/dead-letters/{id:path}/messages", get, self._messages),
             ("/dead-letters/{id:path}/groups", get, self._groups),
+            ("/dead-letters/{id:path}/purge", post, self._purge),
             ("/dead-letters/{id:path}", get, lambda request, _: {**self._queue(request).item, "details": {}}),
             ("/redrives/plan", post, self._make_plan),
             ("/redrives/plan/{id}", get, lambda request, _: {**self._plan(request.path_params["id"]), "samples": []}),
@@ -164,6 +168,11 @@ class FakeMonitor:
         groups = queue.groups if queue.groups is not None else [make_group(messages=looked)]
         return {"items": groups, "next": None, "looked_at": looked, "complete": looked == queue.count,
                 "warning": queue.warning}  # fmt: skip
+
+    def _purge(self, request: Request, asked: Json) -> Json:
+        queue = self._queue(request)
+        removed, queue.item["messages"] = queue.count, 0
+        return {"dead_letters": queue.item["id"], "removed": removed, "export_id": asked["export_id"]}
 
     def _make_plan(self, _: Request, asked: Json) -> Json:
         queue = self.queues[asked["dead_letters"]]
@@ -259,10 +268,13 @@ def make_group(id_: str = "g1", messages: int = 32, **changes: Any) -> Json:
 
 
 def make_plan(queue: Mapping[str, Any], number: int = 1, asked: Mapping[str, Any] | None = None) -> Json:
-    asked = asked or {}
-    request = {"target": None, "select": None, "positions": [], "group": None, "older_than_seconds": None,
-               "younger_than_seconds": None, "first": None, "strip_failure_headers": False, "native": False,
-               "patch": [], "set_headers": {}, "remove_headers": [], "archive": None, **asked}
+    asked = dict(asked or {})
+    for name, moment in (("older_than_seconds", "enqueued_before"), ("younger_than_seconds", "enqueued_after")):
+        age = asked.pop(name, None)
+        asked[moment] = None if age is None else time.time() - age
+    request = {"target": None, "select": None, "positions": [], "group": None, "first": None,
+               "strip_failure_headers": False, "native": False, "patch": [], "set_headers": {}, "remove_headers": [],
+               "archive": None, **asked}
     origins = [{"origin": it, "found_by": "headers", "messages": 20, "of": 20} for it in queue["origins"]]
     count = min(queue["messages"] or 0, request["first"] or 10**9, len(request["positions"]) or 10**9)
     exact = queue["system"] == "kafka"
@@ -318,3 +330,10 @@ def make_subscription(**changes: Any) -> Json:
             "objective_age_seconds": None, "objective_budget_left_ratio": None, "muted_until": None,
             "muted_reason": None, "expected": 1, "measured": 1, "as_of": time.time() + 60, "data_age_seconds": 0.0,
             **changes}
+
+
+def make_archive(**changes: Any) -> Json:
+    return {"id": "job-9", "dead_letters": "orders/order-events.dlq", "system": "kafka", "cluster": "orders",
+            "source": "order-events.dlq", "reason": "test data", "archived_by": "alice",
+            "archived_at": time.time() - 60, "messages": 12, "kept_in": "database", "bytes": 1000,
+            "delete_at": time.time() + 86_400 * 30, **changes}

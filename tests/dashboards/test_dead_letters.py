@@ -9,11 +9,12 @@ from pydantic import TypeAdapter
 from dashboards.components.queues import keep_order
 from dashboards.components.status import say_problem
 from monitor.api.items import CollectorItem, DeadLetterItem, SubscriptionItem
-from monitor.api.redrive_items import JobItem, LetterGroup, LetterItem, PlanItem, ReportItem
+from monitor.api.redrive_items import ArchiveItem, JobItem, LetterGroup, LetterItem, PlanItem, ReportItem
 from tests.dashboards.fake_monitor import (
     FakeMonitor,
     FakeQueue,
     Refused,
+    make_archive,
     make_collector,
     make_group,
     make_job,
@@ -46,6 +47,7 @@ def add_queue(fake: FakeMonitor, messages: int = 32, **more: Any) -> FakeQueue:
         (PlanItem, make_plan(make_queue())),
         (JobItem, make_job(make_plan(make_queue()))),
         (ReportItem, make_report(make_job(make_plan(make_queue())))),
+        (ArchiveItem, make_archive()),
     ],
 )
 def test_the_fake_tells_what_the_api_tells(shape: Any, told: dict[str, Any]) -> None:
@@ -229,6 +231,36 @@ def test_a_running_job_of_the_queue_is_led_to(fake: FakeMonitor) -> None:
     queue = add_queue(fake)
     fake.jobs["job-1"] = make_job(make_plan(queue.item))
     assert "A job is on this queue: 0 of 32 sent, 32 left" in texts(draw("dead-letters", id=QUEUE))
+
+
+def test_what_is_set_aside_is_shown_with_its_reason_and_the_way_back(fake: FakeMonitor) -> None:
+    add_queue(fake, messages=0)
+    fake.archives = [make_archive()]
+    page = draw("dead-letters", id=QUEUE)
+    told = texts(page)
+    assert "**12** · test data" in told
+    assert re.search(r"by alice, \d\d:\d\d:\d\d; kept in the monitor's database, deleted in \d+ d", told)
+    click(page, "Restore")
+    asked = fake.plans["plan-1"]["request"]
+    assert (asked["action"], asked["archive"], asked.get("canary")) == ("restore", "job-9", None)
+
+
+def test_a_purge_is_for_admins_wants_the_name_typed_and_an_export_first(fake: FakeMonitor) -> None:
+    add_queue(fake)
+    assert "Remove all for good" not in labels(draw("dead-letters", id=QUEUE))
+    fake.role = "admin"
+    page = draw("dead-letters", id=QUEUE)
+    assert next(it for it in page.button if it.label == "Remove all for good").disabled
+    next(it for it in page.text_input if it.label == "Type the name of the queue").set_value("order-events.dlq").run()
+    assert "Export them first" in texts(click(page, "Remove all for good"))
+    assert not fake.calls("POST")
+    page.session_state["exports by queue"] = {QUEUE: "export-1"}
+    assert "32 were removed." in texts(click(page, "Remove all for good"))
+
+
+def test_too_many_for_a_browser_are_exported_by_a_command(fake: FakeMonitor) -> None:
+    add_queue(fake, messages=1_000_000)
+    assert f"eventflow dlq export {QUEUE} --output dead-letters.jsonl" in texts(draw("dead-letters", id=QUEUE))
 
 
 def test_a_monitor_that_is_away_is_said_and_the_page_heals(fake: FakeMonitor, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -106,12 +106,9 @@ def test_a_choice_makes_a_new_plan(monitor: FakeMonitor) -> None:
         control = next(it for it in page.segmented_control if it.label == label)
         page = control.set_value(chosen[label]).run()
     asked = monitor.plans["plan-5"]["request"]
-    assert (asked["first"], asked["older_than_seconds"], asked.get("canary"), asked["rate"]) == (
-        10,
-        3600.0,
-        None,
-        100.0,
-    )
+    assert (asked["first"], asked.get("canary"), asked["rate"]) == (10, None, 100.0)
+    assert asked["enqueued_before"] == pytest.approx(time.time() - 3600, abs=120)
+    assert "older than 1 h, the first 10; of what waited" in html_of(page)
     assert "Send 10 messages" in texts(page)
     assert query(page) == {"plan": "plan-5"}
 
@@ -216,7 +213,7 @@ def test_a_viewer_watches_and_steers_nothing(monitor: FakeMonitor) -> None:
     add_job(monitor)
     page = draw("redrive", job="job-1")
     assert "0 of 32 sent" in texts(page)
-    assert labels(page) == []
+    assert labels(page) == ["All jobs"]
 
 
 @pytest.mark.parametrize(
