@@ -21,7 +21,10 @@ from monitor.errors import BadAnswer, BrokerError, Forbidden, TimedOut
 _PATIENCE = 0.25  # seconds of a cycle that may be spent on waiting for a result that is not needed at once
 _EAGER_SHARE, _SHARE = 0.2, 0.02  # of the time that the API may be kept busy: for numbers, and without need of any
 _SLOWEST = 30.0
-_LONGEST = 60.0
+# How long one may take: a request that was lost on the way must not keep the next one waiting, nor must a cluster that
+# has become slow never be read.
+_LONGEST, _SHORTEST = 60.0, 10.0
+_TIMES_LONGER, _MORE_PATIENCE = 5.0, 1.5
 _MOST_SOURCES = 20  # of one queue that are asked for one by one
 _MARGIN = 0.9  # what does not come is told before the deadline
 
@@ -68,7 +71,7 @@ class Surveyor:
         self.survey: Survey | None = None
         self._keys: Collection[QueueKey] = ()
         self._missed: frozenset[QueueKey] = frozenset()
-        self._ended, self._cost = 0.0, 0.0
+        self._ended, self._cost, self._longest = 0.0, 0.0, _LONGEST
         self.failure: BrokerError | None = None
 
     def latest(self, keys: Collection[QueueKey], deadline: float, *, eager: bool) -> Survey | None:
@@ -109,12 +112,16 @@ class Surveyor:
     def _bring(self, until: float, *, begun_after: float | None) -> None:
         """Wait for a survey, which must have begun after a point in time if one is given."""
         while True:
-            task = self._task = self._task or _Task(self._source, self._clock, self.survey)
+            task = self._task = self._task or _Task(self._source, self._clock, self._longest, self.survey)
             if not task.done.wait(max(0.0, until - self._clock.monotonic())):
                 return
             self._task = None
-            self._ended, self._cost = self._clock.monotonic(), task.cost
-            self.failure = task.failure
+            self._ended, self.failure = self._clock.monotonic(), task.failure
+            if task.failure is None:
+                self._cost = task.cost
+                self._longest = min(max(_TIMES_LONGER * task.cost, _SHORTEST), _LONGEST)
+            else:
+                self._longest = min(_MORE_PATIENCE * self._longest, _LONGEST)
             self.survey = task.result or self.survey
             if task.failure is not None or begun_after is None or task.began >= begun_after:
                 return
@@ -123,8 +130,8 @@ class Surveyor:
 class _Task:
     """One reading under way in a thread of its own. `result` or `failure` is there once `done` is set."""
 
-    def __init__(self, source: ManagementSource, clock: Clock, previous: Survey | None) -> None:
-        self._source, self._clock, self._previous = source, clock, previous
+    def __init__(self, source: ManagementSource, clock: Clock, longest: float, previous: Survey | None) -> None:
+        self._source, self._clock, self._longest, self._previous = source, clock, longest, previous
         self.began, self.cost = clock.monotonic(), 0.0
         self.result: Survey | None = None
         self.failure: BrokerError | None = None
@@ -134,7 +141,7 @@ class _Task:
 
     def _run(self) -> None:
         try:
-            self.result = take_survey(self._source, self.began, self.began + _LONGEST, self._previous)
+            self.result = take_survey(self._source, self.began, self.began + self._longest, self._previous)
         except BrokerError as error:
             self.failure = error
         except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -26,6 +26,7 @@ class ScriptedSource(ManagementSource):
         self.may_answer.set()
         self.read_times, self.route_times, self.blocked_times = 0, 0, 0
         self.nodes: tuple[NodeFacts, ...] | None = None
+        self.deadlines: list[float] = []
 
     @property
     def target(self) -> str:
@@ -33,6 +34,7 @@ class ScriptedSource(ManagementSource):
 
     def read_overview(self, deadline: float) -> Overview:
         self.read_times += 1
+        self.deadlines.append(deadline)
         self.may_answer.wait(10)
         if self.failure is not None:
             raise self.failure
@@ -227,3 +229,17 @@ def test_blocked_publishers_are_counted_only_while_there_is_an_alarm(
     source.nodes = None if alarms is None else (NodeFacts("n", True, {}), NodeFacts("m", True, alarms))
     assert take_survey(source, 0.0, 10.0, None).blocked == blocked
     assert source.blocked_times == asked
+
+
+def test_one_that_is_lost_is_given_up_the_sooner_the_quicker_they_are_and_later_when_they_fail(
+    source: ScriptedSource,
+) -> None:
+    time_ = Time()
+    surveyor = Surveyor(source, time_.clock())
+    patience = []
+    for failure in (None, None, TimedOut("lost"), TimedOut("lost"), None, None):
+        source.failure = failure
+        surveyor.latest(keys_of("a"), time_.now + 5, eager=True)
+        patience.append(round(source.deadlines[-1] - time_.now, 3))
+        time_.now += 1
+    assert patience == [60.0, 10.0, 10.0, 15.0, 22.5, 10.0]
