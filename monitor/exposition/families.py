@@ -464,6 +464,16 @@ _KAFKA = (
         "that assigns its partitions itself, and where the members could not be read.",
     ),
     Family(
+        "kafka_consumer_group_partitions_ahead_of_log",
+        _GAUGE,
+        _GROUP_TOPIC,
+        "partitions",
+        Bus.KAFKA,
+        "Partitions on which the group has committed beyond the end of the log",
+        "Above 0: the log was cut (an unclean leader election) or the topic was made again, so records are gone. There "
+        "is no lag of such a partition, and no sum of the topic, until the group commits again.",
+    ),
+    Family(
         "kafka_consumer_group_hottest_partition_lag_ratio",
         _GAUGE,
         _GROUP_TOPIC,

@@ -114,6 +114,7 @@ class Pairs:
     margin: Floats
     time_to_loss: Floats
     unowned_lagging: Floats
+    ahead: Floats
     hottest: Floats
 
 
@@ -136,6 +137,7 @@ def sum_up(reading: Reading) -> Pairs:
         margin=rows.smallest(margin),
         time_to_loss=rows.smallest(np.where(waits, np.maximum(left, 0.0), np.nan)),
         unowned_lagging=rows.total((1.0 - reading.owned) * waits),
+        ahead=rows.total(lag.ahead.astype(np.float64)),
         hottest=np.divide(rows.largest(lag.backlog), backlog, out=np.full(len(backlog), np.nan), where=backlog > 0),
     )
 
@@ -325,6 +327,7 @@ def _group_topics(reading: Reading, pairs: Pairs) -> Table:
             "kafka_consumer_group_retention_margin_ratio": pairs.margin,
             "kafka_consumer_group_time_to_loss_seconds": pairs.time_to_loss,
             "kafka_consumer_group_unowned_lagging_partitions": pairs.unowned_lagging,
+            "kafka_consumer_group_partitions_ahead_of_log": pairs.ahead,
             "kafka_consumer_group_hottest_partition_lag_ratio": pairs.hottest,
             "kafka_consumer_group_last_advance_timestamp_seconds": reading.totals["advanced"],
         },

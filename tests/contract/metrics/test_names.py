@@ -59,6 +59,7 @@ PINNED = {
     "kafka_consumer_group_idle_members": ("gauge", "cluster group"),
     "kafka_consumer_group_state_changes_total": ("counter", "cluster group"),
     "kafka_consumer_group_rebalances_total": ("counter", "cluster group"),
+    "kafka_consumer_group_partitions_ahead_of_log": ("gauge", GROUP_TOPIC),
     "kafka_consumer_group_hottest_partition_lag_ratio": ("gauge", GROUP_TOPIC),
     "kafka_consumer_group_last_advance_timestamp_seconds": ("gauge", GROUP_TOPIC),
     "kafka_consumer_group_stable_lag_messages": ("gauge", GROUP_PARTITION),

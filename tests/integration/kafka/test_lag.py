@@ -292,3 +292,4 @@ def test_an_offset_ahead_of_the_log_is_told_and_not_taken_for_zero_lag(kafka: Pl
     assert (seen.backlog_messages, seen.expected, seen.measured) == (None, 2, 1)
     (error,) = watcher.snapshot.errors
     assert (error.reason, error.target) == ("bad_answer", f"topic {topic}")
+    assert watcher.rows("group_topics", group=group)[0]["kafka_consumer_group_partitions_ahead_of_log"] == 1
