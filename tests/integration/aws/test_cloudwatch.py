@@ -12,7 +12,7 @@ from monitor.clock import Clock
 from monitor.model import AgeMethod, Snapshot
 from monitor.storage.counters import Counters
 from monitor.storage.database import Database
-from tests.integration.aws.conftest import Aws, rows
+from tests.integration.aws.conftest import Aws, in_parallel, rows
 
 MINUTE = 60.0
 
@@ -28,14 +28,14 @@ class Hands:
         return collector.collect(self.clock.monotonic() + 30)
 
 
-def publish(aws: Aws, queue: str, metric: str, when: float, *values: float) -> None:
+def publish(aws: Aws, name: str, metric: str, when: float, *values: float, of: str = "Queue") -> None:
     for value in values:
         aws.cloudwatch.put_metric_data(
-            Namespace="AWS/SQS",
+            Namespace="AWS/SQS" if of == "Queue" else "AWS/SNS",
             MetricData=[
                 {
                     "MetricName": metric,
-                    "Dimensions": [{"Name": "QueueName", "Value": aws.name(queue)}],
+                    "Dimensions": [{"Name": f"{of}Name", "Value": aws.name(name)}],
                     "Timestamp": datetime.fromtimestamp(when, UTC),
                     "Value": value,
                 }
@@ -117,13 +117,14 @@ def test_the_cost_of_30_days_is_told(aws: Aws) -> None:
 
 
 def test_more_metrics_than_one_call_takes_are_all_answered(aws: Aws) -> None:
-    for index in range(130):
-        aws.make_queue(f"q-{index:03}")
-    publish(aws, "q-129", "NumberOfMessagesSent", time.time(), 7)
+    in_parallel(lambda name: aws.sns.create_topic(Name=name), [aws.name(f"t-{index:02}") for index in range(55)])
+    publish(aws, "t-54", "NumberOfMessagesPublished", time.time(), 7, of="Topic")
     snapshot = aws.collect(cloudwatch={"interval": "1m"})
-    counted = rows(snapshot.tables["queues"], "sqs_queue_sent_total")
-    assert counted[aws.name("q-129"),] == 7.0
-    assert counted[aws.name("q-000"),] == 0.0
+    counted = rows(snapshot.tables["topics"], "sns_topic_published_total")
+    assert counted[aws.name("t-54"),] == 7.0
+    assert counted[aws.name("t-00"),] == 0.0
+    # ten of each topic, by five hundred
+    assert snapshot.tables["cloudwatch"].columns["cloudwatch_billable_metrics_total"].tolist() == [550.0]
     requests = rows(snapshot.tables["aws_api"], "aws_api_requests_total")
     assert requests["cloudwatch", "GetMetricData"] == 2
 
