@@ -5,6 +5,7 @@ import os
 import streamlit as st
 
 from dashboards.components.states import read
+from dashboards.gate import COOKIE, GATE, PERSON_HEADER
 from monitor.api.items import AboutItem
 from monitor.apiclient import DEFAULT_URL, ApiClient
 from monitor.errors import ClientError
@@ -13,18 +14,33 @@ PATIENT_SECONDS = 60.0
 """For calls that have the monitor read messages: planning, looking at many, exporting."""
 
 _TIMEOUT_SECONDS = 5.0
+_MOST_CLIENTS = 200
 _ROLES = ("viewer", "operator", "admin")
 
 
-@st.cache_resource(on_release=ApiClient.close)
-def _client(url: str, token: str | None, timeout_seconds: float) -> ApiClient:
+@st.cache_resource(on_release=ApiClient.close, max_entries=_MOST_CLIENTS)
+def _client(url: str, token: str | None, person: str | None, timeout_seconds: float) -> ApiClient:
     # One client a token for all its sessions and redraws: it is thread-safe, and connections stay open.
-    return ApiClient(url, token, timeout_seconds=timeout_seconds)
+    return ApiClient(url, token, person=person, timeout_seconds=timeout_seconds)
 
 
 def connect(timeout_seconds: float = _TIMEOUT_SECONDS) -> ApiClient:
-    """Return the client of the monitor that EVENTFLOW_URL names, with the token of whoever has signed in."""
-    return _client(os.environ.get("EVENTFLOW_URL", DEFAULT_URL), os.environ.get("EVENTFLOW_TOKEN"), timeout_seconds)
+    """Return the client of the monitor that EVENTFLOW_URL names, for whoever looks.
+
+    That is whom a listed proxy has signed in, else who has signed in with a token, else who holds EVENTFLOW_TOKEN,
+    which where proxies sign people in speaks for them alone.
+    """
+    url, own = os.environ.get("EVENTFLOW_URL", DEFAULT_URL), os.environ.get("EVENTFLOW_TOKEN") or None
+    person = st.context.headers.get(PERSON_HEADER) if GATE.settings.proxies else None
+    if person:
+        return _client(url, own, person, timeout_seconds)
+    token = GATE.sessions.find(st.context.cookies.get(COOKIE))
+    return _client(url, token or (None if GATE.settings.proxies else own), None, timeout_seconds)
+
+
+def is_signed_in() -> bool:
+    """Say whether who looks has signed in with a token, and so can sign out."""
+    return GATE.sessions.find(st.context.cookies.get(COOKIE)) is not None
 
 
 def about() -> AboutItem | None:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import streamlit as st
 
-from dashboards.client import about
+from dashboards.client import about, is_signed_in
 from dashboards.components.address import remember_pages
 from dashboards.components.text import as_text
 from dashboards.views import (
@@ -76,6 +76,7 @@ def _say_who() -> None:
     known = about()
     with st.sidebar:
         if known:
-            st.caption(f"{as_text(known['name'])} ({known['role']}) · monitor {as_text(known['version'])}")
+            out = " · [sign out](/sign-out)" if is_signed_in() else ""
+            st.caption(f"{as_text(known['name'])} ({known['role']}) · monitor {as_text(known['version'])}{out}")
         else:
             st.caption(f"monitor at {as_text(os.environ.get('EVENTFLOW_URL', ''))}")

@@ -57,7 +57,7 @@ class ApiClient:
 
     Every call raises MonitorUnreachable when there is no answer that can be read, and MonitorRefused when the monitor
     answers with an error. Query arguments are those of the API (`limit`, `cursor`, `sort`, `q` and the filters);
-    None leaves one out.
+    None leaves one out. `person` is for whom one asks, where the token may speak for people.
     """
 
     def __init__(
@@ -65,6 +65,7 @@ class ApiClient:
         url: str = DEFAULT_URL,
         token: str | None = None,
         *,
+        person: str | None = None,
         timeout_seconds: float = 10.0,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
@@ -72,6 +73,8 @@ class ApiClient:
         if token and not (token.isascii() and token.isprintable()):
             raise MonitorUnreachable("the token has characters that no token has; copy it anew")
         headers = {"Authorization": f"Bearer {token}"} if token else {}
+        if person:
+            headers["Eventflow-Person"] = person
         try:
             self._http = httpx.Client(
                 base_url=f"{self.url}/api/v1/",

@@ -183,12 +183,16 @@ class Filter(Section):
 
 
 class Token(Section):
-    """An API token: only the hash of it is kept. `bodies` is the right to see what messages hold."""
+    """An API token: only the hash of it is kept. `bodies` is the right to see what messages hold.
+
+    Who holds one that `speaks_for_people`, as the dashboard does, may say by name for whom it asks.
+    """
 
     name: Name
     role: Literal["viewer", "operator", "admin"]
     sha256: str
     bodies: bool | None = None
+    speaks_for_people: bool = False
 
     @property
     def sees_bodies(self) -> bool:
@@ -203,9 +207,24 @@ class Token(Section):
         return value
 
 
+def _network(value: str) -> str:
+    try:
+        ipaddress.ip_network(value)
+    except ValueError as error:
+        raise ValueError("must be an address or a network, as in 10.0.0.5 or 10.0.0.0/24") from error
+    return value
+
+
 def hash_token(secret: str) -> str:
     """Return what the configuration keeps of a token: tokens are random and long, so a plain hash is enough."""
     return hashlib.sha256(secret.encode()).hexdigest()
+
+
+class Person(Section):
+    """Somebody whom a reverse proxy has signed in, and who acts through a token that speaks for people."""
+
+    name: Name
+    role: Literal["viewer", "operator", "admin"]
 
 
 class Server(Section):
@@ -213,6 +232,7 @@ class Server(Section):
 
     listen: str = "127.0.0.1:9610"
     tokens: list[Token] = []
+    people: list[Person] = []
     metrics: Literal["open", "token"] = "open"
     allowed_hosts: list[str] = []
 
@@ -596,6 +616,19 @@ class Alerts(Section):
     alertmanager_url: SecretHttpUrl | None = None
 
 
+class Dashboard(Section):
+    """Who is let into the dashboard, and for how long. Read by `eventflow dashboard --config FILE`.
+
+    A request that comes from one of `proxies` and has `identity_header` is its person's; that header of anybody else
+    counts for nothing.
+    """
+
+    session: Interval = 12 * 3600.0
+    idle: Interval = 3600.0
+    proxies: list[Annotated[str, AfterValidator(_network)]] = []
+    identity_header: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+$")] = "X-Forwarded-User"
+
+
 class Configuration(Section):
     """The whole configuration file."""
 
@@ -610,6 +643,7 @@ class Configuration(Section):
     archive: Archive = Archive()
     history: History = History()
     alerts: Alerts = Alerts()
+    dashboard: Dashboard = Dashboard()
 
     @field_validator("clusters")
     @classmethod

@@ -13,7 +13,8 @@ EventflowError
 ├── StorageError              the database cannot be read or written
 ├── LeaseLost                 another monitor has taken over what this one was doing
 ├── RequestError              a request to the API that cannot be met
-│   └── Unauthenticated, NotAllowed, NotFound, BadRequest, Conflict, ForeignRequest, ReadOnly, BrokerFailed, AlertingFailed
+│   └── Unauthenticated, NotAllowed, NotFound, BadRequest, Conflict, ForeignRequest, ReadOnly, BrokerFailed,
+│       AlertingFailed
 └── ClientError               a call of the API, seen from its client
     ├── MonitorUnreachable    no answer that can be read
     └── MonitorRefused        the monitor answered with an error

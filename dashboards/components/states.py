@@ -83,7 +83,7 @@ def say_refusal(refusal: MonitorRefused) -> None:
     told = as_text(str(refusal))
     if refusal.status == 401:
         st.error(f"You are not signed in: {told}", icon=":material/lock:")
-        st.caption("Reload this page to sign in, or give the dashboard a token in EVENTFLOW_TOKEN.")
+        st.caption("Sessions end. Reload this page: it asks you to sign in, and comes back to where you are.")
     elif refusal.status == 403:
         st.warning(f"This is not for your role: {told}", icon=":material/lock:")
         st.caption("Whoever keeps the monitor's configuration can give your token another role.")

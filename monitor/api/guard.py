@@ -17,6 +17,9 @@ from monitor.errors import ForeignRequest, NotAllowed, RequestError, Unauthentic
 ROLES = ("viewer", "operator", "admin")
 """From the least to the most; each may what those before it may."""
 
+PERSON_HEADER = b"eventflow-person"
+"""For whom the holder of a token that speaks for people asks."""
+
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 _OPEN_PATHS = ("/healthz", "/readyz", "/docs", "/openapi.json")
 _WILDCARD_HOSTS = ("0.0.0.0", "::")  # noqa: S104 (compared with, not listened on)
@@ -65,6 +68,7 @@ class _Access:
 
     def __init__(self, server: Server) -> None:
         self._tokens = server.tokens
+        self._roles_of_people = {person.name: person.role for person in server.people}
         self._listen_host = split_address(server.listen)[0]
         self._allowed_hosts = {_host_of(host) for host in server.allowed_hosts}
         self._open_paths = {*_OPEN_PATHS, *(("/metrics",) if server.metrics == "open" else ())}
@@ -105,7 +109,15 @@ class _Access:
         found = _find_token(self._tokens, secret.strip())
         if not found:
             raise Unauthenticated("this token is not known; `eventflow token new` makes one")
+        person = _headers(scope, PERSON_HEADER)
+        if person and found.speaks_for_people:
+            return self._person(person[-1], found)
         return Principal(found.name, found.role, found.sees_bodies)
+
+    def _person(self, name: str, token: Token) -> Principal:
+        """Return whom the holder of a token speaks for; who is not listed has the role of that token."""
+        role = self._roles_of_people.get(name, token.role)
+        return Principal(name, role, role != "viewer" and token.bodies is not False)
 
 
 def _find_token(tokens: Sequence[Token], secret: str) -> Token | None:

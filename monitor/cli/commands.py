@@ -18,7 +18,7 @@ from monitor.cli.output import make_console, print_json, print_line
 from monitor.cli.redrives import audit_commands, redrive_commands
 from monitor.cli.tables import check_tables, dead_letters_table, mutes_table, overview, say_moment
 from monitor.clock import Clock
-from monitor.config import Configuration, Token, hash_token, load_configuration, parse_duration, with_listen
+from monitor.config import Configuration, Dashboard, Token, hash_token, load_configuration, parse_duration, with_listen
 from monitor.errors import EventflowError
 from monitor.logs import LogFormat, LogLevel, set_up_logging
 
@@ -206,30 +206,28 @@ def make_token(
 def dashboard(
     url: Url = DEFAULT_URL,
     port: Annotated[int, typer.Option(min=1, max=65535, help="The first port to try.")] = _DASHBOARD_PORT,
+    config: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The monitor's configuration, for its section `dashboard`.")
+    ] = None,
 ) -> None:
     """Start the dashboard on this machine's loopback, on the port or the next free one."""
-    package = find_spec("dashboards")
-    if package is None or not package.submodule_search_locations:
+    if find_spec("dashboards") is None:
         raise EventflowError("the package `dashboards` is not installed; install eventflow-monitor as a whole")
+    settings = load_configuration(config).dashboard if config else Dashboard()
     free = next_free_port(port)
     instead = "" if free == port else f" ({port} is taken)"
     print_line(f"Dashboard: http://127.0.0.1:{free}{instead}, asking {url}")
     sys.stdout.flush()
-    script = str(Path(package.submodule_search_locations[0]) / "app.py")
-    command = [sys.executable, "-m", "streamlit", "run", script, *_dashboard_options(free)]
+    environment = {
+        **os.environ,
+        "EVENTFLOW_URL": url,
+        "EVENTFLOW_DASHBOARD_SESSION_SECONDS": str(settings.session),
+        "EVENTFLOW_DASHBOARD_IDLE_SECONDS": str(settings.idle),
+        "EVENTFLOW_DASHBOARD_PROXIES": ",".join(settings.proxies),
+        "EVENTFLOW_DASHBOARD_IDENTITY_HEADER": settings.identity_header,
+    }
     # In this process's place, so that a signal to it reaches the dashboard.
-    os.execve(sys.executable, command, {**os.environ, "EVENTFLOW_URL": url})  # noqa: S606
-
-
-def _dashboard_options(port: int) -> list[str]:
-    return [
-        "--server.address=127.0.0.1",
-        f"--server.port={port}",
-        "--server.headless=true",
-        "--server.fileWatcherType=none",
-        "--browser.gatherUsageStats=false",
-        "--client.toolbarMode=minimal",
-    ]
+    os.execve(sys.executable, [sys.executable, "-m", "dashboards", "--port", str(free)], environment)  # noqa: S606
 
 
 def next_free_port(first: int) -> int:

@@ -47,6 +47,7 @@ from monitor.shipped import find_shipped
 from monitor.storage.database import Database
 from monitor.storage.history import Curve, Point, moments, step_of
 from monitor.storage.mutes import Mutes
+from tests.unit.api.builders import guarded
 
 NOTE = "invented: this cluster is made up, for looking at pages"
 HOSTILE = (
@@ -258,11 +259,13 @@ def main() -> None:
     arguments.add_argument("--port", type=int, default=19610)
     arguments.add_argument("--hostile", action="store_true")
     arguments.add_argument("--frozen", action="store_true")
+    arguments.add_argument("--tokens", action="store_true", help="ask for tokens: viewer, operator, admin")
     given = arguments.parse_args()
     print(f"{NOTE}: {given.subscriptions} subscriptions on port {given.port}", flush=True)
     world = World(given.subscriptions, hostile=given.hostile, frozen=given.frozen)
     with tempfile.TemporaryDirectory() as folder:
-        server = uvicorn.Server(uvicorn.Config(world.make_app(Path(folder)), port=given.port, log_level="warning"))
+        app = world.make_app(Path(folder), guarded() if given.tokens else None)
+        server = uvicorn.Server(uvicorn.Config(app, port=given.port, log_level="warning"))
 
         def renew() -> None:
             while not server.should_exit:

@@ -8,7 +8,7 @@ import pytest
 from fastapi import Depends
 
 from monitor.api.guard import Guard, needs
-from monitor.config import Server
+from monitor.config import Person, Server, Token, hash_token
 from tests.unit.api.builders import Api, bearer, guarded, subscription, view
 
 FOREIGN = "urn:eventflow:problem:foreign-request"
@@ -205,3 +205,18 @@ def test_a_role_may_what_the_lesser_ones_may_and_no_more(role: str, status: int)
     if status == 403:
         assert answer.json()["type"] == "urn:eventflow:problem:not-allowed"
         assert answer.json()["detail"] == "this needs the role operator; the token the viewer has the role viewer"
+
+
+def test_who_speaks_for_people_asks_with_their_roles_and_nobody_else_can() -> None:
+    speaker = Token(name="dashboard", role="viewer", sha256=hash_token("speaker"), speaks_for_people=True)
+    server = Server(tokens=[speaker, *guarded().tokens], people=[Person(name="alice@example.org", role="operator")])
+    api = Api(server=server)
+
+    def who(token: str, person: str) -> tuple[str, str]:
+        told = api.get("about", headers={**bearer(token), "Eventflow-Person": person}).json()
+        return told["name"], told["role"]
+
+    assert who("speaker", "alice@example.org") == ("alice@example.org", "operator")
+    assert who("speaker", "bob@example.org") == ("bob@example.org", "viewer")
+    assert who("viewer", "alice@example.org") == ("the viewer", "viewer")
+    assert api.get("about", headers={"Eventflow-Person": "alice@example.org"}).status_code == 401

@@ -190,8 +190,8 @@ def test_each_token_is_another(shell: Shell) -> None:
     assert shell.run("token", "new").out != shell.run("token", "new").out
 
 
-def test_the_dashboard_starts_on_loopback_without_usage_statistics(
-    shell: Shell, monkeypatch: pytest.MonkeyPatch
+def test_the_dashboard_is_started_with_what_the_configuration_says_of_it(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     started: list[Any] = []
 
@@ -200,14 +200,18 @@ def test_the_dashboard_starts_on_loopback_without_usage_statistics(
 
     monkeypatch.setattr(os, "execve", execve)
     port = next_free_port(20_000)
-    ended = shell.run("dashboard", "--port", str(port), "--url", "http://127.0.0.1:9999")
+    config = tmp_path / "monitor.yml"
+    config.write_text(
+        'clusters: [{name: o, kind: kafka, bootstrap_servers: "127.0.0.1:1"}]\n'
+        "dashboard: {idle: 5m, proxies: [127.0.0.1, 10.0.0.0/8]}",
+        encoding="utf-8",
+    )
+    ended = shell.run("dashboard", "--port", str(port), "--url", "http://127.0.0.1:9999", "--config", str(config))
     program, command, environment = started
-    assert program == sys.executable
-    assert command[1:4] == ["-m", "streamlit", "run"]
-    assert Path(command[4]).parts[-2:] == ("dashboards", "app.py")
-    assert Path(command[4]).is_file()
-    assert {"--server.address=127.0.0.1", f"--server.port={port}", "--browser.gatherUsageStats=false"} <= set(command)
+    assert (program, command) == (sys.executable, [sys.executable, "-m", "dashboards", "--port", str(port)])
     assert environment["EVENTFLOW_URL"] == "http://127.0.0.1:9999"
+    assert environment["EVENTFLOW_DASHBOARD_IDLE_SECONDS"] == "300.0"
+    assert environment["EVENTFLOW_DASHBOARD_PROXIES"] == "127.0.0.1,10.0.0.0/8"
     assert ended.out == f"Dashboard: http://127.0.0.1:{port}, asking http://127.0.0.1:9999\n"
 
 
