@@ -303,17 +303,16 @@ class Tables:
 
 
 def _group_partitions(reading: Reading) -> Table:
-    stable = np.maximum(reading.logs.stable[reading.rows.slot] - reading.lag.position, 0.0)
-    return Table(
-        reading.rows.labels,
-        {
-            "kafka_consumer_group_lag_messages": reading.lag.messages,
-            # Without a committed offset there is no lag to tell, also where nothing can be waiting.
-            "kafka_consumer_group_lag_seconds": np.where(np.isnan(reading.lag.messages), np.nan, reading.ages.seconds),
-            "kafka_consumer_group_committed_offset": reading.committed,
-            "kafka_consumer_group_stable_lag_messages": np.where(reading.transactional, stable, np.nan),
-        },
-    )
+    columns = {
+        "kafka_consumer_group_lag_messages": reading.lag.messages,
+        # Without a committed offset there is no lag to tell, also where nothing can be waiting.
+        "kafka_consumer_group_lag_seconds": np.where(np.isnan(reading.lag.messages), np.nan, reading.ages.seconds),
+        "kafka_consumer_group_committed_offset": reading.committed,
+    }
+    if reading.transactional.any():  # else it would be a column of nothing, in the largest table that there is
+        stable = np.maximum(reading.logs.stable[reading.rows.slot] - reading.lag.position, 0.0)
+        columns["kafka_consumer_group_stable_lag_messages"] = np.where(reading.transactional, stable, np.nan)
+    return Table(reading.rows.labels, columns)
 
 
 def _group_topics(reading: Reading, pairs: Pairs) -> Table:
