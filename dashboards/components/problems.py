@@ -98,7 +98,7 @@ def _behind(item: SubscriptionItem) -> Trouble:
         item["status_since"],
         item["owner"],
         item["id"],
-        item["muted_reason"] if item["muted_until"] else None,
+        item["muted_reason"] if item["muted_until"] else ("abandoned" if item["abandoned"] else None),
     )
 
 

@@ -80,7 +80,8 @@ def subscriptions_table(items: Sequence[SubscriptionItem], width: int) -> Table:
 
 
 def _status_word(item: SubscriptionItem) -> str:
-    marks = [word for word, holds in (("retry", item["role"] == "retry"), ("muted", item["muted_until"])) if holds]
+    told = {"retry": item["role"] == "retry", "muted": item["muted_until"], "abandoned": item["abandoned"]}
+    marks = [word for word, holds in told.items() if holds]
     return f"{item['status']} ({', '.join(marks)})" if marks else str(item["status"])
 
 

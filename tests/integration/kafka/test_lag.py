@@ -36,6 +36,10 @@ def test_lag_follows_commits_and_a_deleted_group_leaves_no_rows(kafka: Playgroun
     assert (seen.backlog_messages, seen.oldest_age.seconds) == (0, 0)
     assert (seen.consumed_messages_total, seen.published_messages_total) == (600, 0)
 
+    kafka.produce(topic, 5)  # an end that was kept from the look before would still tell 0
+    watcher.look()
+    assert watcher.subscription(group, topic).backlog_messages == 5
+
     kafka.delete_group(group)
     watcher.look()
     assert watcher.snapshot.subscriptions == ()
