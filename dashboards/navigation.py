@@ -76,7 +76,9 @@ def _say_who() -> None:
     known = about()
     with st.sidebar:
         if known:
-            out = " · [sign out](/sign-out)" if is_signed_in() else ""
-            st.caption(f"{as_text(known['name'])} ({known['role']}) · monitor {as_text(known['version'])}{out}")
+            st.caption(f"{as_text(known['name'])} ({known['role']}) · monitor {as_text(known['version'])}")
+            if is_signed_in():
+                # As Markdown the link would be taken for one to a page of Streamlit's.
+                st.html('<a href="/sign-out" target="_self">Sign out</a>')
         else:
             st.caption(f"monitor at {as_text(os.environ.get('EVENTFLOW_URL', ''))}")
