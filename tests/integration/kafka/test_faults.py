@@ -80,6 +80,8 @@ def test_one_frozen_broker_costs_only_what_it_leads(
             kept = watcher.subscription(kept_by_victim, topic)
             assert kept.backlog_messages in (None, 6)
             assert kept.complete == (kept.backlog_messages == 6)
+        wait_for(lambda: _leaderless(watcher, topic) == lost, "partitions that nobody leads")
+        assert (watcher.subscription(group, topic).backlog_messages, watcher.snapshot.errors == ()) == (None, False)
         failed = wait_for(lambda: _probed(watcher, "lost", str(victim)) + _probed(watcher, "refused", str(victim)))
         assert failed >= 1
     finally:
@@ -90,6 +92,12 @@ def test_one_frozen_broker_costs_only_what_it_leads(
     wait_for(lambda: watcher.look() and _probed(watcher, "returned", "123") >= returned + 3, "recovery of the probe")
     wait_for(lambda: not watcher.look().errors, "a look without problems")
     watcher.collector.close()
+
+
+def _leaderless(watcher: Watcher, topic: str) -> list[int]:
+    watcher.look(seconds=5)
+    rows = watcher.rows("partitions", topic=topic)
+    return [number for number, row in enumerate(rows) if not row["kafka_partition_leader_available"]]
 
 
 def _probed(watcher: Watcher, outcome: str, brokers: str) -> float:
