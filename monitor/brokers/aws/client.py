@@ -1,5 +1,6 @@
 """Clients of one AWS account and region: credentials, time limits, and the translation of botocore's errors."""
 
+import ssl
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -370,13 +371,20 @@ def _first_line(error: boto.ClientError, fallback: str) -> str:
     return text.splitlines()[0][:_LONGEST_MESSAGE] if text else "no reason given"
 
 
+def _why_no_tls(error: boto.SSLError) -> str:
+    cause = next((it for it in getattr(error.kwargs.get("error"), "args", ()) if isinstance(it, ssl.SSLError)), None)
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return f"the certificate does not verify: {cause.verify_message}"
+    return "the certificate does not verify, or what answers speaks no TLS"
+
+
 def _translate_failure(error: boto.BotoCoreError, target: str) -> BrokerError:
     if isinstance(error, _NO_CREDENTIALS):
         problem = "no usable AWS credentials were found"
         return AuthenticationFailed(f"{problem} ({type(error).__name__})", target=target, remedy=REMEDY_CREDENTIALS)
     if isinstance(error, boto.SSLError):
         remedy = "name the authority's certificate in AWS_CA_BUNDLE, or correct endpoint_url"
-        return TlsFailed("the certificate does not verify, or there is no TLS", target=target, remedy=remedy)
+        return TlsFailed(f"there is no TLS connection ({_why_no_tls(error)})", target=target, remedy=remedy)
     if isinstance(error, boto.ConnectTimeoutError | boto.ReadTimeoutError):
         return TimedOut("no answer came in time", target=target)
     problem = f"no connection, or the name does not resolve ({type(error).__name__})"

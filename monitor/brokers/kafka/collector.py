@@ -44,6 +44,7 @@ from monitor.brokers.kafka.snapshots import (
     tell_ownership,
 )
 from monitor.brokers.kafka.totals import Totals
+from monitor.brokers.kafka.visibility import Visibility
 from monitor.clock import Clock
 from monitor.config import DeadLetterMapping, KafkaCluster
 from monitor.errors import BrokerError, TimedOut, Unreachable
@@ -56,7 +57,7 @@ _CLOCK_WAS_SET_SECONDS = 2.0
 # Shares of the time that is left when a stage begins: a broker that hangs may use one up, and the rest still fits.
 _SHARE_OF_METADATA, _SHARE_OF_LISTING, _SHARE_OF_FACTS = 0.6, 0.2, 0.2
 _SHARE_OF_DESCRIBING, _SHARE_OF_COMMITTED, _SHARE_OF_LOGS, _SHARE_OF_TIMES = 0.3, 0.5, 0.6, 0.25
-_SHARE_OF_REDRIVEN = 0.3
+_SHARE_OF_REDRIVEN, _SHARE_OF_VISIBILITY = 0.3, 0.5
 _SHARE_OF_PROBE = 0.5
 _SHARE_OF_READING = 0.7
 
@@ -73,6 +74,7 @@ class KafkaCollector:
     ) -> None:
         self._cluster, self._clock = cluster, clock
         self._client = KafkaClient(cluster, clock.monotonic)
+        self._visibility = Visibility(self._client, clock)
         self._directory = Directory()
         self._groups = Groups(cluster.groups)
         self._offsets_topic = self._open_offsets_topic() if cluster.commits == "offsets_topic" else None
@@ -131,7 +133,11 @@ class KafkaCollector:
             expected=len(logs.end),
             measured=int(np.isfinite(logs.end - logs.start).sum()),
             errors=problems.told(),
-            notes=tell_limits(reading) + (self._offsets_topic.tell_limits() if self._offsets_topic else ()),
+            notes=(
+                *tell_limits(reading),
+                *(self._offsets_topic.tell_limits() if self._offsets_topic else ()),
+                *self._visibility.tell(len(listing.topics), self._share(deadline, _SHARE_OF_VISIBILITY)),
+            ),
             duration=self._clock.monotonic() - began,
         )
 

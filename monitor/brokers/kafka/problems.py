@@ -21,7 +21,7 @@ class Problems:
         """Note an error of the product or of the library."""
         told = error if isinstance(error, BrokerError) else translate(error)
         self._first = self._first or told
-        problem = (told.reason, target, told.problem)
+        problem = (told.reason, target, f"{told.problem}; {told.remedy}" if told.remedy else told.problem)
         if problem not in self._counts and len(self._counts) >= _MOST:
             problem = (told.reason, "others", "there are more such problems than are told")
         self._counts[problem] += times

@@ -14,11 +14,13 @@ import pytest
 import yaml
 
 from tests.integration.app.running import eventflow, serving, tls_server, wait_until
+from tests.integration.kafka.playground import Playground
 from tests.integration.secured.brokers import KEY_PASSWORD, SecuredBrokers
 from tests.integration.secured.certificates import Identity
 from tests.integration.secured.kafka import PASSWORD, SCRAM_USER
 
 WRONG = "hunter2-is-wrong"
+DENIED = "without-rights-on-groups"
 
 
 class Cases:
@@ -32,6 +34,7 @@ class Cases:
         self._kafka_tls()
         self._kafka_tokens()
         self._rabbitmq()
+        self._kafka(DENIED, brokers.kafka.sasl, **plain_login(brokers, "groupless"))
 
     @property
     def fine(self) -> set[str]:
@@ -46,7 +49,7 @@ class Cases:
     def _add(self, name: str, words: str = "", **cluster: Any) -> None:
         if words:
             self.words[name] = words
-        self.clusters.append({"name": name, "interval": "1s", "deadline": "5s", **cluster})
+        self.clusters.append({"name": name, "interval": "3s", "deadline": "5s", **cluster})
 
     def _kafka(self, name: str, address: str, words: str = "", **security: Any) -> None:
         self._add(name, words, kind="kafka", bootstrap_servers=address, security=security)
@@ -56,13 +59,7 @@ class Cases:
 
     def _kafka_logins(self) -> None:
         kafka, ca = self._brokers.kafka, str(self._brokers.authority.certificate)
-        plain = {
-            "protocol": "sasl_ssl",
-            "mechanism": "PLAIN",
-            "username": "reader",
-            "password": PASSWORD,
-            "ca_file": ca,
-        }
+        plain = plain_login(self._brokers, "reader")
         scram = {**plain, "username": SCRAM_USER}
         self._kafka("plain", kafka.sasl, **plain)
         self._kafka("scram-256", kafka.sasl, **{**scram, "mechanism": "SCRAM-SHA-256"})
@@ -141,6 +138,11 @@ class Cases:
         self._rabbit("https-expired", told, prometheus_url=rabbit.prometheus(), ca_file=ca)
 
 
+def plain_login(brokers: SecuredBrokers, user: str) -> dict[str, str]:
+    ca = str(brokers.authority.certificate)
+    return {"protocol": "sasl_ssl", "mechanism": "PLAIN", "username": user, "password": PASSWORD, "ca_file": ca}
+
+
 def shown(identity: Identity) -> dict[str, str]:
     return {"certificate_file": str(identity.certificate), "key_file": str(identity.key)}
 
@@ -152,8 +154,11 @@ def locked(ca: str, identity: Identity) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def cases(secured_brokers: SecuredBrokers) -> Iterator[Cases]:
     secured_brokers.rabbitmq.make_user("certified", "unused", "", {"/": {"configure": "", "write": "", "read": ""}})
+    playground = Playground(secured_brokers.kafka.plain)
+    playground.commit(playground.name("workers"), playground.topic("orders"), 0)
     with tls_server(secured_brokers.expired.both) as port:
         yield Cases(secured_brokers, port)
+    playground.clean()
 
 
 def test_check_tells_each_thing_for_what_it_is(cases: Cases, tmp_path: Path) -> None:
@@ -167,6 +172,9 @@ def test_check_tells_each_thing_for_what_it_is(cases: Cases, tmp_path: Path) -> 
         name: [f"{it['target']}: {it['message']}; {it['remedy']}" for it in findings if not it["ok"] and it["required"]]
         for name, findings in found.items()
     }
+    denied = " ".join(missing.pop(DENIED))
+    assert "committed offsets" in denied
+    assert "grant Describe on these groups" in denied
     assert_told(cases, {name: told[0] for name, told in missing.items() if told})
     assert_silent(cases, ended.stdout)
 
@@ -175,15 +183,17 @@ def test_the_api_tells_each_thing_for_what_it_is_and_no_log_has_a_secret(cases: 
     with serving(tmp_path, yaml.safe_dump({"clusters": cases.clusters})) as process:
         process.wait_until_ready()
 
-        def failed() -> dict[str, str] | None:
-            items = process.get("/api/v1/collectors?limit=100").json()["items"]
-            told = {it["cluster"]: it["errors"][0]["message"] for it in items if it["up"] is False and it["errors"]}
-            return told if told.keys() >= cases.words.keys() else None
+        def collectors() -> dict[str, dict[str, Any]] | None:
+            items = {it["cluster"]: it for it in process.get("/api/v1/collectors?limit=100").json()["items"]}
+            return items if all(items[name]["up"] for name in cases.fine) and items[DENIED]["errors"] else None
 
-        told = wait_until("every failure is told", failed)
+        items = wait_until("all that can be read is", collectors)
         pages = "".join(process.get(path).text for path in ("/api/v1/collectors?limit=100", "/metrics", "/readyz"))
         process.end()
-        assert_told(cases, told)
+        assert {error["reason"] for error in items[DENIED]["errors"]} == {"forbidden"}
+        granting = re.compile(r"grant it on the (group|topic): docs/permissions\.md")
+        assert [it for it in items[DENIED]["errors"] if not granting.search(it["message"])] == []
+        assert_told(cases, {name: it["errors"][0]["message"] for name, it in items.items() if it["up"] is False})
         assert_silent(cases, pages + "".join(process.lines))
 
 

@@ -123,6 +123,9 @@ def test_missing_rights_on_groups_and_configurations_are_named_with_the_grant(
     snapshot = collector.collect(time.monotonic() + 15)
     collector.close()
     assert {error.reason for error in snapshot.errors} == {"forbidden"}
+    assert any(
+        "committed offsets" in error.target and "grant it on the group" in error.message for error in snapshot.errors
+    )
     assert snapshot.measured == snapshot.expected  # the logs are read all the same
     assert snapshot.subscriptions == ()
 
@@ -131,6 +134,11 @@ def test_a_user_without_any_right_is_told_what_to_grant(secured: SecuredKafka, l
     refused = {f.target: f for f in check(secured.sasl, secured.credentials("nobody")) if not f.ok}
     assert "Describe on the cluster" in refused["describing the cluster"].remedy
     assert "Describe on these topics" in refused["listing topics"].remedy
+    collector = open_collector(secured.sasl, secured.credentials("nobody"))
+    notes = " ".join(collector.collect(time.monotonic() + 15).notes)
+    collector.close()
+    assert "No topic can be seen" in notes
+    assert "groups that may not be described one by one are hidden" in notes
 
 
 def test_a_secret_is_in_no_representation(secured: SecuredKafka) -> None:
