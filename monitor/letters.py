@@ -321,6 +321,15 @@ class CountsSelected(Protocol):
         ...
 
 
+@runtime_checkable
+class CountsWaiting(Protocol):
+    """What a bus can do besides, whose broker tells exactly and at once how many messages are in no hand."""
+
+    def count_waiting(self, queue: str, deadline: float) -> int:
+        """Return how many messages of a queue are ready to be taken."""
+        ...
+
+
 class Returner(Protocol):
     """Puts messages back into the queue that they were set aside from. One thread uses it."""
 

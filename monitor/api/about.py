@@ -27,6 +27,7 @@ def make_about_router(clock: Clock) -> APIRouter:
             "now": clock.now(),
             "name": principal.name,
             "role": principal.role,
+            "bodies": principal.bodies,
         }
         return JSONResponse(about, headers={"Cache-Control": "no-store"})
 

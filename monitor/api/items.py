@@ -68,6 +68,7 @@ class AboutItem(TypedDict):
     now: Annotated[float, Field(description="the monitor's clock, in Unix seconds")]
     name: Annotated[str, Field(description="whose token was given; `local` where none is needed")]
     role: Annotated[str, Field(description="viewer, operator or admin")]
+    bodies: Annotated[bool, Field(description="whether dead letters are shown with what they hold")]
 
 
 class ClusterSummary(TypedDict):

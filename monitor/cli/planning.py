@@ -125,7 +125,8 @@ def read_options(given: Mapping[str, Any]) -> dict[str, Any]:
         "strip_failure_headers": given.get("strip_failure_headers"),
         "native": given.get("native"),
     }
-    return {name: value for name, value in read.items() if value not in (None, False, [], {})}
+    given_ones = {name: value for name, value in read.items() if value is not None and value is not False}
+    return {name: value for name, value in given_ones.items() if value != [] and value != {}}  # 0 was given, too
 
 
 def _hints(function: Callable[..., None]) -> dict[str, Any]:

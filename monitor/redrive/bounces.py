@@ -1,9 +1,13 @@
 """Whether what a job sends comes back as dead letters: seen where looking does no harm, else from arrivals."""
 
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 from monitor.clock import Clock
-from monitor.letters import Action, Mover, SeesBounces
+from monitor.errors import BrokerError
+from monitor.letters import Action, CountsWaiting, Mover, RedriveBus, SeesBounces
 from monitor.redrive.journal import Journal, StoredJob
 from monitor.redrive.journaled import JournaledMover
 from monitor.redrive.model import Counts
@@ -11,6 +15,7 @@ from monitor.redrive.surroundings import Surroundings
 
 _LOOK_EVERY_SECONDS = 0.5
 _LOOK_SECONDS = 5.0
+_COUNT_EVERY_SECONDS = 3.0  # a connection each time
 _FEWEST, _SHARE = 10, 0.2
 
 
@@ -42,15 +47,61 @@ class Verdict:
         )
 
 
+class Arrivals:
+    """Counts the dead letters that came in, by a number that only ever rises with each. One thread uses it.
+
+    Where the broker tells what waits, it is what waits, is in the hand, or has gone; elsewhere the collector's count.
+    """
+
+    def __init__(
+        self, job: StoredJob, plan: Mapping[str, Any], bus: RedriveBus, mover: Mover, around: Surroundings, clock: Clock
+    ) -> None:
+        self._job, self._plan, self._bus, self._mover, self._around, self._clock = job, plan, bus, mover, around, clock
+
+    def count(self, counts: Counts) -> float | None:
+        """Return the number, None where nobody knows it."""
+        if self._job.action != Action.REDRIVE:
+            return None
+        if not isinstance(self._bus, CountsWaiting):
+            return self._around.count_arrivals(self._job.dead_letters)
+        # What cannot be asked now is not known: it is no reason to interrupt a job that sends.
+        with suppress(BrokerError):
+            return self._ask(self._bus, counts)
+        return None
+
+    def _ask(self, bus: CountsWaiting, counts: Counts) -> float:
+        still_there = self._mover.still_there if isinstance(self._mover, JournaledMover) else 0
+        waiting = bus.count_waiting(self._plan["source"], self._clock.monotonic() + _LOOK_SECONDS)
+        return waiting + still_there + counts.sent + counts.bounced
+
+    @property
+    def is_prompt(self) -> bool:
+        """Say whether the broker itself is asked."""
+        return isinstance(self._bus, CountsWaiting)
+
+    def begin(self) -> float | None:
+        """Return the number before anything is sent; what somebody looks at just now waits, too."""
+        number = self.count(Counts())
+        if number is not None and isinstance(self._bus, CountsWaiting):
+            return max(number, float(self._plan["bounds"]["count"]))
+        return number
+
+
 class BounceWatch:
     """Watches one job. One thread uses it."""
 
-    def __init__(self, job: StoredJob, mover: Mover, journal: Journal, around: Surroundings, clock: Clock) -> None:
-        self._job, self._mover, self._journal, self._around, self._clock = job, mover, journal, around, clock
-        self._looked_at = float("-inf")
+    def __init__(self, job: StoredJob, mover: Mover, arrivals: Arrivals, journal: Journal, clock: Clock) -> None:
+        self._job, self._mover, self._arrivals, self._journal, self._clock = job, mover, arrivals, journal, clock
+        self._looked_at = self._counted_at = float("-inf")
+        self._before = job.arrivals_before
         self._doubtful = job.may_have_bounced or 0
         looker = mover.held if isinstance(mover, JournaledMover) else mover
         self.sees = isinstance(looker, SeesBounces)
+
+    def begin(self) -> float | None:
+        """Return how many dead letters had come in before the job, which is what later ones are compared with."""
+        self._before = None if self.sees else self._arrivals.begin()
+        return self._before
 
     @property
     def is_due(self) -> bool:
@@ -60,7 +111,12 @@ class BounceWatch:
     @property
     def can_tell(self) -> bool:
         """Say whether anything is known of what comes back."""
-        return self.sees or self._arrivals() is not None
+        return self.sees or self._before is not None
+
+    @property
+    def is_prompt(self) -> bool:
+        """Say whether it is known at once, and not only after the next cycle of the collector."""
+        return self.sees or (self._before is not None and self._arrivals.is_prompt)
 
     def find(self) -> list[str]:
         """Return the redrive ids of messages that came back since the last look."""
@@ -69,18 +125,20 @@ class BounceWatch:
             return []
         return list(self._mover.look_for_bounces(self._looked_at + _LOOK_SECONDS))
 
-    def judge(self, counts: Counts) -> Verdict:
-        """Return how things stand, and keep how many may have come back."""
-        arrivals = None if self.sees else self._arrivals()
-        if arrivals is not None:
-            doubtful = max(0, min(counts.sent, int(arrivals) - counts.bounced))
+    def judge(self, counts: Counts, *, every: float = _COUNT_EVERY_SECONDS) -> Verdict:
+        """Return how things stand, and keep how many may have come back, counted anew after `every` seconds."""
+        if not self.sees and self._before is not None:
+            self._count(counts, self._before, every)
+        return Verdict(counts.bounced, self._doubtful, counts.sent + counts.bounced)
+
+    def _count(self, counts: Counts, before: float, every: float) -> None:
+        at = self._clock.monotonic()
+        if at - self._counted_at < every:
+            return
+        self._counted_at = at
+        now = self._arrivals.count(counts)
+        if now is not None:
+            doubtful = max(0, min(counts.sent, int(now - before) - counts.bounced))
             if doubtful != self._doubtful:
                 self._doubtful = doubtful
                 self._journal.update_job(self._job.id, may_have_bounced=doubtful)
-        return Verdict(counts.bounced, self._doubtful, counts.sent + counts.bounced)
-
-    def _arrivals(self) -> float | None:
-        if self._job.action != Action.REDRIVE or self._job.arrivals_before is None:
-            return None
-        now = self._around.count_arrivals(self._job.dead_letters)
-        return None if now is None else now - self._job.arrivals_before

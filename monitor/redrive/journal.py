@@ -38,7 +38,7 @@ class StoredJob:
     """A job as the journal has it. `wanted` is what people asked for last: run, pause or cancel.
 
     `archive` is the job whose archive this one restores; `approval` says why somebody else must approve it.
-    `arrivals_before` are the dead letters that had come in before it began.
+    `arrivals_before` are the dead letters that had come in before it began, see `bounces`.
     """
 
     id: str

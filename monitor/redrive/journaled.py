@@ -58,15 +58,21 @@ class JournaledMover:
         self._before_send = before_send
         self._kept: list[DeadMessage] = []
         self._matched: set[str] = set()
-        self._seen = 0
+        self._seen = self._unremoved = 0
         self._closed = False
         self.is_idle = False  # waits for messages, with nothing under way
         self._bound = int(job.bounds["count"])
         self._unique = getattr(held, "positions_are_unique", True)
 
+    @property
+    def still_there(self) -> int:
+        """Return how many messages are in the hand between steps, less those that are sent and lie in the queue yet."""
+        return len(self._kept) - self._unremoved
+
     def recover(self, deadline: float) -> Step:
         """Take note of what is finished; what was under way is settled when it is taken into the hand again."""
         self._bound -= self._journal.count_stage(self._job.id, "removed")
+        self._unremoved = self._journal.count_stage(self._job.id, "sent")
         return Step()
 
     def step(self, limit: int, deadline: float) -> Step:
@@ -79,6 +85,7 @@ class JournaledMover:
             return self._finish()
         self._seen += len(messages)
         taken = self._recognise(messages)
+        self._unremoved -= sum(it.item is not None and it.item.stage == "sent" for it in taken)
         fates: list[Fate] = []
         outgoing: list[tuple[_Taken, Outgoing]] = []
         sent_before = [it for it in taken if self._was_sent(it)]
@@ -203,6 +210,7 @@ class JournaledMover:
             return
         done = self.held.remove([it.message for it in taken], deadline)
         gone = [it.position for it, removed in zip(taken, done, strict=True) if removed]
+        self._unremoved += len(taken) - len(gone)
         self._journal.mark_removed(self._job.id, gone, self._clock.now())
 
     def _finish(self) -> Step:

@@ -12,6 +12,7 @@ from typing import Any
 
 from monitor.clock import Clock
 from monitor.config import MaskingRule
+from monitor.errors import BadRequest
 from monitor.letters import DeadMessage, PlanRequest
 from monitor.model import DeadLetterQueue
 from monitor.redrive.audit import Actor, Audit
@@ -29,6 +30,7 @@ COLUMNS = (
 """What an export as CSV has of a message."""
 
 _LOOK_SECONDS = 15.0
+_SEARCH_SECONDS = 10.0
 _GROUPED_AT_MOST = 5_000
 _PAGE = 200
 _EXPORTED_PAGE = 500
@@ -53,7 +55,12 @@ class Letters:
         with broker_errors():
             bus = self._buses.of(queue.cluster)
             page = bus.browse(queue.queue, limit, cursor, self._buses.within(_LOOK_SECONDS))
-        items = [tell_message(it, hidden) for it in page.messages if selected(it)]
+        until, items = self._buses.within(_SEARCH_SECONDS), []
+        for message in page.messages:
+            if selected(message):
+                items.append(tell_message(message, hidden))
+            if self._clock.monotonic() > until:
+                raise BadRequest("select: it takes too long on these messages; look at fewer", parameter="select")
         return {"items": items, "next": page.next, "warning": page.warning or None}
 
     def groups(self, raw: str, actor: Actor) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from monitor.errors import BadAnswer, BrokerError, EventflowError, LeaseLost, St
 from monitor.letters import Action, Choose, Held, Job, KeepsArchive, Mover, PlanRequest, RedriveBus, Step, TakesBack
 from monitor.redrive.archive import ArchivingHeld, RestoringHeld
 from monitor.redrive.audit import Actor
-from monitor.redrive.bounces import BounceWatch
+from monitor.redrive.bounces import Arrivals, BounceWatch
 from monitor.redrive.choosing import Edits, make_chooser
 from monitor.redrive.claims import Claims
 from monitor.redrive.gates import Gate, Obstacle
@@ -28,11 +28,15 @@ from monitor.redrive.telling import CANARY_SECONDS
 _LOG = logging.getLogger(__name__)
 
 BATCH = 5_000
+BATCH_TO_EVALUATE = 500
+"""Messages of a step that an expression or a patch is evaluated on: even slow ones end before a transaction must."""
+
 _LISTEN_SECONDS = 0.25
 _WAIT_SECONDS = 1.0
 _JOURNAL_SECONDS = 0.25
 _STEP_SECONDS = 20.0
 _VERIFY_SECONDS = 2.0
+_LOOK_AT_CANARY_SECONDS = 1.0
 _SHORTEST_BACKOFF, _LONGEST_BACKOFF = 0.25, 5.0
 _HOPELESS_TRIES = 5
 _ENGINE = Actor("eventflow", "engine")
@@ -156,6 +160,8 @@ class Runner(threading.Thread):
         self._pending, self._counts = _Progress(), stored.counts
         task = self._open(stored, plan, request, gate)
         try:
+            if not began:
+                self._journal.update_job(self._job, arrivals_before=task.bounces.begin())
             self._take(task, task.mover.recover(self._clock.monotonic() + _STEP_SECONDS), flush=True)
             if began:
                 self._journal.update_job(self._job, state=_first_state(stored, request))
@@ -175,7 +181,8 @@ class Runner(threading.Thread):
             stores.edits.keep(stored.id, edits.take(), originals=originals)
 
         mover = self._open_mover(bus, job, make_chooser(job, self._clock.now, edits), keep_edits)
-        bounces = BounceWatch(stored, mover, self._journal, self._means.surroundings, self._clock)
+        arrivals = Arrivals(stored, plan, bus, mover, self._means.surroundings, self._clock)
+        bounces = BounceWatch(stored, mover, arrivals, self._journal, self._clock)
         pace = Pace(stored.rate_per_second, self._clock.monotonic)
         return _Task(plan, request, mover, pace, gate, bounces, keep_edits)
 
@@ -198,18 +205,19 @@ class Runner(threading.Thread):
 
     def _move(self, task: _Task, *, judged: bool) -> None:
         canary, first = task.canary, task.request.first
+        batch = BATCH_TO_EVALUATE if task.request.select is not None or task.request.patch else BATCH
         while True:
             self._listen(task)
             done = _done(self._counts) + self._pending.moved + self._pending.expired
             if canary is not None and not judged and done >= canary:
                 self._judge_canary(task, canary)
                 judged = True
-            left = BATCH if first is None else first - done
+            left = batch if first is None else first - done
             if left <= 0:
                 return self._verify(task, exhausted=False)
             if canary is not None and done < canary:
                 left = min(left, canary - done)
-            limit = task.pace.grant(min(BATCH, left))
+            limit = task.pace.grant(min(batch, left))
             if limit == 0:
                 self._rest(min(task.pace.wait_seconds(), _LISTEN_SECONDS))
                 continue
@@ -269,15 +277,17 @@ class Runner(threading.Thread):
 
     def _watch(self, task: _Task) -> None:
         """Count what came back, and stop a job whose messages come back again and again."""
-        if not task.bounces.is_due:
-            return
+        if task.bounces.is_due:
+            self._count_bounces(task)
+            verdict = task.bounces.judge(self._counts)
+            if verdict.is_bad:
+                self._open_circuit(verdict.tell())
+
+    def _count_bounces(self, task: _Task) -> None:
         ids = task.bounces.find()
         if ids:
             self._flush()
             self._counts = self._journal.count_bounced(self._job, ids, self._clock.now())
-        verdict = task.bounces.judge(self._counts)
-        if verdict.is_bad:
-            self._open_circuit(verdict.tell())
 
     def _open_circuit(self, told: str) -> None:
         if self._journal.job(self._job).wanted != "run":
@@ -296,7 +306,7 @@ class Runner(threading.Thread):
         while self._clock.monotonic() < until:
             self._listen(task)
             self._watch(task)
-            verdict = task.bounces.judge(self._counts)
+            verdict = task.bounces.judge(self._counts, every=_LOOK_AT_CANARY_SECONDS)
             if verdict.is_bad_canary(canary):
                 self._journal.update_job(self._job, canary_verdict="failed")
                 self._open_circuit(f"canary: {verdict.tell()}")
@@ -307,13 +317,14 @@ class Runner(threading.Thread):
         self._journal.update_job(self._job, state=JobState.RUNNING)
 
     def _verify(self, task: _Task, *, exhausted: bool) -> None:
-        """Look for a moment whether messages come back, then end the job."""
+        """Look for a moment whether messages come back, then end the job: all is sent, so nothing is left to stop."""
         self._flush()
         self._journal.update_job(self._job, state=JobState.VERIFYING)
         until = self._clock.monotonic() + _VERIFY_SECONDS
-        while task.bounces.sees and self._clock.monotonic() < until and not self._stopping.is_set():
-            self._watch(task)
+        while task.bounces.is_prompt and self._clock.monotonic() < until and not self._stopping.is_set():
+            self._count_bounces(task)
             self._rest(_LISTEN_SECONDS)
+        task.bounces.judge(self._counts, every=0.0)
         counts = self._journal.close_counts(self._job, exhausted=exhausted)
         failures = counts.failed + counts.expired + counts.bounced + counts.ambiguous
         task.mover.close()

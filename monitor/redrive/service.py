@@ -180,7 +180,6 @@ class Redrives:
             action=Action(request["action"]),
             archive=request["archive"],
             approval=approval,
-            arrivals_before=self.surroundings.count_arrivals(plan.dead_letters),
         )
 
     def _started(self, plan: StoredPlan, key: str | None) -> StoredJob | None:

@@ -122,6 +122,10 @@ class RabbitRedriveBus:
         connections = Connections(session, taker, sender, self._amqp.username or "guest")
         return RabbitHeld(connections, job, standing, target, self._reader(standing, router), self._clock)
 
+    def count_waiting(self, queue: str, deadline: float) -> int:
+        """Return how many messages of a queue are ready, by a question to the queue itself. Raises BrokerError."""
+        return self._count_ready(self._standing(queue, deadline), deadline)
+
     def open_return(self, queue: str) -> RabbitReturner:
         """Connect so that messages can be put back into a queue. Raises BrokerError."""
         deadline = self._clock.monotonic() + _OPEN_SECONDS

@@ -49,5 +49,7 @@ def test_the_counts_follow_the_snapshot() -> None:
 def test_who_asks_is_told_with_the_role() -> None:
     told = Api(server=guarded()).get("about", headers=bearer("operator")).json()
     assert (told["name"], told["role"], told["started_at"]) == ("the operator", "operator", NOW)
+    assert told["bodies"] is True
+    assert Api(server=guarded()).get("about", headers=bearer("viewer")).json()["bodies"] is False
     assert Api().get("about").json()["name"] == "local"
     assert Api(server=guarded()).get("about").status_code == 401

@@ -11,7 +11,8 @@ from monitor.cli.planning import REDRIVING, read_options, with_options
 
 
 def test_what_is_not_given_is_not_asked_for() -> None:
-    assert read_options({"position": [], "native": False, "set_header": None}) == {}
+    assert read_options({"position": [], "native": False, "set_header": None, "patch": "[]"}) == {}
+    assert read_options({"rate": 0.0}) == {"rate": 0.0}
 
 
 def test_options_are_named_as_the_api_names_them() -> None:

@@ -12,7 +12,7 @@ import pytest
 from monitor.clock import Clock
 from monitor.letters import Action, Step
 from monitor.model import ClusterView, DeadLetterQueue, FoundBy, Health, Snapshot, System
-from monitor.redrive.bounces import BounceWatch, Verdict
+from monitor.redrive.bounces import Arrivals, BounceWatch, Verdict
 from monitor.redrive.journal import Journal
 from monitor.redrive.model import Counts
 from monitor.redrive.surroundings import Surroundings
@@ -48,25 +48,47 @@ def journal(tmp_path: Path) -> Journal:
     return opened
 
 
-def watch(
-    journal: Journal, mover: Any, arrivals: float | None, before: float | None = 100.0, **about: Any
-) -> BounceWatch:
-    job = replace(job_of("j"), arrivals_before=before, **about)
-    return BounceWatch(job, mover, journal, Surroundings(lambda: [view_of(arrivals)]), Clock())
+class Broker:
+    """A bus that counts what waits."""
+
+    def __init__(self, waiting: int) -> None:
+        self.waiting = waiting
+
+    def count_waiting(self, queue: str, deadline: float) -> int:
+        return self.waiting
+
+
+def watch(journal: Journal, mover: Any, arrivals: float | None, bus: Any = None, **about: Any) -> BounceWatch:
+    job = replace(job_of("j"), **{"arrivals_before": 100.0, **about})
+    around = Surroundings(lambda: [view_of(arrivals)])
+    plan = {"source": "q", "bounds": {"count": 50}}
+    return BounceWatch(job, mover, Arrivals(job, plan, bus, mover, around, Clock()), journal, Clock())
 
 
 def test_where_nobody_may_look_new_dead_letters_are_doubtful_and_kept_for_the_report(journal: Journal) -> None:
     seen = watch(journal, Blind(), 130.0)
-    assert (seen.find(), seen.can_tell) == ([], True)
+    assert (seen.find(), seen.can_tell, seen.is_prompt) == ([], True, False)
     assert seen.judge(Counts(planned=50, sent=40, bounced=5)) == Verdict(5, 25, 45)
     assert journal.job("j").may_have_bounced == 25
-    assert seen.judge(Counts(planned=50, sent=10)).doubtful == 10  # no more than was sent
+    assert watch(journal, Blind(), 130.0).judge(Counts(planned=50, sent=10)).doubtful == 10  # no more than was sent
 
 
 def test_where_it_is_seen_what_comes_back_nothing_is_doubtful(journal: Journal) -> None:
     seen = watch(journal, Seeing(), 130.0)
     assert seen.find() == ["j:0:1"]
     assert seen.judge(Counts(planned=50, sent=40)) == Verdict(0, 0, 40)
+
+
+def test_where_the_broker_counts_what_waits_each_new_dead_letter_is_seen_at_once(journal: Journal) -> None:
+    broker = Broker(45)  # five are in the hand of somebody who looks at them
+    seen = watch(journal, Blind(), None, broker, arrivals_before=None)
+    assert not seen.can_tell
+    assert seen.begin() == 50
+    assert seen.is_prompt
+    broker.waiting = 50 - 30 + 12
+    assert seen.judge(Counts(planned=50, sent=30, left=20)) == Verdict(0, 12, 30)
+    broker.waiting = 0
+    assert seen.judge(Counts(planned=50, sent=31, left=19)).doubtful == 12  # not counted anew every time
 
 
 @pytest.mark.parametrize(
@@ -76,8 +98,7 @@ def test_where_it_is_seen_what_comes_back_nothing_is_doubtful(journal: Journal) 
 def test_what_is_not_known_is_not_judged(
     journal: Journal, arrivals: float | None, before: float | None, action: Action
 ) -> None:
-    seen = watch(journal, Blind(), arrivals, before, action=action)
-    assert not seen.can_tell
+    seen = watch(journal, Blind(), arrivals, arrivals_before=before, action=action)
     assert seen.judge(Counts(planned=50, sent=40)) == Verdict(0, 0, 40)
 
 

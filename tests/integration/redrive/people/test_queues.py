@@ -1,6 +1,7 @@
 """Dead letters of RabbitMQ and SQS: set aside in the database, put back, edited with originals kept, and purged."""
 
 import json
+from collections import Counter
 from typing import Any
 
 import pika
@@ -109,3 +110,32 @@ def test_sqs_gets_back_what_was_set_aside_with_all_its_attributes(team: Team) ->
     assert sorted(json.loads(body)["n"] for body in came) == [0, 1]
     (found, _) = came.values()
     assert {name: {key: found[name][key] for key in attribute} for name, attribute in attributes.items()} == attributes
+
+
+def test_a_rabbitmq_target_that_dead_letters_everything_again_stops_the_job_early(team: Team) -> None:
+    yard = team.rabbitmq
+    yard.dead_letters(b"%d" % number for number in range(200))
+    queue = f"r/{yard.vhost}/{DLQ}"
+    team.server.wait_for_queue(queue, 200)
+    plan = team.alice.plan_redrive(queue, rate=20)
+    job = team.alice.start_redrive(plan["id"], plan["hash"])
+    seen: Counter[bytes] = Counter()
+
+    def reject() -> bool:
+        for _ in range(50):
+            method, _properties, body = yard.channel.basic_get(WORK)
+            if method is None or body is None:
+                break
+            seen[body] += 1
+            yard.channel.basic_nack(method.delivery_tag or 0, requeue=False)
+        return team.alice.redrive(job["id"])["state"] == "paused"
+
+    wait_until("it stops itself", reject)
+    paused = team.alice.redrive(job["id"])
+    assert str(paused["reason"]).startswith("circuit_open: of ")
+    assert paused["counts"]["left"] > 50
+    assert (team.alice.redrive_report(job["id"])["may_have_bounced"] or 0) >= 10
+    team.alice.steer_redrive(job["id"], "cancel")
+    team.server.wait_for_job(job["id"])
+    assert max(seen.values()) == 1
+    wait_until("nothing is lost", lambda: yard.ready(DLQ) + yard.ready(WORK) == 200)
