@@ -113,6 +113,11 @@ def test_a_retry_queue_is_told_as_one(shell: Shell, watching: Watching) -> None:
     assert "ok (retry)" in shell.run("status").out
 
 
+def test_an_abandoned_group_is_told_as_one(shell: Shell, watching: Watching) -> None:
+    watching(view([subscription("left", abandoned=True)]))
+    assert "ok (abandoned)" in shell.run("status").out
+
+
 def test_a_pipe_gets_whole_lines_and_no_colour(shell: Shell, watching: Watching) -> None:
     watching(view([subscription("x" * 150), BEHIND]))
     out = shell.run("status").out
