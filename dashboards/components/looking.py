@@ -45,6 +45,12 @@ _SEARCH_SECONDS = 4.0
 _MOST_GROUPS = 6
 _MOST_CHOSEN = 1_000
 _LOOKED = "looked at"
+LETTER_COLUMNS = {
+    "Cause": st.column_config.TextColumn(width=330),
+    "Key": st.column_config.TextColumn(width=130),
+    "Body": st.column_config.TextColumn(width=420),
+}
+"""How wide the columns of messages are, whose texts would push each other out of sight."""
 
 
 @dataclass
@@ -267,6 +273,7 @@ def _draw_table(item: DeadLetterItem, found: LetterPage) -> list[LetterItem]:
         hide_index=True,
         width="stretch",
         placeholder="–",
+        column_config=LETTER_COLUMNS,
         on_select="rerun",
         selection_mode="multi-row",
         key=f"letters {item['id']} {st.query_params.get('cursor')} {_is_narrowed()}",

@@ -80,11 +80,11 @@ def letter_row(item: LetterItem, now: float, zone: tzinfo) -> Row:
     return {
         "Position": in_cell(item["position"], 40),
         "Dead since": say_moment(item["enqueued_at"], now, zone),
-        "Key": in_cell(item["key"], 60),
         "Cause": in_cell(cause),
+        "Key": in_cell(item["key"], 60),
+        "Body": in_cell(item["note"] or body),
         "Tried": item["attempts"],
         "Comes from": in_cell(item["origin"], 80),
-        "Body": in_cell(item["note"] or body),
         "Bytes": item["value_bytes"],
     }
 

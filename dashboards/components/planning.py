@@ -9,7 +9,8 @@ import streamlit as st
 
 from dashboards.client import PATIENT_SECONDS, connect
 from dashboards.components.facts import draw_facts
-from dashboards.components.message import Body, header_rows, in_cell, letter_row, read_body
+from dashboards.components.looking import LETTER_COLUMNS
+from dashboards.components.message import Body, header_rows, in_cell, letter_row, read_body, without_empty
 from dashboards.components.plan import (
     CANARY_CHOICES,
     FIRST_CHOICES,
@@ -251,7 +252,8 @@ def _draw_samples(samples: Sequence[SampleItem]) -> None:
     st.subheader("Samples")
     moment, zone = now(), viewer_zone()
     st.dataframe(
-        [letter_row(it, moment, zone) for it in samples], hide_index=True, width="stretch", placeholder="–",
+        without_empty([letter_row(it, moment, zone) for it in samples]), hide_index=True, width="stretch",
+        placeholder="–", column_config=LETTER_COLUMNS,
         alt="Some of the messages that the plan takes",
     )  # fmt: skip
     for sample in samples:

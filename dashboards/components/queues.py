@@ -68,13 +68,13 @@ def _draw_queues(page: Page[DeadLetterItem], *, filtered: bool) -> None:
             "in the configuration under `dead_letters`.",
         )
         return
-    full = [it for it in items if it["messages"] != 0]
+    full = [it for it in items if it["messages"] or (it["messages"] is None and not it["problems"])]
     acts = may("operator")
     for item in full:
         _draw_card(item, acts=acts)
     if not full:
         st.success("Nothing waits in any dead-letter queue shown here.", icon=":material/check_circle:")
-    _draw_empty([it for it in items if it["messages"] == 0])
+    _draw_empty([it for it in items if it not in full])
     if page["next"] and st.button("Show the next ones", icon=":material/arrow_forward:"):
         set_parameters(cursor=page["next"])
         st.rerun(scope="app")
@@ -120,7 +120,7 @@ _REDRIVE_HELP = "Shows the plan first; nothing is touched before you start it."
 def say_depth(item: DeadLetterItem, moment: float) -> str:
     """Say in one line of Markdown how much waits, how old it is and when the first of it is lost."""
     if item["messages"] is None:
-        return "It is not known how many wait." if not item["problems"] else "Nothing can wait here."
+        return "It is not known how many wait."
     parts = [f"**{say_count(item['messages'])}** waiting"]
     if item["messages"]:
         parts.append(f"oldest **{say_age(item['oldest_age_seconds'], item['age_method'])}**")
@@ -139,13 +139,13 @@ def _badges(item: DeadLetterItem) -> str:
 def _draw_empty(items: Sequence[DeadLetterItem]) -> None:
     if not items:
         return
-    st.subheader("Empty")
+    st.subheader("Nothing waits")
     rows = [
         {
             "Queue": in_cell(it["queue"]),
             "Cluster": in_cell(f"{it['cluster']} ({it['system']})"),
             "Comes from": in_cell(say_origins(it)),
-            "Set-up": ", ".join(say_problem(problem) for problem in it["problems"]) or "✔",
+            "Set-up": ", ".join(f"▲ {say_problem(problem)}" for problem in it["problems"]) or "✔",
             "Arrived": it["arrivals_total"],
         }
         for it in items

@@ -4,20 +4,24 @@ import streamlit as st
 
 from dashboards.client import connect, may
 from dashboards.components.address import link, open_page, read_parameters
+from dashboards.components.charts import Curve, lines
 from dashboards.components.groups import is_guessed, say_expiry, say_origins
 from dashboards.components.head import draw_head
 from dashboards.components.looking import draw_looking
 from dashboards.components.progress import ENDED, look_of_job, say_progress
 from dashboards.components.queues import draw_queues, link_back
 from dashboards.components.shelf import draw_archives, draw_export, draw_purge
-from dashboards.components.states import REFRESH_SECONDS, failures_told, read, say_empty
+from dashboards.components.states import REFRESH_SECONDS, SLOW_REFRESH_SECONDS, failures_told, read, say_empty
 from dashboards.components.status import say_problem
 from dashboards.components.text import as_text
 from dashboards.components.times import now, say_moment, viewer_zone
 from monitor.api.items import DeadLetterItem
-from monitor.words import say_age, say_count
+from monitor.words import say_age, say_count, say_duration
 
 _NEWEST_JOBS = 50
+_CURVE_SECONDS = 6 * 3600.0
+_KEPT_SECONDS = 30.0
+_FEWEST_POINTS = 2
 
 
 def show() -> None:
@@ -54,6 +58,7 @@ def _draw_queue(id_: str) -> None:
     st.markdown(f"From {as_text(say_origins(item))}")
     if is_guessed(item) and item["messages"]:
         st.caption("Names alone are no evidence: unless the messages' headers say more, a redrive asks for a target.")
+    _draw_curve(id_)
     acts = may("operator")
     if item["messages"]:
         _draw_acts(item, acts=acts)
@@ -82,6 +87,21 @@ def _draw_numbers(id_: str) -> None:
             arrived = say_count(item["arrivals_total"])
             st.metric("Arrived", arrived, width="content", help="Since the monitor began to watch this queue.")
         _draw_running(id_)
+
+
+@st.fragment(run_every=SLOW_REFRESH_SECONDS)
+def _draw_curve(id_: str) -> None:
+    """Draw how many waited over the last hours: since when it grows is half of the answer to why."""
+    with failures_told(lesser=True):
+        end = now()
+        subject = f"dead_letters:{id_}"
+        answer = read(subject, lambda: connect().history(subject, end - _CURVE_SECONDS, end), _KEPT_SECONDS)
+        points = [it for it in answer["points"] if it["messages"] is not None]
+        if len(points) < _FEWEST_POINTS:
+            return
+        st.caption(f"Waiting over the last {say_duration(_CURVE_SECONDS)}")
+        curve = Curve("waiting", [it["messages"] for it in answer["points"]])
+        st.altair_chart(lines([it["at"] for it in answer["points"]], [curve], unit="messages"), alt="waiting over time")
 
 
 def _draw_running(id_: str) -> None:
