@@ -41,13 +41,13 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import ConfigResource
 from confluent_kafka.admin._resource import ResourceType
 
+from monitor.brokers.handshakes import find_fault
 from monitor.brokers.kafka.committed import Committed, GroupOffsets, Request
-from monitor.brokers.kafka.handshakes import find_fault
 from monitor.brokers.kafka.lanes import STEP_SECONDS, Call, Lanes, is_unsettled
-from monitor.brokers.kafka.translation import address_in, lacks_token, translate
+from monitor.brokers.kafka.translation import address_in, alert_in, lacks_token, translate
 from monitor.brokers.msk import make_signer
-from monitor.brokers.tls import open_context
-from monitor.config import KafkaCluster, KafkaSecurity, OAuth
+from monitor.brokers.tls import open_context, tell_reason
+from monitor.config import KafkaCluster, KafkaSecurity, OAuth, split_address
 from monitor.errors import AuthenticationFailed, BrokerError, Forbidden, TimedOut, TlsFailed, Unreachable
 
 LOG = logging.getLogger(__name__)
@@ -170,9 +170,16 @@ class KafkaClient:
             # The next handle reads the files anew, which may have been renewed, and asks for a token at once.
             self._let_go()
         if isinstance(error, TlsFailed) and self._cluster.security.protocol.endswith("ssl"):
-            seconds = min(_LONGEST_HANDSHAKE, max(_SHORTEST_TIMEOUT, self.remaining(deadline)))
-            return find_fault(address, self._cluster.security, seconds) or error
+            return self._tell_tls(error, address, self.remaining(deadline))
         return error
+
+    def _tell_tls(self, error: TlsFailed, address: str, left: float) -> TlsFailed:
+        files = self._cluster.security
+        alert = alert_in(error.problem)
+        if alert:
+            return tell_reason(alert, address, certified=files.certificate_file is not None)
+        seconds = min(_LONGEST_HANDSHAKE, max(_SHORTEST_TIMEOUT, left))
+        return find_fault(*split_address(address), files, address, seconds) or error
 
     def _forget_faults(self) -> None:
         self._fault, self._fault_address, self._hopeless_since, self._drops = None, "", None, 0

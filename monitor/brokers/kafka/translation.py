@@ -93,6 +93,12 @@ def address_in(error: KafkaError) -> str:
     return found[1] if found else ""
 
 
+def alert_in(problem: str) -> str:
+    """Return the TLS alert by which a broker ended a handshake, by OpenSSL's name for it; empty when it was none."""
+    found = re.search(r"SSL routines::\S* alert ([a-z ]+)", problem)
+    return f"ALERT_{found[1].strip().upper().replace(' ', '_')}" if found else ""
+
+
 def lacks_token(error: KafkaError) -> bool:
     """Say whether it is a token that is missing: nothing has been said to a broker then."""
     return _TOKENLESS in (error.str() or "")

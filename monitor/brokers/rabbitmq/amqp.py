@@ -19,7 +19,7 @@ from pika.exceptions import (
 )
 
 from monitor.brokers.rabbitmq.addresses import Address
-from monitor.brokers.rabbitmq.client import cause_of, connection_failure
+from monitor.brokers.rabbitmq.client import cause_of, connection_failure, find_tls_fault
 from monitor.brokers.tls import open_context, tell_reason
 from monitor.config import TlsFiles
 from monitor.errors import AuthenticationFailed, BadAnswer, BrokerError, Forbidden, Unreachable
@@ -126,6 +126,16 @@ def translated(error: BaseException, vhost: str, target: str, address: Address, 
     if any(isinstance(cause, IncompatibleProtocolError) for cause in causes):
         return BadAnswer("does not answer as AMQP 0.9.1 does", target=target, remedy="check the port")
     return Unreachable(f"the connection failed ({type(causes[-1]).__name__})", target=target)
+
+
+def look_again(error: BrokerError, address: Address, tls: TlsFiles, seconds: float) -> BrokerError:
+    """Return what a handshake tells of a connection that ended before the first word of AMQP, else the error itself.
+
+    Not for the loop's thread: it waits.
+    """
+    if not address.secure or not isinstance(error, BadAnswer | Unreachable):
+        return error
+    return find_tls_fault(address, tls, error.target, seconds) or error
 
 
 def _tell_no_login(target: str, address: Address, tls: TlsFiles) -> AuthenticationFailed:

@@ -14,7 +14,7 @@ import pika
 from pika.exceptions import AMQPError, ChannelClosedByBroker
 
 from monitor.brokers.rabbitmq.addresses import Address
-from monitor.brokers.rabbitmq.amqp import LOCKED, NO_SUCH, Loop, connection_parameters, translated
+from monitor.brokers.rabbitmq.amqp import LOCKED, NO_SUCH, Loop, connection_parameters, look_again, translated
 from monitor.brokers.rabbitmq.readings import CONSUMERS, READY, QueueKey, Readings, label_of
 from monitor.clock import Clock
 from monitor.config import TlsFiles
@@ -86,7 +86,9 @@ class AmqpSource:
         if session.timed_out:
             raise TimedOut("no answer before the deadline", target=self.target)
         if session.failure is not None:
-            raise translated(session.failure, vhost, self.target, self.address, self._tls) from session.failure
+            error = translated(session.failure, vhost, self.target, self.address, self._tls)
+            left = deadline - self._clock.monotonic()
+            raise look_again(error, self.address, self._tls, left) from session.failure
         return session
 
     def _error(self, key: QueueKey, code: int, text: str) -> CollectionError:

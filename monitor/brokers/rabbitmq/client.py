@@ -16,6 +16,7 @@ from urllib.parse import urlencode
 
 import httpx
 
+from monitor.brokers.handshakes import find_fault
 from monitor.brokers.rabbitmq.addresses import Address
 from monitor.brokers.tls import open_context, tell_failure
 from monitor.clock import Clock
@@ -172,11 +173,20 @@ class HttpClient:
         if self._clock.monotonic() >= end:
             return TimedOut("the answer did not end before the deadline", target=self.target)
         cause = cause_of(error)
+        fault = self._find_fault(cause, end)
+        if fault is not None:
+            return fault
         if cause is not None:
             return connection_failure(cause, self.target, self.address, self._tls)
         if isinstance(error, httpx.RemoteProtocolError):
             return BadAnswer(f"does not answer as HTTP does ({error})", target=self.target, remedy="check the port")
         return Unreachable(f"the connection failed ({error})", target=self.target)
+
+    def _find_fault(self, cause: OSError | None, end: float) -> TlsFailed | None:
+        """Look whether a connection that was cut was cut by TLS; the word for it may have been lost with the rest."""
+        if not self.address.secure or isinstance(cause, ssl.SSLError) or not isinstance(cause, ConnectionError | None):
+            return None
+        return find_tls_fault(self.address, self._tls, self.target, end - self._clock.monotonic())
 
     def _refusal(self, answer: httpx.Response) -> BrokerError:
         status, reason = answer.status_code, _reason(answer)
@@ -216,6 +226,13 @@ def _reason(answer: httpx.Response) -> _Reason:
     except ValueError:
         return _Reason()
     return _Reason(str(body.get("error")), str(body.get("reason"))) if isinstance(body, dict) else _Reason()
+
+
+def find_tls_fault(address: Address, tls: TlsFiles, target: str, seconds: float) -> TlsFailed | None:
+    """Shake hands once more and return what is wrong with that, if anything is."""
+    if seconds <= 0:
+        return None
+    return find_fault(address.host, address.port, tls, target, min(seconds, _LONGEST_CONNECT))
 
 
 def cause_of(error: BaseException) -> OSError | None:

@@ -13,12 +13,12 @@ import pika
 from pika.exceptions import AMQPError
 
 from monitor.brokers.rabbitmq.addresses import Address
-from monitor.brokers.rabbitmq.amqp import Loop, connection_parameters, translated
+from monitor.brokers.rabbitmq.amqp import Loop, connection_parameters, look_again, translated
 from monitor.brokers.rabbitmq.client import SYSTEM_TLS
 from monitor.brokers.rabbitmq.wire import WireConnection
 from monitor.clock import Clock
 from monitor.config import TlsFiles
-from monitor.errors import TimedOut, Unreachable
+from monitor.errors import BrokerError, TimedOut, Unreachable
 
 T = TypeVar("T")
 Begin = Callable[["Future[Any]"], None]
@@ -79,7 +79,10 @@ class Session:
         line = Line(self.loop, vhost, address, tls)
         parameters = connection_parameters(address, vhost, left, tls, heartbeat=_HEARTBEAT_SECONDS, name=name)
         self._lines.append(line)
-        self.ask(lambda opened: line.open(parameters, opened), deadline, line.target)
+        try:
+            self.ask(lambda opened: line.open(parameters, opened), deadline, line.target)
+        except BrokerError as error:
+            raise look_again(error, address, tls, deadline - self._clock.monotonic()) from error
         return line
 
     def close(self) -> None:

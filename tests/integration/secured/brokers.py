@@ -64,6 +64,7 @@ class SecuredBrokers:
         assert isinstance(node, SecuredNode)
         self.kafka = SecuredKafka(broker, self.tokens, self.authority)
         self.kafka.prepare()
+        self.kafka.warm_up()
         self.rabbitmq = SecuredRabbitmq(node, self.authority)
 
     def stop(self) -> None:

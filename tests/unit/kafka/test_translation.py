@@ -3,7 +3,7 @@
 import pytest
 from confluent_kafka import KafkaError
 
-from monitor.brokers.kafka.translation import address_in, lacks_token, translate
+from monitor.brokers.kafka.translation import address_in, alert_in, lacks_token, translate
 from monitor.errors import (
     AuthenticationFailed,
     BadAnswer,
@@ -74,7 +74,8 @@ def test_a_broker_that_ends_a_handshake_with_an_alert_is_told_as_tls() -> None:
     said = "ssl://k:9093/bootstrap: Receive failed: error:0A000412:SSL routines::ssl/tls alert bad certificate"
     error = KafkaError(KafkaError._TRANSPORT, said)
     assert isinstance(translate(error), TlsFailed)
-    assert address_in(error) == "k:9093"
+    assert (address_in(error), alert_in(said)) == ("k:9093", "ALERT_BAD_CERTIFICATE")
+    assert alert_in("SSL routines::certificate verify failed") == ""
 
 
 def test_a_missing_right_is_told_with_what_to_grant() -> None:

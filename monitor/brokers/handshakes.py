@@ -1,30 +1,31 @@
-"""Why there is no TLS connection to a broker, found out by a handshake of our own.
+"""Why there is no TLS connection to a broker, found out by a handshake of our own, after a library has failed.
 
 librdkafka says of every certificate that does not verify the same; OpenSSL, asked directly, tells which it is: expired,
-of an unknown authority, for another name. It is asked only after the library has failed.
+of an unknown authority, for another name. And a broker's word that it refuses a client's certificate can get lost: in
+TLS 1.3 it comes after the handshake, and whoever has spoken meanwhile may find the connection reset instead. This
+handshake says nothing, and listens.
 """
 
 import socket
 import ssl
 
 from monitor.brokers.tls import open_context, tell_failure
-from monitor.config import KafkaSecurity, split_address
+from monitor.config import TlsFiles
 from monitor.errors import TlsFailed
 
-_A_WORD_SECONDS = 0.3
+_A_WORD_SECONDS = 1.0
 
 
-def find_fault(address: str, security: KafkaSecurity, seconds: float) -> TlsFailed | None:
-    """Shake hands with `host:port` and return what is wrong; None when nothing is, or nothing can be told in time."""
-    host, port = split_address(address)
+def find_fault(host: str, port: int, files: TlsFiles, target: str, seconds: float) -> TlsFailed | None:
+    """Shake hands and return what is wrong; None when nothing is, or nothing can be told in time."""
     try:
-        context = open_context(security, address)
+        context = open_context(files, target)
         with socket.create_connection((host, port), timeout=seconds) as connection:
             _shake_hands(context, connection, host, seconds)
     except TlsFailed as error:
         return error
     except ssl.SSLError as error:
-        return tell_failure(error, address, certified=security.certificate_file is not None, host=host)
+        return tell_failure(error, target, certified=files.certificate_file is not None, host=host)
     except OSError:
         return None
     return None
@@ -32,7 +33,6 @@ def find_fault(address: str, security: KafkaSecurity, seconds: float) -> TlsFail
 
 def _shake_hands(context: ssl.SSLContext, connection: socket.socket, host: str, seconds: float) -> None:
     with context.wrap_socket(connection, server_hostname=host) as secured:
-        # In TLS 1.3 a broker that refuses this client's certificate tells so only after the handshake.
         secured.settimeout(min(seconds, _A_WORD_SECONDS))
         try:
             secured.recv(1)
