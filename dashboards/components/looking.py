@@ -159,8 +159,7 @@ def _redrive_button(label: str, key: str, item: DeadLetterItem, **selection: Any
 
 def _draw_messages(item: DeadLetterItem, looked: Looked, *, acts: bool) -> None:
     st.subheader("Messages")
-    if acts:
-        _draw_search(looked)
+    _draw_search(looked)
     _draw_group_filter(looked)
     with failures_told():
         found = _page_of(item["id"], looked)

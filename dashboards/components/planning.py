@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import streamlit as st
 
-from dashboards.client import PATIENT_SECONDS, connect
+from dashboards.client import PATIENT_SECONDS, about, connect
 from dashboards.components.facts import draw_facts
 from dashboards.components.looking import LETTER_COLUMNS
 from dashboards.components.message import Body, header_rows, in_cell, letter_row, read_body, without_empty
@@ -199,7 +199,9 @@ def _choose_more(chosen: Choices, plan: PlanItem) -> Choices:
             native = st.toggle("Let AWS move everything by itself", chosen.native, key=f"native {id_}",
                                help="At most 500 a second, no proof for each message, no selection.")  # fmt: skip
             wanted = replace(wanted, native=native)
-        wanted = _choose_edits(wanted, id_)
+        known = about()
+        if known is not None and known["bodies"]:  # edits are for those who may see what they edit
+            wanted = _choose_edits(wanted, id_)
     if plan["guarantee"] == "at_least_once":
         doubts = {"send again": "send", "keep in the queue": "hold"}
         doubt = _pick("What may have been sent before an interruption", doubts, chosen.on_ambiguous, f"doubt {id_}",

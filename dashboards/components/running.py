@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboards.client import connect, may
+from dashboards.client import about, connect, may
 from dashboards.components.address import link, open_page, page
 from dashboards.components.facts import draw_facts, draw_outcome
 from dashboards.components.plan import RATE_CHOICES, say_pace, say_times
@@ -131,6 +131,10 @@ def _draw_steering(job: JobItem) -> None:
 
 
 def _draw_approval(job: JobItem) -> None:
+    known = about()
+    if known is None or known["name"] == job["created_by"]:
+        st.caption("It waits for somebody else than you.")
+        return
     st.button("Approve", icon=":material/how_to_reg:", type="primary", key=f"approve {job['id']}",
               help="By somebody else than who asked for it.", on_click=_approve, args=(job["id"],))  # fmt: skip
 

@@ -121,6 +121,5 @@ def _draw_acts(item: DeadLetterItem, *, acts: bool) -> None:
         aside = "Archive them with a reason; they can be restored."
         if acts and st.button("Set aside", icon=":material/archive:", help=aside):
             open_page("redrive", dead_letters=item["id"], action="archive")
-        if acts:
-            draw_export(item)
-            draw_purge(item)
+        draw_export(item)
+        draw_purge(item)

@@ -34,7 +34,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
 def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeMonitor]:
     """Serve a fake that says what a test tells it, and point the pages at it."""
     monitor = FakeMonitor()
-    with _serving(monitor.app, monkeypatch):
+    with serving(monitor.app, monkeypatch):
         yield monitor
 
 
@@ -45,12 +45,12 @@ def served_with_tokens(monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
 
 
 def _serve(api: Api, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
-    with _serving(api.app, monkeypatch) as (url, stop):
+    with serving(api.app, monkeypatch) as (url, stop):
         yield Served(api, url, stop)
 
 
 @contextmanager
-def _serving(app: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, Callable[[], None]]]:
+def serving(app: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, Callable[[], None]]]:
     """Serve an app, point the pages at it, and give its address and what stops it before its time."""
     # With the protocol named, asyncio turns Nagle's algorithm off; without, every answer waits 40 ms for an ACK.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)

@@ -50,6 +50,7 @@ class FakeMonitor:
     """What it knows; tests change it between two looks. `asked` has each call as `METHOD path?query`."""
 
     role: str = "operator"
+    name: str = "bob"
     queues: dict[str, FakeQueue] = field(default_factory=dict)
     plans: dict[str, Json] = field(default_factory=dict)
     jobs: dict[str, Json] = field(default_factory=dict)
@@ -116,7 +117,8 @@ class FakeMonitor:
         return queue
 
     def _about(self) -> Json:
-        return {"version": "1.2.3", "started_at": time.time(), "name": f"the {self.role}", "role": self.role}
+        return {"version": "1.2.3", "python": "3", "started_at": time.time(), "now": time.time(),
+                "name": self.name, "role": self.role, "bodies": self.role != "viewer"}  # fmt: skip
 
     def _queue(self, request: Request) -> FakeQueue:
         id_ = request.path_params["id"]

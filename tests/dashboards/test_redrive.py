@@ -242,7 +242,10 @@ def test_a_job_that_waits_for_a_second_person_is_approved_by_a_click(monitor: Fa
     job = add_job(monitor, "awaiting_approval", approval="32 messages; above 10 a second person must approve")
     page = draw("redrive", job="job-1")
     assert "A second person must approve: 32 messages" in texts(page)
-    click(page, "Approve")
+    monitor.name = "alice"  # who asked for it
+    assert "It waits for somebody else than you." in texts(page.run())
+    monitor.name = "bob"
+    click(page.run(), "Approve")
     assert job["state"] == "running"
 
 
