@@ -157,7 +157,7 @@ class Redrives:
         return self._tell(stored), new
 
     def _new_job(self, plan: StoredPlan, key: str | None, actor: Actor) -> StoredJob:
-        count, request = int(plan.body["count"]), plan.body["request"]
+        count, request = int(plan.body["count"]), read_request(plan.body["request"])
         approval = why_approval(self._approvals, plan.dead_letters, count)
         return StoredJob(
             id=str(uuid.uuid4()),
@@ -177,8 +177,8 @@ class Redrives:
             created_at=self._clock.now(),
             started_at=None,
             ended_at=None,
-            action=Action(request["action"]),
-            archive=request["archive"],
+            action=request.action,
+            archive=request.archive,
             approval=approval,
         )
 
