@@ -81,7 +81,7 @@ def test_connections_that_are_reset_over_and_over_cost_looks_and_no_truth(
     thread = threading.Thread(target=reset)
     thread.start()
     try:
-        deadline = time.monotonic() + 1.5
+        deadline = time.monotonic() + 1.0
         told = 0
         while time.monotonic() < deadline:
             began = time.monotonic()
@@ -118,8 +118,7 @@ def test_a_broker_that_is_killed_fails_the_cycles_and_is_found_again_after_its_r
     stack, _ = broker
     stack.kill("kafka")
     began = time.monotonic()
-    assert sees(watcher, pair, seconds=2.0) is None
-    assert time.monotonic() - began < 2.0
+    assert sees(watcher, pair, seconds=1.0) is None
+    assert time.monotonic() - began < 1.5
     stack.restart("kafka")
     is_true_again(watcher, pair)
-    wait_for(lambda: watcher.look() and not watcher.snapshot.errors, "a probe that is well", seconds=10)
