@@ -10,8 +10,9 @@ Key = tuple[int, bool, float, float, float, str]
 def worst_first(subscription: Subscription, verdict: Verdict) -> Key:
     """Return the key that sorts the worst to the front.
 
-    By status, where who was abandoned stands with the well ones: nobody is to do anything at once. Then work before retry queues, then how far the age is beyond its objective, then age, then backlog; what
-    is not known counts as nothing, and the id makes the order the same every time.
+    By status, where who was abandoned stands with the well ones: nobody is to do anything at once. Then work before
+    retry queues, then how far the age is beyond its objective, then age, then backlog; what is not known counts as
+    nothing, and the id makes the order the same every time.
     """
     age = subscription.oldest_age.seconds or 0.0
     objective = verdict.objective_age_seconds

@@ -420,7 +420,8 @@ def collector_item(view: ClusterView, series: int | None, dropped: int | None, n
 
 def _tell_dropped(dropped: int | None) -> Iterator[str]:
     if dropped:
-        yield f"{dropped:,} series are left out of /metrics by max_series: those by partition first, and the last by name."
+        order = "those by partition first, and the last by name"
+        yield f"{dropped:,} series are left out of /metrics by max_series: {order}."
 
 
 def _probe_item(snapshot: Snapshot) -> ProbeItem | None:

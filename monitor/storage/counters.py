@@ -32,27 +32,40 @@ class Counters:
         self._memories: dict[str, _ClusterMemory] = {}
 
     def load(self, clusters: Collection[str]) -> None:
-        """Read what was kept for these clusters; to be called before any memory is used. Raises StorageError."""
-        memories = {name: _ClusterMemory(self._clock) for name in clusters}
+        """Read what was kept for the configured clusters, and drop what none has claimed for long.
+
+        Raises StorageError.
+        """
         forsaken = sa.delete(COUNTERS).where(
             COUNTERS.c.cluster.not_in(list(clusters)), COUNTERS.c.settled_until < self._clock.now() - _FORSAKEN_SECONDS
         )
         with self._database.writing() as connection:
             connection.execute(forsaken)
-            for row in connection.execute(sa.select(COUNTERS)):
-                if row.cluster in memories:
-                    name, _, column = row.family.partition(".")
-                    memories[row.cluster].restore(name, row.labels, column, row.value)
-        self._memories = memories
+        self._memories = {name: self._read(name) for name in clusters}
 
     def memory_of(self, cluster: str) -> Memory:
-        """Return the memory of a cluster that was loaded."""
+        """Return the memory of a cluster; read now if it was never loaded or was forgotten. Raises StorageError."""
+        if cluster not in self._memories:
+            self._memories[cluster] = self._read(cluster)
         return self._memories[cluster]
+
+    def forget(self, cluster: str) -> None:
+        """Let go of a cluster that is not read here any more: whoever reads it writes its counters."""
+        self._memories.pop(cluster, None)
+
+    def _read(self, cluster: str) -> "_ClusterMemory":
+        memory = _ClusterMemory(self._clock)
+        with self._database.reading() as connection:
+            for row in connection.execute(sa.select(COUNTERS).where(COUNTERS.c.cluster == cluster)):
+                name, _, column = row.family.partition(".")
+                memory.restore(name, row.labels, column, row.value)
+        return memory
 
     def save(self) -> None:
         """Write what has changed since the last time. Raises StorageError; what could not be written is next time."""
         now = self._clock.now()
-        changes = {cluster: memory.changes() for cluster, memory in self._memories.items()}
+        memories = dict(self._memories)
+        changes = {cluster: memory.changes() for cluster, memory in memories.items()}
         gone = [{"c": c, "f": f, "l": labels} for c, it in changes.items() for f, labels in it.gone]
         changed = [
             {"cluster": c, "family": f, "labels": labels, "value": value, "settled_until": now}
@@ -66,7 +79,7 @@ class Counters:
                 if changed:
                     connection.execute(_upsert(connection), changed)
         for cluster, it in changes.items():
-            self._memories[cluster].note_saved(it)
+            memories[cluster].note_saved(it)
 
 
 class _Changes:

@@ -60,7 +60,14 @@ def counted(samples: list[Sample]) -> Counter[Sample]:
 
 def watched(text: str) -> list[Sample]:
     """The samples of watched things: neither of the collector nor of the monitor's own process."""
-    own = ("eventflow_collector_", "eventflow_build_info", "eventflow_history_", "eventflow_config_", "process_", "python_")
+    own = (
+        "eventflow_collector_",
+        "eventflow_build_info",
+        "eventflow_history_",
+        "eventflow_config_",
+        "process_",
+        "python_",
+    )
     return [each for each in parse(text) if not each[0].startswith(own)]
 
 

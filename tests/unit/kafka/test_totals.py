@@ -12,7 +12,6 @@ from monitor.brokers.kafka.totals import Totals
 from monitor.memory import Remembered
 from monitor.model import Labels, Table
 
-
 NOW = 1_700_000_000.0
 
 
