@@ -13,6 +13,7 @@ from monitor.brokers.kafka.collector import KafkaCollector
 from monitor.brokers.kafka.redrive import KafkaRedriveBus
 from monitor.clock import Clock
 from monitor.config import Filter, KafkaCluster, KafkaRedrive
+from monitor.errors import AuthenticationFailed
 from monitor.letters import LEDGER_TOPIC, Choose, Job, PlanRequest
 from monitor.model import Finding, Snapshot
 from tests.integration.kafka.playground import Playground
@@ -127,6 +128,19 @@ def test_the_rights_for_watching_are_enough(ground: Ground) -> None:
     assert seen.retention_seconds == 7 * 86_400
     (dead,) = snapshot.dead_letters
     assert dead.messages == 0  # all are redriven, as only the ledger knows
+
+
+def test_wrong_credentials_for_redriving_are_told_and_do_not_keep_from_watching(ground: Ground) -> None:
+    wrong = ground.kafka.credentials("redriver", "hunter2-is-wrong")
+    cluster = ground.cluster.model_copy(update={"redrive": KafkaRedrive(security=wrong)})
+    with contextlib.closing(KafkaRedriveBus(cluster, (), Clock())) as bus:
+        (told,) = bus.check(time.monotonic() + 15)
+        with pytest.raises(AuthenticationFailed) as raised:
+            bus.survey(ground.dead, PlanRequest(f"k/{ground.dead}"), time.monotonic() + 15)
+    assert (told.target, told.ok) == ("redrive: connecting", False)
+    assert "credentials are refused" in told.message
+    assert "hunter2-is-wrong" not in f"{told} {raised.value}"
+    assert ground.collect().errors == ()
 
 
 def tells(findings: list[Finding], right: Right) -> bool:
