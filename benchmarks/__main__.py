@@ -12,16 +12,17 @@ from stack.control import Stack
 Commands = Callable[[Stack], Sequence[Sequence[str]]]
 
 
-def kafka_at(topics: int, partitions: int, groups: int) -> Commands:
-    """Return the commands for one size of the Kafka fixture: fill, collector alone, whole monitor, remove."""
+def kafka_at(topics: int, partitions: int, groups: int, clusters: str) -> Commands:
+    """Return the commands for one size of the Kafka fixture: fill, collectors alone, whole monitor, remove."""
 
     def commands(stack: Stack) -> Sequence[Sequence[str]]:
         bootstrap = ("--bootstrap", stack.endpoints.kafka)
         size = ("--topics", str(topics), "--partitions", str(partitions), "--groups", str(groups))
         return [
             ("benchmarks.kafka.fixture", *bootstrap, *size),
-            ("benchmarks.kafka.cycle", *bootstrap),
+            ("benchmarks.kafka.cycle", *bootstrap, *size, "--clusters", clusters),
             ("benchmarks.whole", *bootstrap),
+            ("benchmarks.whole", *bootstrap, "--commits", "offsets_topic"),
             ("benchmarks.kafka.fixture", *bootstrap, *size, "--remove"),
         ]
 
@@ -42,7 +43,8 @@ def rabbitmq_addresses(stack: Stack) -> Sequence[str]:
 
 
 BENCHMARKS: Mapping[str, Commands] = {
-    "kafka": kafka_at(topics=100, partitions=20, groups=79),
+    "kafka": kafka_at(topics=100, partitions=20, groups=79, clusters="1,10"),
+    "kafka-million": kafka_at(topics=250, partitions=20, groups=200, clusters="1"),
     "ages": lambda stack: [("benchmarks.kafka.ages", "--bootstrap", stack.endpoints.kafka)],
     "rabbitmq": lambda stack: [("benchmarks.rabbitmq.cycle", *rabbitmq_addresses(stack))],
     "aws": lambda stack: [("benchmarks.aws.cycle", "--endpoint", stack.endpoints.aws)],

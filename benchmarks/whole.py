@@ -1,6 +1,7 @@
 """Times a whole monitor, as it runs in production, on a Kafka cluster that `benchmarks.kafka.fixture` has filled.
 
-python -m benchmarks.whole --bootstrap HOST:PORT [--interval 5s] [--cycles 5] [--include 'bench.*']
+python -m benchmarks.whole --bootstrap HOST:PORT [--interval 5s] [--cycles 5] [--include 'bench.*'] [--commits admin]
+                           [--clusters 1]
 """
 
 import argparse
@@ -19,10 +20,9 @@ from rich.table import Table
 ROOT = Path(__file__).parents[1]
 _PATIENCE_SECONDS = 180.0
 _SCRAPES = 40
-CONFIG = """
-clusters:
-  - {{name: bench, kind: kafka, bootstrap_servers: "{bootstrap}", interval: {interval}, deadline: 120s,
-     topics: {{include: ["{include}"]}}, groups: {{include: ["{include}"]}}}}
+CLUSTER = """
+  - {{name: bench-{number}, kind: kafka, bootstrap_servers: "{bootstrap}", interval: {interval}, deadline: 120s,
+     topics: {{include: ["{include}"]}}, groups: {{include: ["{include}"]}}, commits: {commits}}}
 """
 
 
@@ -33,19 +33,23 @@ def main() -> None:
     parser.add_argument("--interval", default="5s")
     parser.add_argument("--cycles", type=int, default=5)
     parser.add_argument("--include", default="bench.*", help="topics and groups to watch (%(default)s)")
+    parser.add_argument("--commits", default="admin", help="admin or offsets_topic (%(default)s)")
+    parser.add_argument("--clusters", type=int, default=1, help="how many, all on these brokers (%(default)s)")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "bench.yml"
-        config.write_text(
-            CONFIG.format(bootstrap=given.bootstrap, interval=given.interval, include=given.include)
-            + f"database_url: sqlite:///{folder}/eventflow.db\n"
-        )
+        config.write_text(_configuration(given) + f"database_url: sqlite:///{folder}/eventflow.db\n")
         command = [sys.executable, "-m", "monitor", "serve", "--config", str(config), "--listen", "127.0.0.1:0"]
         with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
             try:
-                Console().print(_measure(process, _address(process), given.cycles))
+                Console().print(_measure(process, _address(process), given.cycles, given.clusters))
             finally:
                 process.terminate()
+
+
+def _configuration(given: argparse.Namespace) -> str:
+    asked = {name: getattr(given, name) for name in ("bootstrap", "interval", "include", "commits")}
+    return "clusters:" + "".join(CLUSTER.format(number=number, **asked) for number in range(given.clusters))
 
 
 def _address(process: "subprocess.Popen[str]") -> str:
@@ -56,16 +60,16 @@ def _address(process: "subprocess.Popen[str]") -> str:
     raise SystemExit("the monitor did not start")
 
 
-def _measure(process: "subprocess.Popen[str]", url: str, cycles: int) -> Table:
+def _measure(process: "subprocess.Popen[str]", url: str, cycles: int, clusters: int) -> Table:
     table = Table("figure", "value")
     with httpx.Client(base_url=url, timeout=60, trust_env=False) as client:
-        _await_cycles(client, 1)
+        _await_cycles(client, clusters)
         first = _figures(client)
-        scrapes = _scrape_until(client, int(first["count"]) + cycles)
+        scrapes = _scrape_until(client, int(first["count"]) + cycles * clusters)
         last = _figures(client)
         count = last["count"] - first["count"]
         table.add_row("series", f"{last['series']:,.0f}")
-        table.add_row("first cycle, wall s", f"{first['sum']:.2f}")
+        table.add_row("first cycle, wall s", f"{first['sum'] / first['count']:.2f}")
         table.add_row("later cycles, collecting, wall s", f"{(last['sum'] - first['sum']) / count:.2f}")
         table.add_row("processor s a cycle, scrapes included", f"{(last['cpu'] - first['cpu']) / count:.2f}")
         table.add_row("peak memory MB", f"{_peak_megabytes(process.pid):.0f}")
@@ -101,8 +105,7 @@ def _figures(client: httpx.Client) -> dict[str, float]:
         "series": r"^eventflow_collector_series\S* (\S+)$",
         "cpu": r"^process_cpu_seconds_total (\S+)$",
     }
-    found = {name: re.search(pattern, text, re.MULTILINE) for name, pattern in wanted.items()}
-    return {name: float(match[1]) if match else 0.0 for name, match in found.items()}
+    return {name: sum(map(float, re.findall(pattern, text, re.MULTILINE))) for name, pattern in wanted.items()}
 
 
 def _await_cycles(client: httpx.Client, cycles: int) -> None:

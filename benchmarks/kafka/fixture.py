@@ -2,8 +2,8 @@
 
     python -m benchmarks.kafka.fixture --bootstrap HOST:PORT [--topics 100] [--partitions 20] [--groups 79] [--remove]
 
-The defaults make 158,000 group-partitions; `--topics 500 --groups 179` makes 1,790,000, `--topics 268 --groups 179`
-about 958,000. Offsets are committed through the admin API, so no consumer has to run.
+The defaults make 158,000 group-partitions, `--topics 250 --groups 200` a million, `--topics 268 --groups 179` about
+958,000. Offsets are committed through the admin API, so no consumer has to run.
 """
 
 import argparse
@@ -37,6 +37,12 @@ class Size:
     records: int = 10
 
     @property
+    def options(self) -> list[str]:
+        """The options of a command that make this size."""
+        given = {"topics": self.topics, "partitions": self.partitions, "groups": self.groups, "records": self.records}
+        return [text for name, value in given.items() for text in (f"--{name}", str(value))]
+
+    @property
     def topic_names(self) -> list[str]:
         """All topics of the fixture."""
         return [f"{PREFIX}.topic-{number:05d}" for number in range(self.topics)]
@@ -58,6 +64,15 @@ def build(bootstrap: str, size: Size) -> None:
     _create_topics(admin, size)
     _produce(bootstrap, size)
     _commit(admin, size)
+
+
+def commit_again(bootstrap: str, size: Size, groups: int) -> None:
+    """Let some groups, other ones each time, commit on all partitions once more."""
+    chance = random.Random()
+    chosen = chance.sample(size.group_names, min(groups, size.groups))
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    for batch in _batches(_commits(size, chance, chosen), _CALLS_IN_FLIGHT):
+        _commit_all(admin, batch)
 
 
 def remove(bootstrap: str, size: Size) -> None:
@@ -104,7 +119,7 @@ def _must_be_taken(error: KafkaError | None, message: Message) -> None:
 
 
 def _commit(admin: AdminClient, size: Size) -> None:
-    for batch in _batches(_commits(size, random.Random(1)), _CALLS_IN_FLIGHT):
+    for batch in _batches(_commits(size, random.Random(1), size.group_names), _CALLS_IN_FLIGHT):
         _commit_all(admin, batch)
 
 
@@ -124,9 +139,9 @@ def _commit_all(admin: AdminClient, commits: Sequence[ConsumerGroupTopicPartitio
             raise RuntimeError(f"offsets are refused: {next(p.error for _, ps in refused for p in ps)}")
 
 
-def _commits(size: Size, chance: random.Random) -> Iterator[ConsumerGroupTopicPartitions]:
+def _commits(size: Size, chance: random.Random, groups: Sequence[str]) -> Iterator[ConsumerGroupTopicPartitions]:
     partitions = [(topic, partition) for topic in size.topic_names for partition in range(size.partitions)]
-    for group in size.group_names:
+    for group in groups:
         for chunk in _batches(partitions, _PARTITIONS_A_COMMIT):
             offsets = [TopicPartition(topic, part, chance.randint(0, size.records)) for topic, part in chunk]
             yield ConsumerGroupTopicPartitions(group, offsets)
@@ -142,18 +157,33 @@ def _wait(futures: Iterable[Future[Any]]) -> list[Any]:
     return [future.result(120) for future in futures]
 
 
-def main() -> None:
-    """Build or remove the fixture."""
+def add_size_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say how much there is."""
     defaults = Size()
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--bootstrap", required=True)
     parser.add_argument("--topics", type=int, default=defaults.topics)
     parser.add_argument("--partitions", type=int, default=defaults.partitions)
     parser.add_argument("--groups", type=int, default=defaults.groups)
     parser.add_argument("--records", type=int, default=defaults.records)
-    parser.add_argument("--remove", action="store_true")
+
+
+def size_of(given: argparse.Namespace) -> Size:
+    """Return what these options say."""
+    return Size(given.topics, given.partitions, given.groups, given.records)
+
+
+def main() -> None:
+    """Build or remove the fixture, or commit again."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--bootstrap", required=True)
+    add_size_options(parser)
+    doing = parser.add_mutually_exclusive_group()
+    doing.add_argument("--remove", action="store_true")
+    doing.add_argument("--again", type=int, metavar="GROUPS", help="let so many groups commit once more, nothing else")
     given = parser.parse_args()
-    size = Size(given.topics, given.partitions, given.groups, given.records)
+    size = size_of(given)
+    if given.again is not None:
+        commit_again(given.bootstrap, size, given.again)
+        return
     (remove if given.remove else build)(given.bootstrap, size)
     print(f"{size.topics * size.partitions:,} partitions, {size.groups:,} groups, {size.group_partitions:,} offsets")
 

@@ -103,17 +103,24 @@ class CommitLog:
         known = self._prefixes.get
         codes = [_NOBODY if key is None else known(key[:-4]) for key in keys]
         if None in codes:
-            codes = [self._learn(keys[i] or b"") if code is None else code for i, code in enumerate(codes)]
+            codes = [self._look_again(key) if code is None else code for key, code in zip(keys, codes, strict=True)]
         pairs = np.array(codes, dtype=np.int64)
         wanted = pairs != _NOBODY
         if not wanted.all():
-            pairs, keys, values = pairs[wanted], list(compress(keys, wanted)), list(compress(values, wanted))
+            some = wanted.tolist()
+            pairs, keys, values = pairs[wanted], list(compress(keys, some)), list(compress(values, some))
         if len(pairs):
             numbers = np.frombuffer(b"".join([key[-PARTITION.size :] for key in keys if key]), dtype=">i4")
             self._waiting.append((pairs | numbers, self._read_offsets(values)))
             self._waiting_rows += len(pairs)
             if self._waiting_rows > max(_WAITING_ROWS, len(self._keys)):
                 self.settle()
+
+    def _look_again(self, key: bytes | None) -> int:
+        """Return the number of a key that was not known when the batch came; others of it may have made it known."""
+        key = key or b""
+        code = self._prefixes.get(key[: -PARTITION.size])
+        return self._learn(key) if code is None else code
 
     def _learn(self, key: bytes) -> int:
         """Return the number of a key's group and topic, or that nobody wants to know about it."""

@@ -33,7 +33,7 @@ _BATCH = 10_000
 _STEP_SECONDS = 0.02
 _GRACE_SECONDS = 0.2  # most transactions end within it, and then nobody needs to be asked
 _SHARE_OF_ENDS = 0.4
-_MOST_AHEAD_KILOBYTES = 16_384
+_LONGEST_ANSWER_BYTES = 4 * 1024 * 1024
 _MOST_TOLD = 5
 _STARTS_ANEW = frozenset({KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE})
 
@@ -255,7 +255,11 @@ def _open_reader(settings: dict[str, Any]) -> Consumer:
             "enable.partition.eof": True,
             "auto.offset.reset": "error",  # what was cut away must not be taken for nothing new
             "allow.auto.create.topics": False,
-            "queued.max.messages.kbytes": _MOST_AHEAD_KILOBYTES,
+            # With the library's own numbers, what it fetches ahead would be most of what a first reading needs.
+            "queued.min.messages": 2 * _BATCH,
+            "fetch.max.bytes": _LONGEST_ANSWER_BYTES,
+            "max.partition.fetch.bytes": _LONGEST_ANSWER_BYTES // 8,
+            "queued.max.messages.kbytes": _LONGEST_ANSWER_BYTES // 1024,
             "fetch.wait.max.ms": 250,
         },
         logger=QuietLog(),
