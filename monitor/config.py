@@ -451,7 +451,8 @@ class RabbitCluster(ClusterSection, TlsFiles):
         """Address and files to redrive with: those of `redrive`, and where it has none those that watch."""
         own = self.redrive or RabbitRedrive()
         shown = own if own.certificate_file else self
-        files = TlsFiles(
+        # Without validation: a file that has gone since is the next connection's to tell.
+        files = TlsFiles.model_construct(
             ca_file=own.ca_file or self.ca_file,
             certificate_file=shown.certificate_file,
             key_file=shown.key_file,

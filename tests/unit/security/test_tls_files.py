@@ -6,7 +6,7 @@ import pytest
 from pydantic import SecretStr
 
 from monitor.brokers.tls import open_context
-from monitor.config import TlsFiles, parse_configuration
+from monitor.config import RabbitCluster, RabbitRedrive, TlsFiles, parse_configuration
 from monitor.errors import ConfigurationError, TlsFailed
 from tests.integration.secured.certificates import Authority, Identity
 
@@ -78,3 +78,32 @@ def test_a_file_that_goes_while_the_monitor_runs_is_an_error_of_the_broker(tmp_p
         open_context(files, "k")
     renewed.write_bytes(client.both.read_bytes())
     open_context(files, "k")
+
+
+def test_redrive_has_the_files_of_its_cluster_unless_it_has_its_own(
+    tmp_path: Path, authority: Authority, client: Identity, locked: Identity
+) -> None:
+    renewed = tmp_path / "ca.pem"
+    renewed.write_bytes(authority.certificate.read_bytes())
+    watching = RabbitCluster(
+        name="r",
+        kind="rabbitmq",
+        amqp_url=SecretStr("amqps://a"),
+        ca_file=str(renewed),
+        certificate_file=str(client.both),
+        redrive=RabbitRedrive(),
+    )
+    assert watching.redrive_access[0] == SecretStr("amqps://a")
+    assert watching.redrive_access[1].certificate_file == str(client.both)
+    redrive = RabbitRedrive(
+        amqp_url=SecretStr("amqps://b"),
+        certificate_file=str(locked.certificate),
+        key_file=str(locked.key),
+        key_password=SecretStr(PASSWORD),
+    )
+    url, found = watching.model_copy(update={"redrive": redrive}).redrive_access
+    assert (url, found.ca_file) == (SecretStr("amqps://b"), str(renewed))
+    assert (found.certificate_file, found.key_file) == (str(locked.certificate), str(locked.key))
+    assert found.key_password == SecretStr(PASSWORD)
+    renewed.unlink()  # which the next connection tells, and not whoever makes it ready
+    assert watching.redrive_access[1].ca_file == str(renewed)
