@@ -17,6 +17,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Produ
 from monitor.brokers.kafka.intervals import Intervals
 from monitor.brokers.kafka.ledger import Rows, gone_before, group_of, ledger_key, ledger_value
 from monitor.brokers.kafka.letters import read_letter
+from monitor.brokers.kafka.quiet import QuietLog
 from monitor.brokers.kafka.translation import translate
 from monitor.clock import Clock
 from monitor.errors import BadAnswer, TimedOut
@@ -43,7 +44,7 @@ class LedgerWriter:
         self._group = group_of(topic)
         self._settings = settings
         self._producer = Producer(
-            {**settings, "transactional.id": self._group, "transaction.timeout.ms": 60_000}, logger=_Quiet()
+            {**settings, "transactional.id": self._group, "transaction.timeout.ms": 60_000}, logger=QuietLog()
         )
 
     def fence(self) -> None:
@@ -65,7 +66,7 @@ class LedgerWriter:
         producer.commit_transaction(2 * _CALL_SECONDS)
 
     def _send_cursors(self, cursors: Mapping[int, int]) -> None:
-        consumer = Consumer({**self._settings, "group.id": self._group, "enable.auto.commit": False}, logger=_Quiet())
+        consumer = Consumer({**self._settings, "group.id": self._group, "enable.auto.commit": False}, logger=QuietLog())
         try:
             offsets = [TopicPartition(self._topic, partition, cursor) for partition, cursor in cursors.items()]
             self._producer.send_offsets_to_transaction(offsets, consumer.consumer_group_metadata(), _CALL_SECONDS)
@@ -258,10 +259,3 @@ def _translated(target: str) -> Iterator[None]:
         yield
     except KafkaException as error:
         raise translate(error.args[0], target) from error
-
-
-class _Quiet:
-    """Takes the library's log lines; what matters comes as errors."""
-
-    def log(self, _level: int, _text: str, *_arguments: object) -> None:
-        pass

@@ -18,6 +18,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from monitor.brokers.kafka.client import LATEST, KafkaClient
 from monitor.brokers.kafka.intervals import Intervals
+from monitor.brokers.kafka.quiet import QuietLog
 from monitor.brokers.kafka.translation import translate
 from monitor.clock import Clock
 from monitor.errors import BrokerError, TimedOut
@@ -95,7 +96,7 @@ class Ledger:
                 "allow.auto.create.topics": False,
                 "fetch.wait.max.ms": 100,  # that the end is reached is told only after such a wait
             },
-            logger=_Quiet(),
+            logger=QuietLog(),
         )
         consumer.assign([TopicPartition(LEDGER_TOPIC, 0, 0)])
         self._consumer = consumer
@@ -145,13 +146,6 @@ class Ledger:
         else:
             told = json.loads(value)
             rows[start] = (int(told["until"]), str(told.get("topic_id", "")))
-
-
-class _Quiet:
-    """Takes the library's log lines; what matters comes as errors."""
-
-    def log(self, _level: int, _text: str, *_arguments: object) -> None:
-        pass
 
 
 def gone_before(cursor: int | None, rows: Mapping[int, int]) -> Intervals:

@@ -21,6 +21,7 @@ from monitor.brokers.kafka.addressing import STAMPS, Addresser, Ready, Route, Un
 from monitor.brokers.kafka.intervals import Intervals
 from monitor.brokers.kafka.ledger import Rows, gone_before, group_of, ledger_key, ledger_value
 from monitor.brokers.kafka.letters import read_headers, read_letter
+from monitor.brokers.kafka.quiet import QuietLog
 from monitor.brokers.kafka.translation import translate
 from monitor.clock import Clock
 from monitor.errors import BadAnswer, BrokerError, LeaseLost, TimedOut
@@ -198,7 +199,7 @@ class KafkaMover:
                 "linger.ms": 5,
                 "queue.buffering.max.messages": 1_000_000,
             },
-            logger=_Quiet(),
+            logger=QuietLog(),
         )
         self._introduce(producer, [LEDGER_TOPIC, *self._route.targets], deadline)
         while True:
@@ -233,7 +234,7 @@ class KafkaMover:
                 "queued.max.messages.kbytes": 32_768,
                 "fetch.wait.max.ms": 100,
             },
-            logger=_Quiet(),
+            logger=QuietLog(),
         )
 
     def _take_over(self, consumer: Consumer, deadline: float) -> None:
@@ -605,13 +606,6 @@ class _Move:
 
 class _TooLarge(Exception):
     """A message did not fit after all; the transaction is aborted, and which one is known."""
-
-
-class _Quiet:
-    """Takes the library's log lines; what matters comes as errors."""
-
-    def log(self, _level: int, _text: str, *_arguments: object) -> None:
-        pass
 
 
 def _let_go(handles: list[Consumer | Producer | None]) -> None:

@@ -23,6 +23,7 @@ from monitor.brokers.kafka.intervals import Intervals
 from monitor.brokers.kafka.ledger import Ledger, Rows, gone_before, group_of
 from monitor.brokers.kafka.letters import read_letter
 from monitor.brokers.kafka.mover import KafkaMover
+from monitor.brokers.kafka.quiet import QuietLog
 from monitor.brokers.kafka.rights import TopicsToRedrive, check_rights
 from monitor.brokers.kafka.translation import translate
 from monitor.brokers.naming import strip_dead_suffix
@@ -287,7 +288,7 @@ class KafkaRedriveBus:
         writer = LedgerWriter(self._settings, job.queue, topic_id, job.id)
         if job.request.action == Action.RESTORE:
             return RestoreMover(writer, job, read, {it.partition: it.start for it in waiting})
-        consumer = Consumer(self._reader_settings(job.queue), logger=_Quiet())
+        consumer = Consumer(self._reader_settings(job.queue), logger=QuietLog())
         return ArchiveMover(consumer, writer, job, choose, read, self._clock)
 
     def purge(self, queue: str, deadline: float) -> int:
@@ -405,7 +406,7 @@ class KafkaRedriveBus:
     @contextmanager
     def _reading(self, queue: str) -> Iterator[Consumer]:
         try:
-            consumer = Consumer(self._reader_settings(queue), logger=_Quiet())
+            consumer = Consumer(self._reader_settings(queue), logger=QuietLog())
         except KafkaException as error:
             raise translate(error.args[0], queue) from error
         try:
@@ -526,13 +527,6 @@ class _Origins:
             )
         else:
             self.blockers.append("Nothing says where these messages came from; name a target by --target.")
-
-
-class _Quiet:
-    """Takes the library's log lines; what matters comes as errors."""
-
-    def log(self, _level: int, _text: str, *_arguments: object) -> None:
-        pass
 
 
 def _bounds(waiting: Sequence[_Waiting], positions: Sequence[str]) -> dict[str, list[int]]:

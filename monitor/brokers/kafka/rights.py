@@ -14,6 +14,7 @@ from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-def
 from monitor.brokers.kafka.client import KafkaClient
 from monitor.brokers.kafka.ledger import group_of
 from monitor.brokers.kafka.metadata import read_listing
+from monitor.brokers.kafka.quiet import QuietLog
 from monitor.brokers.kafka.translation import translate
 from monitor.brokers.naming import is_dead_by_name, strip_dead_suffix
 from monitor.config import Filter
@@ -132,7 +133,7 @@ class _Check:
             yield from self._topic_rights("the ledger", [LEDGER_TOPIC], ("READ", "WRITE"))
             return
         remedy = f"grant Create, Read and Write on the topic {LEDGER_TOPIC}; or, where it exists, let it be seen"
-        admin = AdminClient(dict(self._settings))
+        admin = AdminClient(dict(self._settings), logger=QuietLog())
         topic = NewTopic(LEDGER_TOPIC, num_partitions=1, replication_factor=-1)
         asked = admin.create_topics([topic], validate_only=True)[LEDGER_TOPIC]
         yield self._tried("the ledger", lambda: asked.result(self._seconds()), remedy, "it can be created")
@@ -150,7 +151,7 @@ class _Check:
 
     def _transactional_id(self) -> Iterator[Finding]:
         def take() -> None:
-            producer = Producer({**self._settings, "transactional.id": _TRIAL}, logger=_Quiet())
+            producer = Producer({**self._settings, "transactional.id": _TRIAL}, logger=QuietLog())
             producer.init_transactions(self._seconds())
 
         remedy = f"grant Write on transactional ids that begin with {GROUP_PREFIX}"
@@ -164,13 +165,6 @@ class _Check:
         except TimeoutError:
             return _refused(target, TimedOut("no answer in time"), remedy)
         return Finding(f"{_PREFIX}{target}", True, found)
-
-
-class _Quiet:
-    """Takes the library's log lines; what matters comes as errors."""
-
-    def log(self, _level: int, _text: str, *_arguments: object) -> None:
-        pass
 
 
 def _lacking(allowed: Iterable[Any] | None, needed: Sequence[str]) -> list[str]:
