@@ -31,16 +31,21 @@ def connect(timeout_seconds: float = _TIMEOUT_SECONDS) -> ApiClient:
     which where proxies sign people in speaks for them alone.
     """
     url, own = os.environ.get("EVENTFLOW_URL", DEFAULT_URL), os.environ.get("EVENTFLOW_TOKEN") or None
-    person = st.context.headers.get(PERSON_HEADER) if GATE.settings.proxies else None
+    person = _told(st.context.headers.get(PERSON_HEADER)) if GATE.settings.proxies else None
     if person:
         return _client(url, own, person, timeout_seconds)
-    token = GATE.sessions.find(st.context.cookies.get(COOKIE))
+    token = GATE.sessions.find(_told(st.context.cookies.get(COOKIE)))
     return _client(url, token or (None if GATE.settings.proxies else own), None, timeout_seconds)
+
+
+def _told(value: object) -> str | None:
+    # Where no browser is connected, as in Streamlit's AppTest, the context has stand-ins instead of texts.
+    return value if isinstance(value, str) else None
 
 
 def is_signed_in() -> bool:
     """Say whether who looks has signed in with a token, and so can sign out."""
-    return GATE.sessions.find(st.context.cookies.get(COOKIE)) is not None
+    return GATE.sessions.find(_told(st.context.cookies.get(COOKIE))) is not None
 
 
 def about() -> AboutItem | None:

@@ -70,7 +70,7 @@ class Gate:
         if not client or not self._is_proxy(client[0]):
             return None
         name = Headers(scope=scope).get(self.settings.identity_header, "").strip()
-        return name[:_LONGEST_PERSON] if name.isprintable() and name.isascii() else None
+        return name[:_LONGEST_PERSON] if name and name.isprintable() and name.isascii() else None
 
     def _is_proxy(self, address: str) -> bool:
         try:

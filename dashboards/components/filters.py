@@ -33,3 +33,9 @@ def draw_span() -> float:
         "Over the last", list(SPANS), default="1 h", key="span", bind="query-params", required=True
     )
     return SPANS[chosen or "1 h"]
+
+
+def chosen_page() -> int:
+    """Return the number of the page that is turned to, also before its widget, whose key is `page`, is drawn."""
+    given = st.session_state.get("page") or st.query_params.get("page") or 1
+    return max(1, int(given)) if str(given).isdecimal() else 1

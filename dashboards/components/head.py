@@ -28,22 +28,22 @@ def _draw_ages() -> None:
     try:
         collectors = connect().collectors()
     except MonitorUnreachable:
-        st.caption(":red-badge[✖ monitor away] asking again by itself; what stands below may be old")
+        st.markdown(":red-badge[✖ monitor away] :small[asking again by itself; what stands below may be old]")
     except ClientError as refusal:
-        st.caption(f":red-badge[✖ refused] {as_text(str(refusal))}")
+        st.markdown(f":red-badge[✖ refused] :small[{as_text(str(refusal))}]")
     else:
         told = " · ".join(say_data_age(item, now()) for item in collectors[:_MOST_CLUSTERS])
         more = f" · and {len(collectors) - _MOST_CLUSTERS} more" if len(collectors) > _MOST_CLUSTERS else ""
-        st.caption(f"Data: {told}{more}" if collectors else "Data: no cluster is configured")
+        st.markdown(f":small[Data:] {told}{more}" if collectors else ":small[Data: no cluster is configured]")
 
 
 def say_data_age(item: CollectorItem, moment: float) -> str:
     """Say, as Markdown, how old the data of a cluster is, and whether that is older than it should be."""
     name, success = as_text(item["cluster"]), item["last_success_timestamp_seconds"]
     if item["up"] is None:
-        return f"{name} {collector_look(None)}"
+        return f":small[{name} {collector_look(None)}]"
     late = success is None or moment - success > _STALE_INTERVALS * item["interval_seconds"]
     if item["up"] and not late:
-        return f"{name} {say_ago(success, moment)}"
+        return f":small[{name} {say_ago(success, moment)}]"
     word = "✖ down" if not item["up"] else "◷ late"
-    return f":{'red' if not item['up'] else 'orange'}-badge[{word}] {name} {say_ago(success, moment)}"
+    return f":{'red' if not item['up'] else 'orange'}-badge[{word}] :small[{name} {say_ago(success, moment)}]"

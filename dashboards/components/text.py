@@ -18,12 +18,11 @@ _PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
 _ACTING = re.compile(r"(?i)https?(?=:)|ftp(?=:)|mailto(?=:)|www(?=\.)|(?<=\w)@(?=\w)|:(?=[\w+/-]+:)")
 _WORD_JOINER = "\u2060"
 _SHOWN_CATEGORIES = frozenset(("Cc", "Cf", "Cs", "Co", "Zl", "Zp"))
-_CONTROL_PICTURES = 0x2400
 _DELETE = 0x7F
 
 
 def visible(text: str, longest: int = LONGEST) -> str:
-    """Return text in one line without anything that acts: control and formatting characters are shown as symbols.
+    r"""Return text in one line without anything that acts: control and formatting characters are written out (`\x1b`).
 
     Among the formatting characters are those that turn the direction of writing, which would let a name look like
     another one. What is cut off is told by its number of characters.
@@ -40,8 +39,6 @@ def as_text(text: str, longest: int = LONGEST) -> str:
 
 def _shown(character: str) -> str:
     code = ord(character)
-    if code < 0x20:
-        return chr(_CONTROL_PICTURES + code)
-    if code == _DELETE:
-        return "\u2421"
+    if code < 0x20 or code == _DELETE:
+        return f"\\x{code:02x}"
     return f"\\u{code:04x}" if unicodedata.category(character) in _SHOWN_CATEGORIES else character

@@ -66,7 +66,7 @@ def _near(queues: Sequence[DeadLetterItem], items: Sequence[SubscriptionItem]) -
 
 def _say_legend() -> None:
     states = " ".join(look.badge for look in STATUSES.values())
-    st.caption(f"{states} · dashed: where dead letters go")
+    st.markdown(f"{states} :small[dashed: where dead letters go]")
 
 
 def _say(items: Sequence[SubscriptionItem]) -> str:

@@ -7,7 +7,7 @@ import streamlit as st
 
 from dashboards.client import connect
 from dashboards.components.address import link, open_page, read_parameters
-from dashboards.components.filters import draw_choice, draw_search
+from dashboards.components.filters import chosen_page, draw_choice, draw_search
 from dashboards.components.head import draw_head
 from dashboards.components.problems import place_of, say_subject
 from dashboards.components.rows import say_drain
@@ -88,7 +88,7 @@ def _draw_filters() -> dict[str, Any]:
 @st.fragment(run_every=REFRESH_SECONDS)
 def _draw_table(query: Mapping[str, Any]) -> None:
     with failures_told():
-        number = max(1, int(st.session_state.get("page", 1) or 1))
+        number = chosen_page()
         page = _ask(query, number)
         pages = max(1, -(-page["total"] // _PAGE_ROWS))
         if number > pages:

@@ -7,7 +7,7 @@ import streamlit as st
 
 from dashboards.client import connect
 from dashboards.components.charts import lines
-from dashboards.components.filters import draw_choice, draw_search, draw_span
+from dashboards.components.filters import chosen_page, draw_choice, draw_search, draw_span
 from dashboards.components.flows import By, Flow, curves_of, group
 from dashboards.components.head import draw_head
 from dashboards.components.states import SLOW_REFRESH_SECONDS, failures_told, read, say_empty
@@ -50,7 +50,7 @@ def _draw_flows(by: By, seconds: float, query: Mapping[str, Any]) -> None:
             shown = say_count(len(page["items"]))
             st.caption(f"The {shown} of {say_count(page['total'])} with the most coming in; search for others.")
         pages = -(-len(flows) // _PAGE_FLOWS)
-        number = min(pages, max(1, int(st.session_state.get("page", 1) or 1)))
+        number = min(pages, chosen_page())
         _draw_charts(flows[(number - 1) * _PAGE_FLOWS : number * _PAGE_FLOWS], by, seconds)
         if pages > 1:
             st.pagination(pages, key="page", bind="query-params")
