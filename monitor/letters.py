@@ -325,8 +325,8 @@ class CountsSelected(Protocol):
 class CountsWaiting(Protocol):
     """What a bus can do besides, whose broker tells exactly and at once how many messages are in no hand."""
 
-    def count_waiting(self, queue: str, deadline: float) -> int:
-        """Return how many messages of a queue are ready to be taken."""
+    def count_waiting(self, bounds: Mapping[str, Any], deadline: float) -> int:
+        """Return how many messages of the queue that a plan's bounds are about are ready to be taken."""
         ...
 
 

@@ -71,7 +71,7 @@ class Arrivals:
 
     def _ask(self, bus: CountsWaiting, counts: Counts) -> float:
         still_there = self._mover.still_there if isinstance(self._mover, JournaledMover) else 0
-        waiting = bus.count_waiting(self._plan["source"], self._clock.monotonic() + _LOOK_SECONDS)
+        waiting = bus.count_waiting(self._plan["bounds"], self._clock.monotonic() + _LOOK_SECONDS)
         return waiting + still_there + counts.sent + counts.bounced
 
     @property

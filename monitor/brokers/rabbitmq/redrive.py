@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from typing import Any
 from urllib.parse import quote
 
 from monitor.brokers.rabbitmq.addresses import Address, parse_address
@@ -88,7 +89,7 @@ class RabbitRedriveBus:
             samples, _ = self._look(standing, self._reader(standing, router), 0, _SAMPLES, deadline)
         found = Findings(
             standing,
-            self._count_ready(standing, deadline),
+            self._count_ready(standing.key, deadline),
             around.queues,
             router,
             topology.dead_letters.get(standing.key),
@@ -122,9 +123,9 @@ class RabbitRedriveBus:
         connections = Connections(session, taker, sender, self._amqp.username or "guest")
         return RabbitHeld(connections, job, standing, target, self._reader(standing, router), self._clock)
 
-    def count_waiting(self, queue: str, deadline: float) -> int:
-        """Return how many messages of a queue are ready, by a question to the queue itself. Raises BrokerError."""
-        return self._count_ready(self._standing(queue, deadline), deadline)
+    def count_waiting(self, bounds: Mapping[str, Any], deadline: float) -> int:
+        """Return how many messages of a job's queue are ready, by a question to the queue. Raises BrokerError."""
+        return self._count_ready((str(bounds["vhost"]), str(bounds["queue"])), deadline)
 
     def open_return(self, queue: str) -> RabbitReturner:
         """Connect so that messages can be put back into a queue. Raises BrokerError."""
@@ -192,11 +193,11 @@ class RabbitRedriveBus:
             look = Look(session, taker, line, self._clock, standing, self._dangers)
             return look.read(reader, skip, number, deadline)
 
-    def _count_ready(self, standing: Standing, deadline: float) -> int:
+    def _count_ready(self, key: QueueKey, deadline: float) -> int:
         with self._session() as session:
-            taker = Taker(self._connect(session, standing.key[0], deadline), standing.key[1])
-            session.ask(taker.open, deadline, standing.label)
-            return int(session.ask(taker.count, deadline, standing.label))
+            taker = Taker(self._connect(session, key[0], deadline), key[1])
+            session.ask(taker.open, deadline, label_of(key))
+            return int(session.ask(taker.count, deadline, label_of(key)))
 
     # asking
 

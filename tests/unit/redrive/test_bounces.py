@@ -3,6 +3,7 @@
 The mover and the collector's view are pretended: only what is made of them is looked at.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,7 @@ class Broker:
     def __init__(self, waiting: int) -> None:
         self.waiting = waiting
 
-    def count_waiting(self, queue: str, deadline: float) -> int:
+    def count_waiting(self, bounds: Mapping[str, Any], deadline: float) -> int:
         return self.waiting
 
 
