@@ -44,6 +44,7 @@ _SEARCHED_PER_CALL = 500
 _SEARCH_SECONDS = 4.0
 _MOST_GROUPS = 6
 _MOST_CHOSEN = 1_000
+_MOST_PAGES = 6
 _LOOKED = "looked at"
 LETTER_COLUMNS = {
     "Cause": st.column_config.TextColumn(width=330),
@@ -64,6 +65,13 @@ class Looked:
     groups: LetterGroups | None = None
     pages: dict[tuple[str | None, ...], LetterPage] = field(default_factory=dict)
     trail: list[str | None] = field(default_factory=list)
+    ticked: bool = False
+
+    def keep(self, key: tuple[str | None, ...], found: LetterPage) -> None:
+        """Keep a page, and of the others the last few: bodies are large."""
+        self.pages[key] = found
+        while len(self.pages) > _MOST_PAGES:
+            del self.pages[next(iter(self.pages))]
 
 
 def draw_looking(item: DeadLetterItem, *, acts: bool) -> None:
@@ -142,8 +150,10 @@ def _draw_cause(item: DeadLetterItem, group: LetterGroup, groups: LetterGroups, 
             origins = f" · from {as_text(', '.join(group['origins']))}" if group["origins"] else ""
             st.caption(f"{say_share(group, groups)} · {say_seen(group, now(), viewer_zone())}{origins}")
         with st.container(horizontal=True, width="content", vertical_alignment="center"):
-            if st.button("Messages", key=f"messages of {group['id']}", icon=":material/list:"):
-                _show_only(group=group["id"])
+            st.button(
+                "Messages", key=f"messages of {group['id']}", icon=":material/list:",
+                on_click=_show_only, kwargs={"group": group["id"]},
+            )  # fmt: skip
             if acts:
                 _redrive_button("Redrive these", f"redrive {group['id']}", item, group=group["id"])
 
@@ -159,33 +169,38 @@ def _redrive_button(label: str, key: str, item: DeadLetterItem, **selection: Any
 
 def _draw_messages(item: DeadLetterItem, looked: Looked, *, acts: bool) -> None:
     st.subheader("Messages")
-    _draw_search(looked)
-    _draw_group_filter(looked)
-    with failures_told():
+    # The examples are made of what is found, and stand above it.
+    search, below = st.container(), st.container()
+    with below, failures_told():
         found = _page_of(item["id"], looked)
         chosen = _draw_table(item, found)
         _draw_paging(found)
         _draw_chosen(item, found, chosen, acts=acts)
+    with search:
+        _draw_search(looked)
 
 
 def _draw_search(looked: Looked) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        st.text_input(
-            "Find text", st.query_params.get("find", ""), key=f"find {looked.queue}", icon=":material/search:",
-            placeholder="in body, key or cause", on_change=_typed, args=("find", looked.queue),
-        )  # fmt: skip
+        _draw_input(looked, "find", "Find text", "in body, key or cause", ":material/search:")
         with st.popover("Filter by an expression", icon=":material/filter_alt:"):
             _draw_expression(looked)
-    told = st.query_params.get("select")
-    if told and st.button(f"Filter: {as_text(told)}", icon=":material/close:", help="Take this filter away"):
-        _show_only()
+    select, group = st.query_params.get("select"), st.query_params.get("group")
+    groups = looked.groups["items"] if looked.groups else []
+    told = select or next((say_cause(it) for it in groups if it["id"] == group), group)
+    if told:
+        st.button(f"Only: {as_text(told)}", icon=":material/close:", help="Take this filter away", on_click=_show_only)
+
+
+def _draw_input(looked: Looked, name: str, label: str, placeholder: str, icon: str | None = None) -> None:
+    key = f"{name} {looked.queue}"
+    # Set by hand, since examples and other filters change what stands in the field.
+    st.session_state.setdefault(key, st.query_params.get(name, ""))
+    st.text_input(label, key=key, placeholder=placeholder, icon=icon, on_change=_typed, args=(name, looked.queue))
 
 
 def _draw_expression(looked: Looked) -> None:
-    st.text_input(
-        "JMESPath over one message", st.query_params.get("select", ""), key=f"select {looked.queue}",
-        placeholder="body.amount > `100`", on_change=_typed, args=("select", looked.queue),
-    )  # fmt: skip
+    _draw_input(looked, "select", "JMESPath over one message", "body.amount > `100`")
     st.caption(
         "It sees `key`, `headers`, `body`, `text`, `partition`, `offset`, `position`, `timestamp`, `age_seconds`, "
         "`attempts`, `deliveries`, `exception`, `exception_message`, `origin` and `properties`. Examples that fit what "
@@ -207,20 +222,9 @@ def _show_only(find: str | None = None, select: str | None = None, group: str | 
     """Narrow the table; one filter replaces another."""
     looked: Looked = st.session_state[_LOOKED]
     looked.trail.clear()
-    for name in ("find", "select"):
-        st.session_state.pop(f"{name} {looked.queue}", None)
+    for name, value in (("find", find), ("select", select)):
+        st.session_state[f"{name} {looked.queue}"] = value or ""
     set_parameters(find=find, select=select, group=group, cursor=None, message=None)
-
-
-def _draw_group_filter(looked: Looked) -> None:
-    chosen = st.query_params.get("group")
-    if not chosen:
-        return
-    groups = looked.groups["items"] if looked.groups else []
-    cause = next((say_cause(it) for it in groups if it["id"] == chosen), chosen)
-    if st.button(f"Only: {as_text(cause)}", icon=":material/close:", help="Show all causes"):
-        _show_only()
-        st.rerun()
 
 
 def _page_of(queue: str, looked: Looked) -> LetterPage:
@@ -241,7 +245,7 @@ def _page_of(queue: str, looked: Looked) -> LetterPage:
         # Where looking counts, a search looks at one page for each click.
         over = (lambda: True) if looked.warning or not narrowed else (lambda: now() - began > _SEARCH_SECONDS)
         with st.spinner("Looking at the messages"):
-            looked.pages[key] = gather(ask, cursor, wanted=PER_PAGE, is_over=over)
+            looked.keep(key, gather(ask, cursor, wanted=PER_PAGE, is_over=over))
     return looked.pages[key]
 
 
@@ -304,10 +308,15 @@ def _draw_paging(found: LetterPage) -> None:
 def _draw_chosen(item: DeadLetterItem, found: LetterPage, chosen: list[LetterItem], *, acts: bool) -> None:
     if acts:
         _draw_acts(item, chosen)
+    looked: Looked = st.session_state[_LOOKED]
     if chosen:
+        looked.ticked = True
         set_parameters(message=chosen[0]["position"])
         _draw_letter(chosen[0])
         return
+    if looked.ticked:  # the tick was taken away
+        looked.ticked = False
+        set_parameters(message=None)
     position = st.query_params.get("message")
     if position:
         one = next((it for it in found["items"] if it["position"] == position), None) or _find(item["id"], position)
@@ -323,7 +332,7 @@ def _find(queue: str, position: str) -> LetterItem | None:
     key = ("message", position)
     if key not in looked.pages:
         try:
-            looked.pages[key] = connect(PATIENT_SECONDS).letters(queue, limit=1, cursor=position)
+            looked.keep(key, connect(PATIENT_SECONDS).letters(queue, limit=1, cursor=position))
         except MonitorRefused:
             return None
     return next((it for it in looked.pages[key]["items"] if it["position"] == position), None)

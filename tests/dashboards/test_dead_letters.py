@@ -165,9 +165,13 @@ def test_a_mistake_in_an_expression_is_told_with_its_position(fake: FakeMonitor)
 
 def test_examples_fit_what_lies_there_and_filter_with_a_click(fake: FakeMonitor) -> None:
     add_queue(fake)
-    page = draw("dead-letters", id=QUEUE).run()
-    page = click(page, "died of MissingField")
-    assert query(page)["select"] == 'exception == `"shop.events.MissingField"`'
+    page = click(draw("dead-letters", id=QUEUE), "died of MissingField")
+    expression = 'exception == `"shop.events.MissingField"`'
+    assert query(page)["select"] == expression
+    assert expression in [it.value for it in page.text_input]
+    page = click(page, next(it for it in labels(page) if it.startswith("Only: ")))
+    assert query(page) == {"id": QUEUE}
+    assert expression not in [it.value for it in page.text_input]
 
 
 def test_one_cause_shows_its_messages_and_is_redriven_by_its_id(fake: FakeMonitor) -> None:
