@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from benchmarks.soak import churn, faults, grafana, groups, kafka_redrive, rabbitmq_redrive
+from benchmarks.soak import churn, coordinators, faults, grafana, groups, kafka_redrive, rabbitmq_redrive
 from stack.control import Stack
 from stack.state import Options
 
@@ -25,6 +25,7 @@ def redrive_sqs() -> int:
 
 SOAKS: Mapping[str, Callable[[], int]] = {
     "churn": churn.main,
+    "coordinators": coordinators.main,
     "grafana": grafana.main,
     "faults": faults.main,
     "groups": groups.main,

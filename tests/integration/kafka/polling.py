@@ -1,6 +1,6 @@
 """A process that looks at the groups of one prefix again and again, and prints a line of JSON for each look.
 
-Usage: polling HOST:PORT PREFIX
+Usage: polling HOST:PORT PREFIX [admin|offsets_topic]
 """
 
 import json
@@ -15,7 +15,7 @@ from tests.integration.kafka.playground import Playground
 def main() -> None:
     playground = Playground(sys.argv[1])
     playground.prefix = sys.argv[2]
-    collector = playground.collector()
+    collector = playground.collector(commits=sys.argv[3] if len(sys.argv) > 3 else "admin")
     while True:
         try:
             snapshot = collector.collect(time.monotonic() + 5)
