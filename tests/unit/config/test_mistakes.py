@@ -138,6 +138,15 @@ def test_an_interval_that_is_too_short_or_too_long_is_told_with_the_limits(inter
         ),
         ("database_url: 'mysql://u:hunter2@h/db'", "database_url: must begin with sqlite:/// or postgresql+psycopg://"),
         ("server: {listen: 9610}", "server.listen: must be text; put it into quotes"),
+        (
+            "masking: [{queue: a, hide: [body.card]}]",
+            "masking[0].hide: must be /key, /body/..., /headers/NAME, /properties/NAME or /exception_message",
+        ),
+        (
+            "archive: {keys: [too-short]}",
+            "archive.keys: must be 32 random bytes as URL-safe base64: openssl rand -base64 32 | tr -- +/ -_",
+        ),
+        ("archive: {keep: 5m}", "archive.keep: must be at least 1h"),
     ],
 )
 def test_mistakes_in_other_sections_are_told(section: str, told: str) -> None:
@@ -175,6 +184,16 @@ def test_the_address_of_the_command_line_is_held_to_the_same_rules() -> None:
 
 def test_guarding_metrics_without_tokens_is_refused() -> None:
     assert "metrics: token needs server.tokens" in mistake(with_cluster("server: {metrics: token}"))
+
+
+def test_approvals_need_two_who_may_act() -> None:
+    tokens = [f"{{name: {name}, role: {name}, sha256: {'ab' * 32}}}" for name in ("viewer", "operator", "admin")]
+
+    def section(*given: str) -> str:
+        return with_cluster(f"server: {{tokens: [{', '.join(given)}]}}\napprovals: {{above: 10}}")
+
+    assert "nobody can approve a redrive of their own" in mistake(section(*tokens[:2]))
+    assert parse_configuration(section(*tokens), "monitor.yml", {}).approvals.above == 10
 
 
 def test_two_clusters_with_one_name_are_told() -> None:
@@ -234,6 +253,8 @@ def test_a_secret_file_that_cannot_be_read_is_told_by_name(tmp_path: Path) -> No
         with_cluster(f"server: {{listen: '{SECRET}'}}"),
         with_cluster(f"server: {{tokens: [{{name: a, role: admin, sha256: {SECRET}}}]}}"),
         with_cluster(f"database_url: 'postgres://u:{SECRET}@h/db'"),
+        with_cluster(f"archive: {{keys: [{SECRET}]}}"),
+        with_cluster(f"masking: [{{queue: a, hide: [{SECRET}]}}]"),
         f"clusters: 'amqp://u:{SECRET}@h",
         f"clusters: {{a: b: amqp://u:{SECRET}@h}}",
         f"clusters: !{SECRET[:2]} {SECRET}",

@@ -23,6 +23,7 @@ CONFIG = Path(__file__).parents[3] / "config"
 # Keys whose default is empty or None, and of which the reference shows an example instead.
 EXAMPLES = {
     "server.tokens",
+    "server.people",
     "clusters",
     "objectives",
     "owners",
