@@ -164,7 +164,7 @@ def cases(secured_brokers: SecuredBrokers) -> Iterator[Cases]:
 def test_check_tells_each_thing_for_what_it_is(cases: Cases, tmp_path: Path) -> None:
     file = tmp_path / "monitor.yml"
     file.write_text(f"database_url: sqlite:///{tmp_path}/eventflow.db\n" + yaml.safe_dump({"clusters": cases.clusters}))
-    ended = eventflow("check", "--config", str(file), "--within", "15s", "--json")
+    ended = eventflow("check", "--config", str(file), "--within", "30s", "--json")
     assert ended.stderr == ""
     assert ended.returncode == 1
     found = {it["cluster"]: it["findings"] for it in json.loads(ended.stdout)["clusters"]}
@@ -191,6 +191,8 @@ def test_the_api_tells_each_thing_for_what_it_is_and_no_log_has_a_secret(cases: 
         pages = "".join(process.get(path).text for path in ("/api/v1/collectors?limit=100", "/metrics", "/readyz"))
         process.end()
         assert {error["reason"] for error in items[DENIED]["errors"]} == {"forbidden"}
+        kafka = {it["name"] for it in cases.clusters if it["kind"] == "kafka"} & cases.fine - {DENIED}
+        assert {name: items[name]["errors"] for name in kafka if items[name]["errors"]} == {}
         granting = re.compile(r"grant it on the (group|topic): docs/permissions\.md")
         assert [it for it in items[DENIED]["errors"] if not granting.search(it["message"])] == []
         assert_told(cases, {name: it["errors"][0]["message"] for name, it in items.items() if it["up"] is False})

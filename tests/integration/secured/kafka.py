@@ -12,6 +12,7 @@ from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
 from confluent_kafka.admin._scram import ScramCredentialInfo, ScramMechanism, UserScramCredentialUpsertion
 from pydantic import SecretStr
 
+from monitor.brokers.kafka.quiet import QuietLog
 from monitor.config import KafkaSecurity, OAuth
 from stack.kafka.broker import KafkaBroker
 from stack.server import Program
@@ -94,20 +95,13 @@ _AUTHORIZER = {
 }
 
 
-class _Quiet:
-    """Takes the library's log lines, the last of which come when the broker has ended."""
-
-    def log(self, _level: int, _text: str, *_arguments: object) -> None:
-        pass
-
-
 class SecuredKafka:
     """The running broker for tests: its addresses, credentials, and who may do what."""
 
     def __init__(self, broker: SecuredBroker, tokens: TokenEndpoint, authority: Authority) -> None:
         self._broker, self.tokens, self.authority = broker, tokens, authority
         self.certificate = authority.certificate
-        self.admin = AdminClient({"bootstrap.servers": broker.address}, logger=_Quiet())
+        self.admin = AdminClient({"bootstrap.servers": broker.address}, logger=QuietLog())
 
     @property
     def plain(self) -> str:
@@ -181,7 +175,7 @@ class SecuredKafka:
     def warm_up(self) -> None:
         """Shake hands once for all: the first time a JVM does so it takes seconds on a busy machine."""
         tls = {"security.protocol": "ssl", "ssl.ca.location": str(self.certificate)}
-        AdminClient({"bootstrap.servers": self.tls, **tls}, logger=_Quiet()).list_topics(timeout=_PATIENCE)
+        AdminClient({"bootstrap.servers": self.tls, **tls}, logger=QuietLog()).list_topics(timeout=_PATIENCE)
 
     def allow(self, user: str, kind: ResourceType, name: str, *operations: AclOperation) -> None:
         """Grant rights on what has exactly this name, or on all by `*`."""

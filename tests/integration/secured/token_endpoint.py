@@ -6,6 +6,7 @@ checks them, the rest of such a provider is not there.
 
 import base64
 import json
+import math
 import threading
 import time
 from collections.abc import Mapping
@@ -72,7 +73,8 @@ class TokenEndpoint:
         """Return a signed token for a client."""
         now = time.time()
         issued, until = (now - 7200, now - 3600) if self.expired else (now, now + self.lifetime)
-        claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": client, "scope": SCOPE, "iat": int(issued), "exp": int(until)}
+        about = {"iss": ISSUER, "aud": AUDIENCE, "sub": client, "scope": SCOPE}
+        claims = {**about, "iat": int(issued), "exp": math.ceil(until)}
         head = {"alg": "RS256", "typ": "JWT", "kid": _KEY_ID}
         signed = b".".join(_encoded(json.dumps(part).encode()) for part in (head, claims))
         return b".".join((signed, _encoded(self._key.sign(signed, padding.PKCS1v15(), hashes.SHA256())))).decode()
