@@ -102,17 +102,20 @@ class Groups:
         self._filter = names
         self._next_code = 0
         self._chunks: dict[bytes, Request] = {}
+        self._missing: set[str] = set()  # in the last listing, which was whole
         self._silent: set[int] = set()  # coordinators that did not answer in this cycle
         self.by_name: dict[str, Group] = {}
 
     def update(self, listing: Any, problems: Problems) -> None:
-        """Take over a listing. Groups that are missing in it go only if every broker has answered."""
+        """Take over a listing. Groups that are missing in it go if every broker has answered, and `describe` agrees.
+
+        A broker that has just begun to serve lists the groups that it has loaded, and says of no others that they
+        are missing.
+        """
         listed = {group.group_id: group for group in listing.valid if is_watched(group.group_id, self._filter)}
         for error in listing.errors:
             problems.add(error, "listing groups")
-        if not listing.errors:
-            for name in self.by_name.keys() - listed.keys():
-                del self.by_name[name]
+        self._missing = set() if listing.errors else self.by_name.keys() - listed.keys()
         for name in sorted(listed.keys() - self.by_name.keys()):
             self.by_name[name] = Group(name, self._next_code)
             self._next_code += 1
@@ -120,7 +123,10 @@ class Groups:
             _take_listing(group, listed.get(name))
 
     def describe(self, client: KafkaClient, directory: Directory, seconds: float, problems: Problems) -> None:
-        """Find out members and what they own. A group without members, as the listing tells, need not be asked."""
+        """Find out members and what they own, and whether groups that are missing in a whole listing are gone.
+
+        A group without members, as the listing tells, need not be asked.
+        """
         self._silent = set()
         lanes: dict[int, list[str]] = {}
         for group in self.by_name.values():
@@ -141,7 +147,9 @@ class Groups:
                 self._note(results, broker, "describing groups", len(names), problems)
                 continue
             for name, result in zip(names, results, strict=True):
-                if isinstance(result, KafkaError):
+                if name in self._missing and _is_gone(result):
+                    del self.by_name[name]
+                elif isinstance(result, KafkaError):
                     problems.add(result, "describing groups")
                 else:
                     _take_description(self.by_name[name], result, directory)
@@ -263,6 +271,14 @@ class Groups:
                 group.uncommitted = group.uncommitted[kept]
             group.requests = ()
         self._chunks.clear()
+
+
+def _is_gone(result: Any) -> bool:
+    """Say whether what a coordinator answers about a group that is not listed means that there is none."""
+    if isinstance(result, KafkaError):
+        # What may not be described any more is not listed either, and nothing can be told of it.
+        return result.code() in (KafkaError.GROUP_ID_NOT_FOUND, KafkaError.GROUP_AUTHORIZATION_FAILED)
+    return _state_name(result.state) == "dead"
 
 
 def _take_listing(group: Group, listed: Any) -> None:

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pytest
 from confluent_kafka import ConsumerGroupState, ConsumerGroupType, KafkaError
 
 from monitor.brokers.kafka.client import KafkaClient
@@ -33,11 +34,55 @@ def listing(*names: str, errors: tuple[KafkaError, ...] = ()) -> Any:
     return SimpleNamespace(valid=groups, errors=list(errors))
 
 
-def test_a_group_that_is_missing_in_a_whole_listing_is_gone() -> None:
+def description(state: ConsumerGroupState) -> Any:
+    return SimpleNamespace(state=state, type=ConsumerGroupType.CLASSIC, members=[], coordinator=None)
+
+
+class Describing:
+    """Stands for the client: every group is described as given."""
+
+    def __init__(self, result: Any = None) -> None:
+        self._result = result or description(ConsumerGroupState.DEAD)
+
+    def descriptions(self, key: Any, groups: Any) -> Any:
+        return SimpleNamespace(key=key, groups=groups)
+
+    def run(self, calls: Any, seconds: float) -> Any:
+        return [(call, [self._result for _ in call.groups]) for lane in calls.values() for call in lane]
+
+
+def describe(groups: Groups, result: Any = None) -> Problems:
+    problems = Problems()
+    client: Any = Describing(result)
+    groups.describe(client, make_directory(), 1.0, problems)
+    return problems
+
+
+def test_a_group_that_is_missing_in_a_whole_listing_and_dead_to_its_coordinator_is_gone() -> None:
     groups = Groups(Filter())
     groups.update(listing("a", "b"), Problems())
     groups.update(listing("b"), Problems())
+    assert describe(groups).told() == ()
     assert list(groups.by_name) == ["b"]
+
+
+@pytest.mark.parametrize(
+    ("result", "reasons"),
+    [
+        (KafkaError(KafkaError.COORDINATOR_LOAD_IN_PROGRESS), {"unreachable"}),
+        (description(ConsumerGroupState.STABLE), set()),
+    ],
+    ids=["loading", "there after all"],
+)
+def test_a_coordinator_that_has_just_begun_to_serve_lists_too_few_and_makes_nobody_forgotten(
+    result: Any, reasons: set[str]
+) -> None:
+    groups = Groups(Filter())
+    groups.update(listing("a", "b"), Problems())
+    code = groups.by_name["a"].code
+    groups.update(listing("b"), Problems())
+    assert {error.reason for error in describe(groups, result).told()} == reasons
+    assert groups.by_name["a"].code == code
 
 
 def test_a_listing_that_some_broker_left_unanswered_makes_nobody_forgotten() -> None:
@@ -54,6 +99,7 @@ def test_a_group_that_comes_back_under_its_name_is_another() -> None:
     groups.update(listing("a", "b"), Problems())
     before = groups.by_name["a"].code
     groups.update(listing("b"), Problems())
+    describe(groups)
     groups.update(listing("a", "b"), Problems())
     assert groups.by_name["a"].code not in (before, groups.by_name["b"].code)
 
