@@ -5,6 +5,7 @@ is the same the other way round. So both are a `letters.Held`, and what an inter
 any other job.
 """
 
+import threading
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,6 +20,9 @@ from monitor.storage.tables import ARCHIVE
 
 TAKEN_AT_ONCE = 500
 """Messages that a job of restoring has in its hand, and so may double when it is interrupted."""
+
+
+_COUNT_EVERY_SECONDS = 10.0
 
 
 class ArchiveFull(Exception):
@@ -40,6 +44,8 @@ class Archive:
     def __init__(self, database: Database, sealer: Sealer, keep_seconds: float, most_bytes: int, clock: Clock) -> None:
         self._database, self._sealer, self._keep, self._clock = database, sealer, keep_seconds, clock
         self.most_bytes = most_bytes
+        self._lock = threading.Lock()
+        self._bytes, self._summed_at = 0, float("-inf")
 
     @property
     def usable(self) -> bool:
@@ -50,9 +56,9 @@ class Archive:
         """Keep messages under their names within a job; one that is there already is kept once. Raises ArchiveFull."""
         delete_at = self._clock.now() + self._keep
         sealed = [(name, self._sealer.seal(message)) for name, message in messages]
-        with self._database.writing() as connection:
-            held = connection.execute(sa.select(sa.func.sum(ARCHIVE.c.bytes))).scalar() or 0
-            if held + sum(len(body) for _, body in sealed) > self.most_bytes:
+        added = sum(len(body) for _, body in sealed)
+        with self._lock, self._database.writing() as connection:
+            if self._sum(connection) + added > self.most_bytes:
                 raise ArchiveFull
             newest = sa.select(sa.func.max(ARCHIVE.c.sequence)).where(ARCHIVE.c.job == job)
             first = (connection.execute(newest).scalar() or 0) + 1
@@ -68,6 +74,15 @@ class Archive:
                 for number, (name, body) in enumerate(sealed, start=first)
             ]
             upsert(connection, ARCHIVE, rows)
+            self._bytes += added
+
+    def _sum(self, connection: sa.Connection) -> int:
+        """Return how much there is of all, counted anew every few seconds: other monitors add and take away as well."""
+        now = self._clock.monotonic()
+        if now - self._summed_at > _COUNT_EVERY_SECONDS:
+            self._bytes = int(connection.execute(sa.select(sa.func.sum(ARCHIVE.c.bytes))).scalar() or 0)
+            self._summed_at = now
+        return self._bytes
 
     def page(self, job: str, limit: int, after: int = 0) -> list[tuple[int, DeadMessage]]:
         """Return messages of an archive with their numbers, in the order in which they were taken.

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from monitor.conventions import failure_headers
 from monitor.errors import BadRequest
 from monitor.letters import HEADER_COUNT, HEADER_ID, HEADER_JOB, Action, OnAmbiguous, PlanRequest, Survey
 from monitor.model import DeadLetterQueue
@@ -23,7 +24,7 @@ _LARGEST_RATE = 1_000_000.0
 _MOST_POSITIONS = 10_000
 _LONGEST_SAMPLE_BYTES = 2_000
 _LONGEST_CANARY_SECONDS = 3600.0
-_VARYING = ("id", "hash", "created_at", "expires_at", "samples", "duration_seconds")
+_VARYING = ("id", "hash", "created_at", "expires_at", "samples", "causes", "duration_seconds")
 
 
 def check_request(request: PlanRequest, now: float) -> None:
@@ -75,10 +76,12 @@ def make_plan(
     *,
     per_second: float,
     approval: str | None = None,
+    causes: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """Return a plan as the API tells it.
 
-    `per_second` is what the bus does without a limit, for the estimate; `approval` says why somebody else must approve.
+    `per_second` is what the bus does without a limit, for the estimate; `approval` says why somebody else must approve;
+    `causes` are those of what was looked at.
     """
     count = count_of(request, survey)
     rate = min(per_second, request.rate_per_second or per_second)
@@ -107,7 +110,7 @@ def make_plan(
         "blockers": [*survey.blockers, *_block(queue, request.action, survey)],
         "headers": {
             "added": [HEADER_ID, HEADER_JOB, HEADER_COUNT, *request.set_headers],
-            "removed": list(request.remove_headers),
+            "removed": [*request.remove_headers, *_failure_headers(request, survey)],
             "failure_headers_removed": request.strip_failure_headers,
         },
         "duration_seconds": round(count / rate, 1),
@@ -117,6 +120,7 @@ def make_plan(
         "deadline": request.deadline,
         "window": window.tell() if window else None,
         "approval": approval,
+        "causes": list(causes),
         "request": {**asdict(request), "on_ambiguous": on_ambiguous},
         "bounds": dict(survey.bounds),
         "samples": _tell_samples(request, survey),
@@ -128,6 +132,13 @@ def make_plan(
 def count_of(request: PlanRequest, survey: Survey) -> int:
     """Return how many messages a plan is about, at most."""
     return survey.count if request.first is None else min(survey.count, request.first)
+
+
+def _failure_headers(request: PlanRequest, survey: Survey) -> list[str]:
+    """Return which headers of the samples a framework wrote at failure, if these are to go."""
+    if not request.strip_failure_headers:
+        return []
+    return sorted(failure_headers({header.name for message in survey.samples for header in message.headers}))
 
 
 def _tell_samples(request: PlanRequest, survey: Survey) -> list[dict[str, Any]]:

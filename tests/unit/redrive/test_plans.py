@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from monitor.errors import BadRequest
-from monitor.letters import DeadMessage, Guarantee, OnAmbiguous, PlanRequest, Survey
+from monitor.letters import DeadMessage, Guarantee, Header, OnAmbiguous, PlanRequest, Survey
 from monitor.model import DeadLetterQueue, FoundBy, System
 from monitor.redrive.plans import check_request, find_drift, hash_patch, hash_plan, make_plan, read_request
 from monitor.redrive.telling import tell_plan
@@ -33,6 +33,14 @@ def test_a_plan_says_how_many_how_long_and_what_is_added() -> None:
     assert plan["headers"]["added"] == ["x-redrive-id", "x-redrive-job", "x-redrive-count", "why"]
     assert plan["on_ambiguous"] == "send"
     assert plan["samples"][0]["key_encoding"] == "base64"
+
+
+def test_a_plan_names_the_failure_headers_that_would_go() -> None:
+    message = DeadMessage("0:5", {}, None, b"", (Header("kafka_dlt-original-topic", b"t"), Header("kept", b"")))
+    survey = replace(SURVEY, samples=(message,))
+    stripped = plan_of(survey, strip_failure_headers=True, remove_headers=("x",))
+    assert stripped["headers"]["removed"] == ["x", "kafka_dlt-original-topic"]
+    assert plan_of(survey)["headers"]["removed"] == []
 
 
 def test_the_hash_covers_what_matters_and_nothing_that_varies() -> None:
