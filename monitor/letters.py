@@ -359,6 +359,10 @@ class KeepsArchive(Protocol):
         """Find out what of an archive can be restored."""
         ...
 
+    def browse_archive(self, queue: str, archive: str, limit: int, cursor: str | None, deadline: float) -> Page:
+        """Return messages of an archive."""
+        ...
+
 
 @runtime_checkable
 class Purges(Protocol):

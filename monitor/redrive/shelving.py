@@ -6,7 +6,7 @@ from typing import Any
 
 from monitor.clock import Clock
 from monitor.errors import BadAnswer, BadRequest, BrokerError, Conflict, NotFound, RequestError
-from monitor.letters import Action, Guarantee, KeepsArchive, PlanRequest, Purges, Survey, TakesBack
+from monitor.letters import Action, Guarantee, KeepsArchive, Page, PlanRequest, Purges, Survey, TakesBack
 from monitor.model import DeadLetterQueue
 from monitor.redrive.archive import TAKEN_AT_ONCE
 from monitor.redrive.audit import Actor
@@ -48,16 +48,23 @@ class Shelf:
         }
 
     def messages(self, id_: str, limit: int, cursor: str | None, actor: Actor) -> dict[str, Any]:
-        """Return a page of an archive's messages that lie in the database."""
+        """Return a page of an archive's messages."""
         job = self._find(id_)
         hidden = self._letters.hidden_from(actor, job.dead_letters)
-        numbered = self._archive.page(id_, limit + 1, read_number(cursor) or 0)
-        items = [tell_message(message, hidden) for _, message in numbered[:limit]]
-        warning = None
+        page = self._look(job, limit, cursor)
+        items = [tell_message(message, hidden) for message in page.messages]
+        return {"items": items, "next": page.next, "warning": page.warning or None}
+
+    def _look(self, job: StoredJob, limit: int, cursor: str | None) -> Page:
         if self._keeps_itself(job):
-            warning = "These messages lie in their topic; their positions are those of the job that set them aside."
+            plan = self._plan(job)
+            bus, deadline = self._buses.of(str(plan["cluster"])), self._buses.within(_ASK_SECONDS)
+            if isinstance(bus, KeepsArchive):
+                with broker_errors():
+                    return bus.browse_archive(str(plan["source"]), job.id, limit, cursor, deadline)
+        numbered = self._archive.page(job.id, limit + 1, read_number(cursor) or 0)
         more = str(numbered[limit - 1][0]) if len(numbered) > limit else None
-        return {"items": items, "next": more, "warning": warning}
+        return Page(tuple(message for _, message in numbered[:limit]), more)
 
     def survey_restore(self, queue: DeadLetterQueue, request: PlanRequest) -> Survey:
         """Find out what of an archive can be put back into its queue."""

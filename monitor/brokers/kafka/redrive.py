@@ -121,11 +121,27 @@ class KafkaRedriveBus:
             places = {number: low for number, low in places.items() if number >= partition}
             if partition in places:
                 places[partition] = max(places[partition], offset)
-        messages: list[DeadMessage] = []
         by_partition = {it.partition: it for it in waiting}
         spans = [
             _Span(by_partition[number], low, by_partition[number].stable) for number, low in sorted(places.items())
         ]
+        return self._page(queue, spans, limit, deadline)
+
+    def browse_archive(self, queue: str, archive: str, limit: int, cursor: str | None, deadline: float) -> Page:
+        """Return what the ledger has of an archive, as far as the topic still holds it."""
+        waiting = {it.partition: replace(it, gone=Intervals()) for it in self._waiting(queue, deadline)}
+        marks = self._ledger.rows(archive_name(archive, queue), self._topic_id(queue, deadline))
+        begin = _parse_position(cursor) if cursor is not None else (0, 0)
+        spans = [
+            _Span(waiting[number], max(first, waiting[number].start, begin[1] if number == begin[0] else 0), until)
+            for number, rows in sorted(marks.items())
+            if number >= begin[0]
+            for first, until in sorted(rows.items())
+        ]
+        return self._page(queue, [span for span in spans if span.low < span.high], limit, deadline)
+
+    def _page(self, queue: str, spans: Sequence[_Span], limit: int, deadline: float) -> Page:
+        messages: list[DeadMessage] = []
         for message in self._read(queue, spans, deadline):
             if len(messages) == limit:
                 return Page(tuple(messages), next=f"{message.partition()}:{message.offset()}")
@@ -456,7 +472,7 @@ class KafkaRedriveBus:
         listed = self._client.wait(self._client.list_groups(seconds), seconds).valid
         groups = [it.group_id for it in listed if not it.group_id.startswith(GROUP_PREFIX)]
         asked = [(name, number) for name in targets for number in range(min(topics[name], 50))]
-        request = Request.of([name for name, _ in asked], [number for _, number in asked])
+        request = Request([name for name, _ in asked], [number for _, number in asked])
         calls = [self._client.committed(group, group, request) for group in groups[:_GROUPS_ASKED] if asked]
         found, missing = [], max(0, len(groups) - _GROUPS_ASKED)
         for call, result in self._client.run({0: calls}, seconds):

@@ -193,6 +193,11 @@ def test_old_ones_are_set_aside_stay_in_their_topic_and_wait_again_when_they_are
     team.server.wait_for_queue(queue, 2)
     (kept,) = team.alice.archives(dead_letters=queue)["items"]
     assert (kept["messages"], kept["kept_in"], kept["reason"]) == (3, "ledger", "known bug")
+    shown = team.alice.archived_letters(archive["id"], limit=2)
+    assert [it["position"] for it in shown["items"]] == ["0:1", "0:2"]
+    rest_of_it = team.alice.archived_letters(archive["id"], limit=2, cursor=shown["next"])
+    assert [it["position"] for it in rest_of_it["items"]] == ["0:3"]
+    assert rest_of_it["next"] is None
     # The cursor passes them before they are put back.
     rest = team.alice.start_redrive(*_plan_of(team.alice, queue))
     assert team.server.wait_for_job(rest["id"])["counts"]["sent"] == 2
