@@ -20,6 +20,7 @@ from monitor.api.items import (
     DeadLetterDetail,
     DeadLetterItem,
     HistoryAnswer,
+    MarkItem,
     MuteItem,
     Page,
     RunbookItem,
@@ -196,6 +197,14 @@ class ApiClient:
     def unmute(self, number: int) -> MuteItem:
         """End a mute before its time, by its number."""
         return cast(MuteItem, self._ask("DELETE", f"mutes/{number}"))
+
+    def marks(self, since: float | None = None, to: float | None = None) -> list[MarkItem]:
+        """Return what was noted as having happened between two moments (Unix seconds), the newest first."""
+        return cast(Page[MarkItem], self._get("marks", {"from": since, "to": to}))["items"]
+
+    def mark(self, name: str, note: str = "", at: float | None = None) -> MarkItem:
+        """Note that something happened, such as a deployment; now, unless a moment (Unix seconds) is given."""
+        return cast(MarkItem, self._ask("POST", "marks", body={"name": name, "note": note, "at": at}))
 
     def letters(self, id_: str, **query: Any) -> LetterPage:
         """Return one page of a queue's dead letters (`limit`, `cursor`, `select`)."""

@@ -9,6 +9,7 @@ from monitor.api.alerts import make_alert_router
 from monitor.api.application import make_api
 from monitor.api.guard import Principal
 from monitor.api.history import make_history_router
+from monitor.api.marks import make_mark_router
 from monitor.api.mutes import make_mute_router
 from monitor.api.redrives import make_redrive_router
 from monitor.api.sources import Sources
@@ -37,6 +38,7 @@ from monitor.shipped import find_shipped
 from monitor.storage.counters import Counters
 from monitor.storage.database import Database
 from monitor.storage.history import History
+from monitor.storage.marks import Marks
 from monitor.storage.mutes import Mutes
 from monitor.storage.prometheus import PrometheusHistory
 from monitor.storage.shares import Shares
@@ -69,6 +71,7 @@ class Monitor:
         self._counters = Counters(database, clock)
         self._counters.load([cluster.name for cluster in configuration.clusters])
         self._mutes = Mutes(database, clock)
+        self._marks = Marks(database, clock)
         stores = Stores.of(database, configuration, clock)
         self.audit = stores.audit
         self._history = _make_history(configuration, database, clock)
@@ -90,6 +93,8 @@ class Monitor:
             self.store.views,
             lambda cluster: open_redriver(cluster, self._configuration.dead_letters, clock),
             clock,
+            self._history,
+            self._marks,
         )
         self._totals = Totals(stores.journal)
         redrives = self.redrives
@@ -110,7 +115,8 @@ class Monitor:
         history = make_history_router(self._history, self._clock)
         runbooks = find_shipped("alerts/runbooks")
         alerts = make_alert_router(lambda: self._configuration.alerts, sources, runbooks, self._record)
-        further = [mutes, history, alerts, make_redrive_router(self.redrives)]
+        marks = make_mark_router(self._marks, self._record, self._clock)
+        further = [mutes, marks, history, alerts, make_redrive_router(self.redrives)]
         return make_api(sources, lambda: self._configuration.server, further)
 
     def start(self) -> None:

@@ -234,6 +234,17 @@ class CollectorDetail(CollectorItem):
     details: dict[str, list[dict[str, Any]]]
 
 
+class MarkItem(TypedDict):
+    """Something that people noted as having happened, such as a deployment."""
+
+    id: int
+    at: Annotated[float, Field(description="when it happened, in Unix seconds")]
+    name: str
+    note: str
+    actor: Annotated[str, Field(description="who noted it")]
+    created_at: float
+
+
 class MuteItem(TypedDict):
     """A mute: what matches its subject is to wake nobody until it ends."""
 

@@ -5,6 +5,8 @@ from typing import Annotated, Any
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from monitor.analysis.advice import Advised
+from monitor.analysis.faults import Certainty, Kind
 from monitor.letters import Action, Guarantee, OnAmbiguous, Outcome
 from monitor.model import System
 from monitor.redrive.model import JobState
@@ -53,17 +55,74 @@ class LetterPage(TypedDict):
     warning: str | None
 
 
-class LetterGroup(TypedDict):
-    """Dead letters of one exception class and normalised message."""
+class EvidenceItem(TypedDict):
+    """What says why a message died."""
 
-    id: Annotated[str, Field(description="for `group` of a plan and of `messages`")]
+    where: Annotated[str, Field(description="a header, a property, or `body`")]
+    text: str
+
+
+class ProducerItem(TypedDict):
+    """Who made messages, where their headers tell."""
+
+    name: str
+    version: str | None
+    messages: int
+
+
+class ChangeItem(TypedDict):
+    """What changed near the first message of a group."""
+
+    at: float
+    before_seconds: Annotated[float, Field(description="how long before the first one died; negative after it")]
+    what: Annotated[str, Field(description="status (of a subscription) or mark (such as a deployment)")]
+    subject: Annotated[str, Field(description="the id of the subscription, or the name of the mark")]
+    text: str
+
+
+class AdviceItem(TypedDict):
+    """What to do with a group, and why."""
+
+    action: Advised
+    reason: str
+
+
+class LetterGroup(TypedDict):
+    """Dead letters of one cause. What quotes messages is null for whoever may not see bodies."""
+
+    id: Annotated[str, Field(description="for `group` of a plan and of `messages`; the same on all buses")]
+    kind: Annotated[Kind, Field(description="why they died")]
+    certainty: Annotated[Certainty, Field(description="how sure that is")]
     exception: str | None
-    message: str | None
+    message: Annotated[str | None, Field(description="what the exception says, without what varies")]
+    frame: Annotated[str | None, Field(description="where in the program it came up, without file and line")]
+    subject: Annotated[str | None, Field(description="the field, or the type, that it is about")]
+    expected: Annotated[str | None, Field(description="what that was to be")]
+    found: Annotated[str | None, Field(description="what that was instead")]
+    evidence: list[EvidenceItem]
     messages: int
     first_at: float | None
     last_at: float | None
+    per_second: Annotated[float | None, Field(description="how many died a second, from the first to the last")]
     origins: list[str]
+    producers: list[ProducerItem]
+    types: Annotated[list[str], Field(description="of the events")]
+    schemas: Annotated[list[str], Field(description="schemas or their versions that the messages name")]
+    consumers: Annotated[list[str], Field(description="who failed at them: as the headers say, else who reads there")]
+    came_back: Annotated[int, Field(description="how many had been redriven before")]
+    changes: Annotated[list[ChangeItem], Field(description="what changed near the first one, the nearest first")]
+    advice: AdviceItem
     positions: Annotated[list[str], Field(description="some of them")]
+
+
+class PlannedCause(TypedDict):
+    """A cause that a plan takes messages of."""
+
+    group: str
+    kind: Kind
+    exception: str | None
+    messages: Annotated[int, Field(description="of those that were looked at")]
+    advice: AdviceItem
 
 
 class LetterGroups(TypedDict):
@@ -143,6 +202,10 @@ class PlanItem(TypedDict):
     deadline: Annotated[float | None, Field(description="when the job ends, whatever is left (Unix seconds)")]
     window: WindowItem | None
     approval: Annotated[str | None, Field(description="why a second person must approve it; null when none must")]
+    causes: Annotated[
+        list[PlannedCause],
+        Field(description="why they died: of the first thousand where looking harms nothing, else of the samples"),
+    ]
     request: dict[str, Any]
     bounds: Annotated[dict[str, Any], Field(description="what the job may touch, in the broker's own terms")]
     samples: list[SampleItem]

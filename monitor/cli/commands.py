@@ -14,7 +14,7 @@ import typer
 
 from monitor.apiclient import DEFAULT_URL, ApiClient
 from monitor.cli.letters import add_letter_commands
-from monitor.cli.output import make_console, print_json, print_line
+from monitor.cli.output import make_console, print_json, print_line, show_plain
 from monitor.cli.redrives import audit_commands, redrive_commands
 from monitor.cli.tables import check_tables, dead_letters_table, mutes_table, overview, say_moment
 from monitor.clock import Clock
@@ -161,6 +161,37 @@ def list_mutes(url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
         print_json({"items": items, "next": None})
         return
     make_console().print(mutes_table(items) if items else "nothing is muted")
+
+
+@app.command("mark")
+def mark(
+    name: Annotated[str, typer.Argument(help="What happened, such as 'deploy notification-service'.")],
+    note: Annotated[str, typer.Option(help="More of it, such as the version.")] = "",
+    url: Url = DEFAULT_URL,
+    as_json: AsJson = False,
+) -> None:
+    """Note that something happens now, such as a deployment: causes of death are told beside it."""
+    with _connect(url) as monitor:
+        item = monitor.mark(name, note)
+    if as_json:
+        print_json(item)
+    else:
+        print_line(f"marked {item['name']} at {say_moment(item['at'])} (number {item['id']})")
+
+
+@app.command("marks")
+def list_marks(url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
+    """List what was noted as having happened in the last seven days, the newest first."""
+    with _connect(url) as monitor:
+        items = monitor.marks()
+    if as_json:
+        print_json({"items": items, "next": None})
+        return
+    for item in items:
+        note = f": {item['note']}" if item["note"] else ""
+        print_line(show_plain(f"{say_moment(item['at'])}  {item['name']}{note} ({item['actor']})"))
+    if not items:
+        print_line("nothing is marked")
 
 
 def read_end(text: str) -> dict[str, float]:

@@ -12,9 +12,12 @@ import typer
 from monitor.apiclient import DEFAULT_URL
 from monitor.cli.output import make_console, print_json, print_line
 from monitor.cli.planning import SELECTION, SHELVING, with_options
-from monitor.cli.redrive_tables import archives_table, groups_table, letters_table
+from monitor.cli.redrive_tables import archives_table, group_lines, groups_table, letters_table
 from monitor.cli.redrives import AsJson, QueueId, Url, Wait, Yes, connect, plan_and_start
 from monitor.errors import EventflowError
+
+_MOST_TOLD = 10
+"""Of how many groups the command tells more than the table."""
 
 
 class Format(StrEnum):
@@ -68,7 +71,12 @@ def show_groups(queue: QueueId, url: Url = DEFAULT_URL, as_json: AsJson = False)
     if as_json:
         print_json(groups)
         return
-    make_console().print(groups_table(groups["items"]) if groups["items"] else "nothing waits here")
+    console = make_console()
+    console.print(groups_table(groups["items"]) if groups["items"] else "nothing waits here")
+    for item in groups["items"][:_MOST_TOLD]:
+        print_line()
+        for line in group_lines(item):
+            console.print(line)
     if not groups["complete"]:
         print_line(f"only the first {groups['looked_at']} were looked at")
 

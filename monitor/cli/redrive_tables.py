@@ -7,20 +7,32 @@ from rich.console import RenderableType
 from rich.table import Table
 
 from monitor.api.redrive_items import (
+    AdviceItem,
     ArchiveItem,
+    ChangeItem,
     JobItem,
     LetterGroup,
     LetterItem,
     PlanItem,
+    PlannedCause,
+    ProducerItem,
     ReportItem,
     SampleItem,
 )
 from monitor.cli.output import plain
 from monitor.cli.tables import say_moment
-from monitor.words import say_count, say_duration
+from monitor.words import say_count, say_duration, say_rate
 
 _SHOWN = 80
 _NOTHING = "–"
+_SAID = (("expected", "expected"), ("found", "found"))
+_ADVICE = {
+    "redrive": "redrive now",
+    "redrive_after_fix": "redrive after the fix",
+    "archive": "archive",
+    "do_not": "do not redrive",
+    "look_first": "look first",
+}
 _GUARANTEES = {
     "exactly_once": "exactly once, for readers of committed data",
     "at_least_once": "at least once",
@@ -40,12 +52,55 @@ def letters_table(items: Sequence[LetterItem]) -> Table:
 
 def groups_table(items: Sequence[LetterGroup]) -> Table:
     """Return one row a group."""
-    table = _table("GROUP", "MESSAGES", "EXCEPTION", "MESSAGE", "FROM")
+    table = _table("GROUP", "MESSAGES", "KIND", "EXCEPTION", "MESSAGE", "FROM", "ADVICE")
     for item in items:
         number, origins = say_count(item["messages"]), ", ".join(item["origins"])
-        cells = (item["id"], number, item["exception"], item["message"], origins)
+        kind, advice = say_kind(item), say_advice(item["advice"])
+        cells = (item["id"], number, kind, item["exception"], item["message"], origins, advice)
         table.add_row(*(plain(_cut(cell)) for cell in cells))
     return table
+
+
+def group_lines(item: LetterGroup) -> list[RenderableType]:
+    """Return what is known of a group besides the table, a line a fact."""
+    lines = [f"{item['id']}  {say_advice(item['advice'])}: {item['advice']['reason']}"]
+    if item["subject"]:
+        said = ", ".join(f"{word} {item[name]}" for word, name in _SAID if item[name])  # type: ignore[literal-required]
+        lines.append(f"  about     {item['subject']}{f': {said}' if said else ''}")
+    if item["frame"]:
+        lines.append(f"  in        {item['frame']}")
+    if item["first_at"] is not None and item["last_at"] is not None:
+        rate = f", {say_rate(item['per_second'])}" if item["per_second"] else ""
+        lines.append(f"  died      {say_moment(item['first_at'])} to {say_moment(item['last_at'])}{rate}")
+    if item["producers"]:
+        lines.append(f"  made by   {', '.join(_say_producer(it) for it in item['producers'])}")
+    if item["consumers"]:
+        lines.append(f"  taken by  {', '.join(item['consumers'])}")
+    lines += [f"  changed   {_say_change(it)}" for it in item["changes"]]
+    lines += [f"  says so   {it['where']}: {_cut(it['text'])}" for it in item["evidence"]]
+    return [plain(line) for line in lines]
+
+
+def say_kind(item: LetterGroup) -> str:
+    """Say what kind of death it was, and whether that is less than certain."""
+    sure = {"likely": " (likely)", "guessed": " (a guess)"}.get(item["certainty"], "")
+    return f"{item['kind'].replace('_', ' ')}{sure}"
+
+
+def say_advice(advice: AdviceItem) -> str:
+    """Say what is advised in few words."""
+    return _ADVICE.get(advice["action"], advice["action"])
+
+
+def _say_producer(it: ProducerItem) -> str:
+    version = f" {it['version']}" if it["version"] else ""
+    return f"{it['name']}{version} ({say_count(it['messages'])})"
+
+
+def _say_change(it: ChangeItem) -> str:
+    when = f"{say_duration(abs(it['before_seconds']))} {'before' if it['before_seconds'] >= 0 else 'after'} the first"
+    told = f"{it['subject']}: {it['text']}" if it["what"] == "mark" and it["text"] else it["text"] or it["subject"]
+    return f"{told}, {when}"
 
 
 def archives_table(items: Sequence[ArchiveItem]) -> Table:
@@ -85,11 +140,20 @@ def plan_lines(plan: PlanItem) -> list[RenderableType]:
         f"  order       {plan['ordering'] or _NOTHING}",
         *_tell_hours(plan),
         *([f"  approval    {plan['approval']}"] if plan["approval"] else []),
+        *(line for cause in plan["causes"] for line in _tell_cause(cause)),
         *(f"  note        {warning}" for warning in plan["warnings"]),
         *(line for sample in plan["samples"] for line in _tell_change(sample)),
     ]
     blocked = [f"  impossible  {blocker}" for blocker in plan["blockers"]]
     return [*(plain(line) for line in lines), *(plain(line, "bold red") for line in blocked)]
+
+
+def _tell_cause(it: PlannedCause) -> list[str]:
+    what = ", ".join(word for word in (it["kind"].replace("_", " "), it["exception"]) if word)
+    return [
+        f"  died of     {what}: {say_count(it['messages'])} of those looked at ({it['group']})",
+        f"              {say_advice(it['advice'])}: {it['advice']['reason']}",
+    ]
 
 
 def _tell_hours(told: PlanItem | JobItem) -> list[str]:

@@ -5,7 +5,6 @@ import hashlib
 import io
 import json
 import uuid
-from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
@@ -13,13 +12,14 @@ from typing import Any
 from monitor.clock import Clock
 from monitor.config import MaskingRule
 from monitor.errors import BadRequest
-from monitor.letters import DeadMessage, PlanRequest
+from monitor.letters import Action, CountsSelected, DeadMessage, PlanRequest, Survey
 from monitor.model import DeadLetterQueue
 from monitor.redrive.audit import Actor, Audit
 from monitor.redrive.buses import Buses, broker_errors
-from monitor.redrive.causes import Cause, cause_of
 from monitor.redrive.exports import Export, Exports
-from monitor.redrive.masking import mask, rule_for
+from monitor.redrive.grouping import tell_causes, tell_groups
+from monitor.redrive.knowledge import Knowledge
+from monitor.redrive.masking import rule_for
 from monitor.redrive.messages import tell_message
 from monitor.redrive.selection import selected_by
 
@@ -31,7 +31,9 @@ COLUMNS = (
 
 _LOOK_SECONDS = 15.0
 _SEARCH_SECONDS = 10.0
+_PLAN_SECONDS = 5.0
 _GROUPED_AT_MOST = 5_000
+_PLANNED_AT_MOST = 1_000
 _PAGE = 200
 _EXPORTED_PAGE = 500
 _WHOLE_BYTES = 1 << 30  # an export cuts nothing
@@ -41,9 +43,16 @@ class Letters:
     """The dead letters of all clusters. Thread-safe; raises RequestErrors."""
 
     def __init__(
-        self, buses: Buses, masking: Sequence[MaskingRule], exports: Exports, audit: Audit, clock: Clock
+        self,
+        buses: Buses,
+        masking: Sequence[MaskingRule],
+        exports: Exports,
+        audit: Audit,
+        clock: Clock,
+        knowledge: Knowledge,
     ) -> None:
         self._buses, self.masking, self._exports, self._audit, self._clock = buses, masking, exports, audit, clock
+        self._knowledge = knowledge
 
     def hidden_from(self, actor: Actor, queue: str) -> tuple[str, ...]:
         """Return what somebody may not see of a queue's messages (see `masking`)."""
@@ -64,16 +73,28 @@ class Letters:
         return {"items": items, "next": page.next, "warning": page.warning or None}
 
     def groups(self, raw: str, actor: Actor) -> dict[str, Any]:
-        """Return the dead letters grouped by exception class and normalised message, the largest group first."""
+        """Return the dead letters grouped by their cause, the largest group first."""
         queue = self._buses.find(raw)
         hidden = self.hidden_from(actor, queue.id)
-        messages, whole, warning = self._look_at_many(queue)
-        groups: dict[Cause, list[DeadMessage]] = defaultdict(list)
-        for message in messages:
-            groups[cause_of(message)].append(message)
-        items = [_tell_group(cause, members, hidden) for cause, members in groups.items()]
-        items.sort(key=lambda it: (-it["messages"], it["exception"] or "", it["message"] or ""))
+        messages, whole, warning = self._look_at_many(queue, _GROUPED_AT_MOST, self._buses.within(_LOOK_SECONDS))
+        items = tell_groups(messages, hidden, self._knowledge.gather(queue, messages))
         return {"items": items, "next": None, "looked_at": len(messages), "complete": whole, "warning": warning or None}
+
+    def causes_of(self, queue: DeadLetterQueue, request: PlanRequest, survey: Survey) -> list[dict[str, Any]]:
+        """Return the causes of what a plan takes, with the advice: of all where looking harms nothing, else of samples.
+
+        Where all are looked at they are the first thousand; a plan that puts messages back has none.
+        """
+        if request.action == Action.RESTORE or not survey.count:
+            return []
+        bus = self._buses.of(queue.cluster)
+        if isinstance(bus, CountsSelected):
+            selected = selected_by(request, self._clock.now)
+            messages, _, _ = self._look_at_many(queue, _PLANNED_AT_MOST, self._buses.within(_PLAN_SECONDS))
+            messages = [message for message in messages if selected(message)]
+        else:
+            messages = list(survey.samples)
+        return tell_causes(messages[: request.first], self._knowledge.gather(queue, messages))
 
     def export(self, search: PlanRequest, style: str, actor: Actor) -> tuple[str, Iterator[bytes]]:
         """Return the id of an export and its lines, as `jsonl` or `csv`.
@@ -123,33 +144,18 @@ class Letters:
             if cursor is None:
                 return
 
-    def _look_at_many(self, queue: DeadLetterQueue) -> tuple[list[DeadMessage], bool, str]:
-        bus, deadline = self._buses.of(queue.cluster), self._buses.within(_LOOK_SECONDS)
+    def _look_at_many(self, queue: DeadLetterQueue, most: int, deadline: float) -> tuple[list[DeadMessage], bool, str]:
+        bus = self._buses.of(queue.cluster)
         messages: list[DeadMessage] = []
         cursor, warning = None, ""
         with broker_errors():
-            while len(messages) < _GROUPED_AT_MOST:
+            while len(messages) < most:
                 page = bus.browse(queue.queue, _PAGE, cursor, deadline)
                 messages += page.messages
                 cursor, warning = page.next, page.warning or warning
                 if cursor is None:
                     return messages, True, warning
         return messages, False, warning
-
-
-def _tell_group(cause: Cause, members: Sequence[DeadMessage], hidden: Sequence[str]) -> dict[str, Any]:
-    times = [it.enqueued_at for it in members if it.enqueued_at is not None]
-    origins = Counter(it.origin.name for it in members if it.origin)
-    return {
-        "id": cause.id,
-        "exception": cause.exception or None,
-        "message": cause_of(mask(members[0], hidden)).message or None,
-        "messages": len(members),
-        "first_at": min(times, default=None),
-        "last_at": max(times, default=None),
-        "origins": [name for name, _ in origins.most_common(5)],
-        "positions": [it.position for it in members[:5]],
-    }
 
 
 def _csv_line(cells: Sequence[Any]) -> bytes:

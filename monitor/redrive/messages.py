@@ -4,8 +4,8 @@ import base64
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from monitor.analysis.causes import cause_of
 from monitor.letters import DeadMessage
-from monitor.redrive.causes import cause_of
 from monitor.redrive.editing import Editor
 from monitor.redrive.masking import mask
 from monitor.redrive.patching import DoesNotApply

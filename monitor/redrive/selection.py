@@ -14,10 +14,10 @@ import jmespath  # type: ignore[import-untyped]
 from jmespath import exceptions
 from jmespath.visitor import Options, TreeInterpreter  # type: ignore[import-untyped]
 
+from monitor.analysis.causes import cause_of
 from monitor.errors import BadRequest
 from monitor.letters import DeadMessage, PlanRequest
 from monitor.redrive.bodies import LARGEST_BODY_BYTES, read_json
-from monitor.redrive.causes import cause_of
 from monitor.redrive.masking import mask
 
 LONGEST_EXPRESSION = 2_000

@@ -20,6 +20,7 @@ from monitor.redrive.audit import Actor, Verification
 from monitor.redrive.buses import Buses, Opener, broker_errors
 from monitor.redrive.engine import Engine
 from monitor.redrive.journal import StoredJob, StoredPlan
+from monitor.redrive.knowledge import Knowledge, Marks
 from monitor.redrive.looking import Letters
 from monitor.redrive.messages import tell_message
 from monitor.redrive.model import FINAL_STATES, Counts, JobState
@@ -30,6 +31,7 @@ from monitor.redrive.shelving import Shelf
 from monitor.redrive.stores import Stores
 from monitor.redrive.surroundings import Surroundings
 from monitor.redrive.telling import adds_up, tell_consumers, tell_item, tell_job, tell_plan
+from monitor.storage.history import Curves
 
 _SURVEY_SECONDS = 20.0
 _COUNT_SECONDS = 15.0
@@ -47,11 +49,14 @@ class Redrives:
         views: Callable[[], Iterable[ClusterView]],
         opener: Opener,
         clock: Clock,
+        curves: Curves | None = None,
+        marks: Marks | None = None,
     ) -> None:
         self._approvals, self._mapped = configuration.approvals, configuration.dead_letters
         self._stores, self._journal, self.audit, self._clock = stores, stores.journal, stores.audit, clock
         self.buses = Buses(configuration.clusters, views, opener, clock)
-        self.letters = Letters(self.buses, configuration.masking, stores.exports, stores.audit, clock)
+        knowledge = Knowledge(stores.journal, views, curves, marks, clock)
+        self.letters = Letters(self.buses, configuration.masking, stores.exports, stores.audit, clock, knowledge)
         self.shelf = Shelf(self.buses, self.letters, stores, clock)
         self.surroundings = Surroundings(views)
         self._wake: Callable[[], None] = lambda: None
@@ -88,6 +93,7 @@ class Redrives:
                 raise NotAllowed("to edit bodies needs the right to see them, which this token does not have")
             request = replace(request, dead_letters=queue.id, masked=hidden)
             survey = self._survey(queue, request)
+            causes = self.letters.causes_of(queue, request, survey)
         body = make_plan(
             str(uuid.uuid4()),
             self._clock.now(),
@@ -96,6 +102,7 @@ class Redrives:
             survey,
             per_second=_PER_SECOND[queue.system],
             approval=why_approval(self._approvals, queue.id, count_of(request, survey)),
+            causes=causes,
         )
         kept = {**body, "samples": []}  # bodies of messages do not lie in the database
         self._journal.add_plan(

@@ -182,3 +182,15 @@ EXPORTS = sa.Table(
     sa.Column("messages", sa.BigInteger, nullable=False),
     sa.Column("sha256", sa.String(64), nullable=False),  # of the stream
 )
+
+# What people noted as having happened, such as a deployment: what changed when dead letters began.
+MARKS = sa.Table(
+    "marks",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("at", sa.Double, nullable=False, index=True),  # Unix seconds
+    sa.Column("name", sa.String(200), nullable=False),
+    sa.Column("note", sa.Text, nullable=False),
+    sa.Column("actor", sa.String(200), nullable=False),
+    sa.Column("created_at", sa.Double, nullable=False),
+)

@@ -8,7 +8,7 @@ import pytest
 from monitor.errors import BadRequest
 from monitor.letters import DeadMessage, Header, PlanRequest
 from monitor.model import FoundBy, Origin
-from monitor.redrive.causes import cause_of
+from monitor.analysis.causes import cause_of
 from monitor.redrive.selection import Selection, selected_by
 
 MESSAGE = DeadMessage(
