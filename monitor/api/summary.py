@@ -61,7 +61,7 @@ def _count(view: ClusterView) -> _Counts:
     expiries = [queue.expires_at for queue in queues if queue.messages and queue.expires_at is not None]
     return _Counts(
         statuses=dict(Counter(verdict.status.value for _, verdict in work)),
-        bad=tuple(it.id for it, verdict in work if verdict.status not in _FINE),
+        bad=tuple(it.id for it, verdict in work if verdict.status not in _FINE and not it.abandoned),
         owners=frozenset(verdict.owner for _, verdict in judged if verdict.owner),
         dead_letters=sum(depths) if depths or not queues else None,
         dead_letter_queues=sum(queue.messages is not None for queue in queues),

@@ -4,13 +4,14 @@ from monitor.model import Mute, Problem, Role, Status
 from tests.unit.api.builders import NOW, Api, bearer, blind_view, dead_letters, guarded, subscription, verdict, view
 
 
-def test_what_needs_a_look_is_counted_by_cluster_without_retries_and_what_is_muted() -> None:
+def test_what_needs_a_look_is_counted_without_retries_and_what_is_muted_or_abandoned() -> None:
     judged = [
         (subscription("fine"), verdict(owner="checkout")),
         (subscription("late"), verdict(Status.LAGGING)),
         (subscription("stuck"), verdict(Status.STALLED)),
         (subscription("planned"), verdict(Status.STOPPED)),
         (subscription("again", role=Role.RETRY), verdict(Status.STOPPED)),
+        (subscription("left", abandoned=True), verdict(Status.STOPPED)),
     ]
     api = Api([view(judged), blind_view("mail", up=False)])
     api.mute_of = lambda id_: Mute(1, id_, NOW + 9, "planned", "me", NOW) if "planned" in id_ else None
@@ -20,7 +21,7 @@ def test_what_needs_a_look_is_counted_by_cluster_without_retries_and_what_is_mut
         "ok": 1,
         "lagging": 1,
         "stalled": 1,
-        "stopped": 1,
+        "stopped": 2,
     }
     assert (orders["need_a_look"], orders["muted"]) == (1, 1)
     assert (mail["up"], mail["statuses"], mail["need_a_look"]) == (False, None, None)
