@@ -41,6 +41,8 @@ class ShareGroups:
         if SHARE_STATE_TOPIC not in topics:
             self.names, self._due_in = (), 0
             return
+        # A group that began between the two listings of a cycle may have been taken for one.
+        self.names = tuple(name for name in self.names if name not in measurable)
         if self._due_in:
             self._due_in -= 1
             return

@@ -177,6 +177,7 @@ def test_a_share_group_is_named_as_such_and_has_no_lag(kafka: Playground) -> Non
         assert any(shared in note and "cannot be measured" in note for note in watcher.snapshot.notes)
         assert watcher.snapshot.errors == ()
     member.leave()
+    kafka.delete_group(shared)
 
 
 def test_a_busy_consumer_is_never_seen_ahead_of_its_log(kafka: Playground, watcher: Watcher) -> None:
