@@ -24,7 +24,7 @@ PREFIX = "bench"
 _TOPICS_A_CALL = 50
 _PARTITIONS_A_COMMIT = 500
 _CALLS_IN_FLIGHT = 16
-_PATIENCE_SECONDS = 60.0
+_PATIENCE_SECONDS = 300.0  # thousands of partitions, on a busy machine
 
 
 @dataclass(frozen=True)

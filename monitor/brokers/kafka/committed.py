@@ -11,6 +11,7 @@ group never subscribes or commits, so nobody ever sees a member of it.
 
 import ctypes
 import threading
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from ctypes import POINTER, c_char_p, c_int, c_int32, c_int64, c_size_t, c_void_p
@@ -114,19 +115,21 @@ class _Functions:
 _RD = _Functions()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Request:
-    """Partitions to ask about, made once and used again: `topics` with their `numbers`, in the order asked."""
+    """Partitions to ask about: `topics` with their `numbers`, in the order asked; `turns` are where topics begin.
 
-    topics: tuple[str, ...]
-    numbers: Codes
-    turns: tuple[int, ...]
+    Made once and used for many groups, since the library's own list costs more to make than all the rest of asking.
+    """
 
-    @classmethod
-    def of(cls, topics: Sequence[str], numbers: Sequence[int]) -> "Request":
-        """Make a request; partitions of one topic should follow each other."""
-        turns = tuple(i for i, topic in enumerate(topics) if i == 0 or topic != topics[i - 1])
-        return cls(tuple(topics), np.array(numbers, dtype=np.int32), turns)
+    __slots__ = ("__weakref__", "address", "numbers", "topics", "turns")
+
+    def __init__(self, topics: Sequence[str], numbers: Sequence[int]) -> None:
+        self.topics, self.numbers = tuple(topics), np.array(numbers, dtype=np.int32)
+        self.turns = tuple(i for i, topic in enumerate(topics) if i == 0 or topic != topics[i - 1])
+        self.address: int = _RD.topic_partition_list_new(len(topics))
+        weakref.finalize(self, _RD.topic_partition_list_destroy, self.address).atexit = False
+        for topic, number in zip(topics, numbers, strict=True):
+            _RD.topic_partition_list_add(self.address, topic.encode(), number)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -198,12 +201,10 @@ class GroupOffsets:
         options = _RD.AdminOptions_new(self._handle, _LIST_GROUP_OFFSETS)
         _RD.AdminOptions_set_request_timeout(options, _NEVER_MS, None, 0)
         _RD.AdminOptions_set_opaque(options, number)
-        partitions = None if request is None else _partition_list(request)
-        asked = _RD.ListConsumerGroupOffsets_new(group.encode(), partitions)  # copies the list
+        # It copies the list.
+        asked = _RD.ListConsumerGroupOffsets_new(group.encode(), None if request is None else request.address)
         _RD.ListConsumerGroupOffsets(self._handle, (c_void_p * 1)(asked), 1, options, self._queue)
         _RD.ListConsumerGroupOffsets_destroy(asked)
-        if partitions is not None:
-            _RD.topic_partition_list_destroy(partitions)
         _RD.AdminOptions_destroy(options)
 
     def _serve(self) -> None:
@@ -241,13 +242,6 @@ class GroupOffsets:
             future.set_exception(KafkaException(KafkaError(_RD.error_code(error), said)))
         else:
             future.set_result(_read_list(_RD.group_result_partitions(group), request))
-
-
-def _partition_list(request: Request) -> int:
-    partitions: int = _RD.topic_partition_list_new(len(request.topics))
-    for topic, number in zip(request.topics, request.numbers.tolist(), strict=True):
-        _RD.topic_partition_list_add(partitions, topic.encode(), number)
-    return partitions
 
 
 def _read_list(found: Any, request: Request | None) -> Committed:

@@ -252,7 +252,7 @@ class Groups:
             mark = chunk.tobytes()
             if mark not in self._chunks:
                 topics, numbers = zip(*partitions.named(partitions.slots_of(chunk)), strict=True)
-                self._chunks[mark] = Request.of(topics, numbers)
+                self._chunks[mark] = Request(topics, numbers)
             yield chunk, self._chunks[mark]
 
     def _drop_unused_requests(self) -> None:
