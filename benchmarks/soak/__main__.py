@@ -4,9 +4,19 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
-from benchmarks.soak import churn, coordinators, faults, grafana, groups, kafka_redrive, rabbitmq_redrive
+from benchmarks.soak import (
+    churn,
+    coordinators,
+    faults,
+    grafana,
+    groups,
+    kafka_redrive,
+    rabbitmq_redrive,
+    redrive_faults,
+)
 from stack.control import Stack
 from stack.state import Options
 
@@ -33,6 +43,9 @@ SOAKS: Mapping[str, Callable[[], int]] = {
     "redrive-kafka-faults": kafka_redrive.main_faults,
     "redrive-rabbitmq": rabbitmq_redrive.main,
     "redrive-sqs": redrive_sqs,
+    "redrive-faults-kafka": partial(redrive_faults.main, "kafka"),
+    "redrive-faults-rabbitmq": partial(redrive_faults.main, "rabbitmq"),
+    "redrive-faults-sqs": partial(redrive_faults.main, "sqs"),
 }
 
 

@@ -108,7 +108,11 @@ def broker(running: Path | None) -> Iterator[RabbitmqEndpoints]:
 def prove(endpoints: RabbitmqEndpoints, messages: int, kills: int, rate: float | None = None) -> Proof:
     """Fill a dead-letter queue, redrive it with so many kills, and count."""
     began = time.monotonic()
-    with virtual_host(endpoints) as (vhost, channel), tempfile.TemporaryDirectory() as made:
+    with (
+        virtual_host(endpoints) as vhost,
+        channel_of(endpoints, vhost) as channel,
+        tempfile.TemporaryDirectory() as made,
+    ):
         fill(channel, messages)
         config = write_config(Path(made), endpoints, vhost)
         with Monitor(config) as running:
@@ -127,26 +131,32 @@ def prove(endpoints: RabbitmqEndpoints, messages: int, kills: int, rate: float |
 
 
 @contextlib.contextmanager
-def virtual_host(endpoints: RabbitmqEndpoints) -> Iterator[tuple[str, Any]]:
+def virtual_host(endpoints: RabbitmqEndpoints) -> Iterator[str]:
     """Make a virtual host with a work queue and a dead-letter queue; remove it at the end."""
     vhost = f"soak-{secrets.token_hex(4)}"
-    with httpx.Client(base_url=f"{endpoints.management}/api/", trust_env=False) as http:
+    with httpx.Client(base_url=f"{endpoints.management}/api/", trust_env=False, timeout=60) as http:
         http.put(f"vhosts/{vhost}").raise_for_status()
         user = urlsplit(endpoints.management).username
         rights = {"configure": ".*", "write": ".*", "read": ".*"}
         http.put(f"permissions/{vhost}/{user}", json=rights).raise_for_status()
         try:
-            parameters = pika.URLParameters(endpoints.amqp)
-            parameters.virtual_host, parameters.heartbeat = vhost, 0
-            with pika.BlockingConnection(parameters) as connection:
-                channel = connection.channel()
+            with channel_of(endpoints, vhost) as channel:
                 channel.exchange_declare("dlx", durable=True)
                 channel.queue_declare(TARGET, durable=True, arguments={"x-dead-letter-exchange": "dlx"})
                 channel.queue_declare(DEAD, durable=True)
                 channel.queue_bind(DEAD, "dlx", TARGET)
-                yield vhost, channel
+            yield vhost
         finally:
             http.delete(f"vhosts/{vhost}").raise_for_status()
+
+
+@contextlib.contextmanager
+def channel_of(endpoints: RabbitmqEndpoints, vhost: str) -> Iterator[Any]:
+    """Open a channel into a virtual host."""
+    parameters = pika.URLParameters(endpoints.amqp)
+    parameters.virtual_host, parameters.heartbeat = vhost, 0
+    with pika.BlockingConnection(parameters) as connection:
+        yield connection.channel()
 
 
 def fill(channel: Any, messages: int) -> None:

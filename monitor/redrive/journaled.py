@@ -28,14 +28,21 @@ from monitor.letters import (
 from monitor.redrive.choosing import header_of
 from monitor.redrive.journal import Item, Journal
 
+_SENDS = 4  # of one message without an answer; then it is told as ambiguous
+_UNDER_WAY = ("intent", "sent")
+
 
 @dataclass(slots=True)
 class _Taken:
-    """A message in the hand: `position` is its own in this job, `item` what the journal knew of it before."""
+    """A message in the hand: `position` is its own in this job, `item` what the journal knew of it before.
+
+    `unknown` says how often it was sent since without an answer.
+    """
 
     message: DeadMessage
     position: str
     item: Item | None
+    unknown: int = 0
 
 
 class JournaledMover:
@@ -57,6 +64,7 @@ class JournaledMover:
         self._journal, self._job, self._choose, self._clock = journal, job, choose, clock
         self._before_send = before_send
         self._kept: list[DeadMessage] = []
+        self._again: list[tuple[_Taken, Outgoing]] = []  # in the hand, and sent without an answer
         self._matched: set[str] = set()
         self._seen = self._unremoved = 0
         self._closed = False
@@ -67,7 +75,7 @@ class JournaledMover:
     @property
     def still_there(self) -> int:
         """Return how many messages are in the hand between steps, less those that are sent and lie in the queue yet."""
-        return len(self._kept) - self._unremoved
+        return len(self._kept) + len(self._again) - self._unremoved
 
     def recover(self, deadline: float) -> Step:
         """Take note of what is finished; what was under way is settled when it is taken into the hand again."""
@@ -76,7 +84,10 @@ class JournaledMover:
         return Step()
 
     def step(self, limit: int, deadline: float) -> Step:
-        """Take, decide, send and remove up to `limit` messages."""
+        """Take, decide, send and remove up to `limit` messages; first those again of which no answer came."""
+        if self._again:
+            outgoing, self._again = self._again, []
+            return self._carry(outgoing, [], [], deadline)
         wanted = min(limit, self._bound - self._seen)
         self.is_idle = True
         messages = self.held.take(wanted, deadline) if wanted > 0 else ()
@@ -87,13 +98,18 @@ class JournaledMover:
         taken = self._recognise(messages)
         self._unremoved -= sum(it.item is not None and it.item.stage == "sent" for it in taken)
         fates: list[Fate] = []
-        outgoing: list[tuple[_Taken, Outgoing]] = []
+        outgoing = []
         sent_before = [it for it in taken if self._was_sent(it)]
         for it in taken:
             if not self._was_sent(it):
                 self._decide(it, outgoing, fates)
+        return self._carry(outgoing, sent_before, fates, deadline)
+
+    def _carry(
+        self, outgoing: Sequence[tuple[_Taken, Outgoing]], removed: Sequence[_Taken], fates: list[Fate], deadline: float
+    ) -> Step:
         sent = self._send(outgoing, fates, deadline)
-        self._remove([*sent_before, *sent], deadline)
+        self._remove([*removed, *sent], deadline)
         return Step(tuple(fates))
 
     def close(self) -> None:
@@ -160,7 +176,7 @@ class JournaledMover:
             self._kept.append(it.message)
         elif isinstance(choice, Refusal):
             self._refuse(it, choice, fates)
-        elif it.item is not None and it.item.stage in ("intent", "sent") and self._holds_ambiguous():
+        elif it.item is not None and it.item.stage in _UNDER_WAY and self._holds_ambiguous():
             self._kept.append(it.message)
             reason = "it may have been sent before an interruption, and the plan says to hold such messages"
             fates.append(Fate(_named(it), Outcome.AMBIGUOUS, reason=reason))
@@ -180,25 +196,36 @@ class JournaledMover:
 
     def _send(self, outgoing: Sequence[tuple[_Taken, Outgoing]], fates: list[Fate], deadline: float) -> list[_Taken]:
         """Send, and return what is confirmed: it stands in the journal as sent."""
+        confirmed: list[_Taken] = []
         if outgoing:
-            intents = [
-                Item(it.position, out.redrive_id, "intent", None, coordinates=it.message.coordinates)
-                for it, out in outgoing
-            ]
-            again = sum(it.item is not None and it.item.stage in ("intent", "sent") for it, _ in outgoing)
-            self._journal.put_items(self._job.id, intents, self._clock.now(), resent=again)
-            self._before_send()
+            self._intend(outgoing)
             results = self.held.send([out for _, out in outgoing], deadline)
-            fates += [self._tell(it, result) for (it, _), result in zip(outgoing, results, strict=True)]
+            for (it, out), result in zip(outgoing, results, strict=True):
+                self._sort(it, out, result, confirmed, fates)
         if fates:
             self._journal.record(self._job.id, self._clock.now(), fates=fates)
-        confirmed = []
-        for (it, _), fate in zip(outgoing, fates[len(fates) - len(outgoing) :], strict=True):
-            if fate.outcome == Outcome.SENT:
-                confirmed.append(it)
-            else:
-                self._kept.append(it.message)
         return confirmed
+
+    def _intend(self, outgoing: Sequence[tuple[_Taken, Outgoing]]) -> None:
+        intents = [
+            Item(it.position, out.redrive_id, "intent", None, coordinates=it.message.coordinates)
+            for it, out in outgoing
+        ]
+        again = sum(it.unknown > 0 or (it.item is not None and it.item.stage in _UNDER_WAY) for it, _ in outgoing)
+        self._journal.put_items(self._job.id, intents, self._clock.now(), resent=again)
+        self._before_send()
+
+    def _sort(self, it: _Taken, out: Outgoing, result: SendResult, confirmed: list[_Taken], fates: list[Fate]) -> None:
+        """Sort a message by what became of it; one of which nobody knows goes again, as the plan says."""
+        it.unknown += not result.known
+        if not result.known and it.unknown < _SENDS and not self._holds_ambiguous():
+            self._again.append((it, out))
+            return
+        fates.append(self._tell(it, result))
+        if result.confirmed:
+            confirmed.append(it)
+        else:
+            self._kept.append(it.message)
 
     def _tell(self, it: _Taken, result: SendResult) -> Fate:
         if result.confirmed:

@@ -40,6 +40,7 @@ _LOOK_AT_CANARY_SECONDS = 1.0
 _SHORTEST_BACKOFF, _LONGEST_BACKOFF = 0.25, 5.0
 _HOPELESS_TRIES = 5
 _ENGINE = Actor("eventflow", "engine")
+_AT_WORK = frozenset({JobState.CANARY, JobState.RUNNING, JobState.RECOVERING, JobState.VERIFYING})
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +157,8 @@ class Runner(threading.Thread):
         began = stored.started_at is not None
         state = JobState.RECOVERING if began else _first_state(stored, request)
         changes: dict[str, Any] = {} if began else {"started_at": self._clock.now()}
+        if began and stored.state in _AT_WORK:  # whoever was at it could not even write that it ended
+            changes["interruptions"] = stored.interruptions + 1
         self._journal.update_job(self._job, state=state, reason=None, **changes)
         self._pending, self._counts = _Progress(), stored.counts
         task = self._open(stored, plan, request, gate)

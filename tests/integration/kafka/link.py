@@ -20,11 +20,17 @@ _RESET_AT_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER on, for no time at all: c
 
 
 class Link:
-    """Carries bytes between a port and a target, both on loopback. `delay_seconds` holds every chunk back."""
+    """Carries bytes between a port and a target, both on loopback.
+
+    `delay_seconds` holds every chunk back. Once bytes that hold `deafening` went to the target, it `is_deaf`: what the
+    target says is lost.
+    """
 
     def __init__(self, port: int, target: int) -> None:
-        self.address, self._target = f"127.0.0.1:{port}", target
+        self.address, self.port, self._target = f"127.0.0.1:{port}", port, target
         self.delay_seconds = 0.0
+        self.deafening: bytes | None = None
+        self.is_deaf = threading.Event()
         self._broken = threading.Event()  # of all connections that there are now
         self._carriers: list[threading.Thread] = []
         self._listener = socket.create_server(("127.0.0.1", port))
@@ -66,6 +72,10 @@ class Link:
                     if not data:
                         return
                     broken.wait(self.delay_seconds)
+                    if source is there and self.is_deaf.is_set():
+                        continue
+                    if source is here and self.deafening is not None and self.deafening in data:
+                        self.is_deaf.set()
                     sinks[source].sendall(data)
             for end in sinks:
                 end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_AT_CLOSE)

@@ -16,14 +16,20 @@ ENDED = ("completed", "completed_with_failures", "cancelled", "failed")
 
 
 class Server:
-    """`eventflow serve` on a free port. Every start goes on with the same database."""
+    """`eventflow serve` on a free port. Every start goes on with the same database, by default one in its folder."""
 
     def __init__(
-        self, folder: Path, clusters: str, environment: Mapping[str, str], settings: str = "", token: str | None = None
+        self,
+        folder: Path,
+        clusters: str,
+        environment: Mapping[str, str],
+        settings: str = "",
+        token: str | None = None,
+        database: str | None = None,
     ) -> None:
         self._file = folder / "monitor.yml"
-        database = f"database_url: sqlite:///{folder}/eventflow.db\n"
-        self._file.write_text(f"{database}{settings}clusters:\n{clusters}", encoding="utf-8")
+        about = f"database_url: {database or f'sqlite:///{folder}/eventflow.db'}\n"
+        self._file.write_text(f"{about}{settings}clusters:\n{clusters}", encoding="utf-8")
         self._environment, self._token = environment, token
         self._process: Process | None = None
         self.client: ApiClient
@@ -49,6 +55,11 @@ class Server:
     def url(self) -> str:
         assert self._process is not None
         return self._process.url
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.popen.pid
 
     def metrics(self) -> str:
         assert self._process is not None

@@ -45,6 +45,7 @@ class Queue:
         self.arrived: list[str] = []
         self.crash_at = ""
         self.refuse: set[str] = set()
+        self.answers_lost = 0
 
     def take(self, limit: int, deadline: float) -> Sequence[DeadMessage]:
         taken, self.waiting = self.waiting[:limit], self.waiting[limit:]
@@ -60,7 +61,8 @@ class Queue:
                 results.append(SendResult(False, reason="unroutable"))
                 continue
             self.arrived.append(body)
-            results.append(SendResult(True, "target"))
+            results.append(SendResult(True, "target") if self.answers_lost <= 0 else SendResult(False, known=False))
+        self.answers_lost -= 1
         self._maybe_crash("after send")
         return results
 
@@ -138,6 +140,29 @@ def test_with_hold_what_is_unknown_stays_and_is_counted(journal: Journal) -> Non
     assert sorted(queue.arrived) == list("abcde")
     assert [message.position for message in queue.waiting] == ["a", "b"]
     assert counts == Counts(planned=5, sent=3, ambiguous=2)
+
+
+def test_what_got_no_answer_goes_again_at_once_and_is_counted_as_sent_again(journal: Journal) -> None:
+    queue = Queue("abc")
+    queue.answers_lost = 1
+    counts = carry_out(journal, queue)
+    assert sorted(queue.arrived) == list("aabbc")
+    assert (counts, journal.job("j").resent) == (Counts(planned=3, sent=3), 2)
+    assert (queue.waiting, queue.hand) == ([], [])
+
+
+def test_what_never_gets_an_answer_is_told_as_ambiguous_and_stays(journal: Journal) -> None:
+    queue = Queue("a")
+    queue.answers_lost = 99
+    assert carry_out(journal, queue) == Counts(planned=1, ambiguous=1)
+    assert (len(queue.arrived), [message.position for message in queue.waiting]) == (4, ["a"])
+
+
+def test_with_hold_what_got_no_answer_stays(journal: Journal) -> None:
+    queue = Queue("a")
+    queue.answers_lost = 1
+    assert carry_out(journal, queue, on_ambiguous=OnAmbiguous.HOLD) == Counts(planned=1, ambiguous=1)
+    assert queue.arrived == ["a"]
 
 
 def test_what_the_target_refuses_stays_with_its_reason(journal: Journal) -> None:
