@@ -210,16 +210,6 @@ class ApiClient:
         """Return one page of a queue's dead letters (`limit`, `cursor`, `select`)."""
         return cast(LetterPage, self._get(f"dead-letters/{_in_path(id_)}/messages", query))
 
-    def letter_pages(self, id_: str, **query: Any) -> Iterator[LetterPage]:
-        """Return a queue's dead letters page by page, up to the end."""
-        cursor: str | None = None
-        while True:
-            page = self.letters(id_, **{"limit": LARGEST_PAGE // 2, **query, "cursor": cursor})
-            yield page
-            cursor = page["next"]
-            if cursor is None:
-                return
-
     @contextmanager
     def export_letters(self, id_: str, **query: Any) -> Iterator["Exported"]:
         """Have all of a queue's dead letters written (`format` is jsonl or csv; `select` and the like narrow it)."""

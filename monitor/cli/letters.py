@@ -1,11 +1,13 @@
 """The commands that look at dead letters one by one, write them to files, set them aside, and remove them."""
 
+import csv
+import json
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO
+from typing import Annotated, Any
 
 import typer
 
@@ -18,6 +20,9 @@ from monitor.errors import EventflowError
 
 _MOST_TOLD = 10
 """Of how many groups the command tells more than the table."""
+
+
+_LARGEST_FIELD = 2**31 - 1
 
 
 class Format(StrEnum):
@@ -95,15 +100,15 @@ def export(
     sought = _sought(options)
     with connect(url) as monitor:
         if as_json:
-            items = [item for page in monitor.letter_pages(queue, **sought) for item in page["items"]]
-            print_json({"items": items, "next": None})
+            with monitor.export_letters(queue, **sought) as exported:
+                lines = b"".join(exported.chunks).splitlines()
+            print_json({"items": [json.loads(line) for line in lines], "next": None})
             return
         with monitor.export_letters(queue, format=style.value, **sought) as exported:
             if output is None:
-                _copy(exported.chunks, sys.stdout.buffer)
+                sys.stdout.buffer.writelines(exported.chunks)
                 return
-            lines = _copy_to_file(exported.chunks, output)
-    count = lines - (style == Format.CSV)
+            count = _write(exported.chunks, output, style)
     print_line(f"{count} messages in {output}; this is export {exported.id}")
 
 
@@ -177,19 +182,16 @@ def _sought(options: dict[str, Any]) -> dict[str, Any]:
     return options
 
 
-def _copy(chunks: Iterable[bytes], file: BinaryIO) -> int:
-    lines = 0
-    for chunk in chunks:
-        file.write(chunk)
-        lines += chunk.count(b"\n")
-    return lines
-
-
-def _copy_to_file(chunks: Iterable[bytes], output: Path) -> int:
-    """Write a file that is whole or not there."""
+def _write(chunks: Iterable[bytes], output: Path, style: Format) -> int:
+    """Write a file that is whole or not there, and return how many messages it has."""
     try:
         with output.open("wb") as file:
-            return _copy(chunks, file)
+            file.writelines(chunks)
+        with output.open(encoding="utf-8", errors="surrogateescape", newline="") as file_again:
+            if style == Format.JSONL:
+                return sum(1 for _ in file_again)
+            csv.field_size_limit(_LARGEST_FIELD)  # a message in CSV may be long, and have line breaks of its own
+            return sum(1 for _ in csv.reader(file_again)) - 1
     except OSError as error:
         raise EventflowError(f"{output} cannot be written: {error.strerror}") from error
     except EventflowError:

@@ -34,7 +34,10 @@ def terminal(team: Team, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
 
 def test_dead_letters_are_set_aside_and_put_back(team: Team, terminal: Terminal, tmp_path: Path) -> None:
     target, dead = team.kafka.pair(1, "typed")
-    team.kafka.fill(dead, 4, spring_headers(target))
+    long = json.dumps({"id": 3, "text": "line\n" * 40_000}).encode()
+    team.kafka.fill(
+        dead, 4, spring_headers(target), value=lambda number: long if number == 3 else b'{"id": %d}' % number
+    )
     queue = f"k/{dead}"
     team.server.wait_for_queue(queue, 4)
     asked = ("dlq", "archive", queue, "--reason", "load test", "--select", "body.id < `2`")
@@ -50,7 +53,7 @@ def test_dead_letters_are_set_aside_and_put_back(team: Team, terminal: Terminal,
     file = tmp_path / "dead.csv"
     told = terminal.run("root", "dlq", "export", queue, "--format", "csv", "-o", str(file))
     assert "4 messages in" in told
-    assert len(file.read_text().splitlines()) == 5
+    assert max(map(len, file.read_text().splitlines())) > len(long)
     export = told.split()[-1]
     assert "type " in terminal.run("root", "dlq", "purge", queue, "--name", "other", "--export", export, code=1)
     assert "4 messages were removed" in terminal.run("root", "dlq", "purge", queue, "--name", dead, "--export", export)
