@@ -8,6 +8,13 @@ import streamlit as st
 from dashboards.components.progress import Outcome
 from dashboards.components.text import as_text, visible
 
+LETTER_COLUMNS = {
+    "Cause": st.column_config.TextColumn(width=330),
+    "Key": st.column_config.TextColumn(width=130),
+    "Body": st.column_config.TextColumn(width=420),
+}
+"""How wide the columns of messages are, whose texts would push each other out of sight."""
+
 _LONGEST = 4_000
 _NAME = "font-weight:600"
 _TOLD = "margin:0;overflow-wrap:anywhere"

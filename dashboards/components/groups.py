@@ -9,11 +9,39 @@ from typing import Any
 from dashboards.components.message import in_cell, read_json, say_evidence, short_class
 from dashboards.components.times import say_moment
 from monitor.api.items import DeadLetterItem
-from monitor.api.redrive_items import LetterGroup, LetterGroups, LetterItem
+from monitor.api.redrive_items import AdviceItem, ChangeItem, LetterGroup, LetterGroups, LetterItem
 from monitor.words import NOT_KNOWN, say_count, say_duration
+
+KINDS = {
+    "schema_violation": "breaks the schema",
+    "unreadable": "cannot be read",
+    "unknown_type": "unknown type",
+    "exception": "exception",
+    "downstream": "downstream failed",
+    "expired": "expired",
+    "too_many_attempts": "tried too often",
+    "overflow": "queue was full",
+    "unroutable": "no way there",
+    "duplicate": "duplicate",
+    "unknown": "not known",
+}
+"""Why messages died, in a word or two."""
+
+CERTAINTIES = {"certain": "", "likely": "likely ", "guessed": "perhaps ", "none": ""}
+"""How sure that is."""
+
+ADVICE = {
+    "redrive": ("▶", "Redrive them"),
+    "redrive_after_fix": ("⚒", "Redrive after a fix"),
+    "archive": ("▽", "Set them aside"),
+    "do_not": ("✖", "Do not redrive"),
+    "look_first": ("?", "Look first"),
+}
+"""What is advised: a shape and words."""
 
 UNNAMED_CAUSE = "The messages do not tell why they died"
 _MOST_EXAMPLES = 6
+_MOST_NAMES = 4
 _PLACEHOLDERS = ("<uuid>", "<hex>", "<text>", "<n>")
 _SHORTEST_PIECE = 3
 _MOST_PIECES = 4
@@ -32,6 +60,38 @@ def say_cause(group: LetterGroup) -> str:
     """Say a group's cause in one plain line: `MissingField: data.customer_email is missing`."""
     told = ": ".join(it for it in (short_class(group["exception"]), group["message"]) if it)
     return in_cell(told, 300) if told else UNNAMED_CAUSE
+
+
+def say_kind(group: LetterGroup) -> str:
+    """Say why messages of a group died, and how sure that is, in a word or two."""
+    return CERTAINTIES.get(group["certainty"], "") + KINDS.get(group["kind"], group["kind"])
+
+
+def say_advice(advice: AdviceItem) -> str:
+    """Say what to do, and why: plain text."""
+    shape, words = ADVICE.get(advice["action"], ("?", advice["action"]))
+    return f"{shape} {words}: {advice['reason']}" if advice["reason"] else f"{shape} {words}"
+
+
+def say_surroundings(group: LetterGroup) -> str:
+    """Say who was involved and what changed when the first one died: plain text, empty where nothing is known."""
+    parts = []
+    if group["consumers"]:
+        parts.append(f"failed at {', '.join(group['consumers'][:_MOST_NAMES])}")
+    if group["producers"]:
+        makers = [f"{it['name']} {it['version'] or ''}".strip() for it in group["producers"][:_MOST_NAMES]]
+        parts.append(f"made by {', '.join(makers)}")
+    if group["came_back"]:
+        parts.append(f"{say_count(group['came_back'])} had been redriven before")
+    if group["changes"]:
+        parts.append(_say_change(group["changes"][0]))
+    return in_cell(" · ".join(parts), 600) if parts else ""
+
+
+def _say_change(change: ChangeItem) -> str:
+    seconds = change["before_seconds"]
+    when = f"{say_duration(abs(seconds))} {'before' if seconds >= 0 else 'after'} the first"
+    return f"{when}: {change['text']}"
 
 
 def say_seen(group: LetterGroup, now: float, zone: tzinfo) -> str:

@@ -11,14 +11,17 @@ from typing import Any
 import streamlit as st
 
 from dashboards.client import PATIENT_SECONDS, connect
-from dashboards.components.address import page, set_parameters
-from dashboards.components.facts import draw_facts
+from dashboards.components.address import set_parameters
+from dashboards.components.facts import LETTER_COLUMNS, draw_facts
 from dashboards.components.groups import (
     make_examples,
+    say_advice,
     say_cause,
+    say_kind,
     say_looked_at,
     say_seen,
     say_share,
+    say_surroundings,
     select_text,
 )
 from dashboards.components.message import (
@@ -31,6 +34,8 @@ from dashboards.components.message import (
     stacktrace,
     without_empty,
 )
+from dashboards.components.plan import Choices
+from dashboards.components.planning import PLAN_FIRST, open_plan
 from dashboards.components.states import failures_told, say_empty
 from dashboards.components.text import as_text, visible
 from dashboards.components.times import now, say_moment, viewer_zone
@@ -46,12 +51,6 @@ _MOST_GROUPS = 6
 _MOST_CHOSEN = 1_000
 _MOST_PAGES = 6
 _LOOKED = "looked at"
-LETTER_COLUMNS = {
-    "Cause": st.column_config.TextColumn(width=330),
-    "Key": st.column_config.TextColumn(width=130),
-    "Body": st.column_config.TextColumn(width=420),
-}
-"""How wide the columns of messages are, whose texts would push each other out of sight."""
 
 
 @dataclass
@@ -120,7 +119,9 @@ def _look_again() -> None:
 
 def _draw_groups(item: DeadLetterItem, looked: Looked, *, acts: bool) -> None:
     st.subheader("Why they died")
-    with failures_told():
+    # Who has gone on to some of the messages wants to have these in sight.
+    place = st.expander("All causes") if _is_narrowed() else st.container()
+    with place, failures_told():
         if looked.groups is None:
             with st.spinner("Looking at the messages"):
                 looked.groups = connect(PATIENT_SECONDS).letter_groups(item["id"])
@@ -146,9 +147,13 @@ def _draw_causes(item: DeadLetterItem, groups: LetterGroups, at: float, *, acts:
 def _draw_cause(item: DeadLetterItem, group: LetterGroup, groups: LetterGroups, *, acts: bool) -> None:
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
         with st.container(gap=None, width="stretch", key=f"text-cause-{group['id']}"):
-            st.markdown(f"**{as_text(say_cause(group))}**")
+            st.markdown(f"**{as_text(say_cause(group))}** :gray-badge[{as_text(say_kind(group))}]")
             origins = f" · from {as_text(', '.join(group['origins']))}" if group["origins"] else ""
             st.caption(f"{say_share(group, groups)} · {say_seen(group, now(), viewer_zone())}{origins}")
+            involved = say_surroundings(group)
+            if involved:
+                st.caption(as_text(involved, 800))
+            st.markdown(f":small[{as_text(say_advice(group['advice']), 500)}]")
         with st.container(horizontal=True, width="content", vertical_alignment="center"):
             st.button(
                 "Messages", key=f"messages of {group['id']}", icon=":material/list:",
@@ -159,9 +164,8 @@ def _draw_cause(item: DeadLetterItem, group: LetterGroup, groups: LetterGroups, 
 
 
 def _redrive_button(label: str, key: str, item: DeadLetterItem, **selection: Any) -> None:
-    told = "Shows the plan first; nothing is touched before you start it."
-    if st.button(label, key=key, icon=":material/replay:", help=told):
-        st.switch_page(page("redrive"), query_params={"dead_letters": item["id"], **selection})
+    if st.button(label, key=key, icon=":material/replay:", help=PLAN_FIRST):
+        open_plan(Choices(item["id"], **selection))
 
 
 # -- messages ----------------------------------------------------------------------------------------------------------
@@ -342,7 +346,9 @@ def _draw_acts(item: DeadLetterItem, chosen: list[LetterItem]) -> None:
     with st.container(horizontal=True):
         if chosen:
             label = "Redrive this one" if len(chosen) == 1 else f"Redrive these {say_count(len(chosen))}"
-            _redrive_button(label, "redrive chosen", item, position=[it["position"] for it in chosen[:_MOST_CHOSEN]])
+            _redrive_button(
+                label, "redrive chosen", item, positions=tuple(it["position"] for it in chosen[:_MOST_CHOSEN])
+            )
         elif _is_narrowed() and not st.query_params.get("group"):
             found = st.query_params.get("find")
             select = st.query_params.get("select") or (select_text(found) if found else "")

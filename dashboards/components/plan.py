@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from dashboards.components.message import say_evidence
+from dashboards.components.groups import ADVICE, KINDS
+from dashboards.components.message import say_evidence, short_class
 from dashboards.components.times import say_utc
-from monitor.api.redrive_items import PlanItem, WindowItem
+from monitor.api.redrive_items import PlanItem, PlannedCause, WindowItem
 from monitor.words import say_count, say_duration
 
 DEFAULT_CANARY = 10
@@ -15,6 +16,7 @@ CANARY_CHOICES = (1, 10, 100)
 RATE_CHOICES = (1.0, 10.0, 100.0, 1_000.0)
 
 _MOST_NAMES = 12
+_MOST_CAUSES = 4
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,19 @@ def choices_of_address(parameters: Mapping[str, Sequence[str]]) -> Choices | Non
         reason=_last(parameters, "reason") or "",
         archive=_last(parameters, "archive"),
     )
+
+
+def address_of(choices: Choices) -> dict[str, str | list[str] | None]:
+    """Return the query parameters that ask for a plan with these choices, as far as an address can say them."""
+    numbers = ("first", "rate", "older_than_seconds", "younger_than_seconds")
+    texts = ("dead_letters", "action", "target", "select", "group", "reason", "archive")
+    asked = {name: f"{value:g}" for name in numbers if (value := getattr(choices, name)) is not None}
+    return {
+        **{name: getattr(choices, name) for name in texts},
+        **asked,
+        "position": list(choices.positions),
+        "canary": str(choices.canary),
+    }
 
 
 def choices_of_plan(plan: PlanItem) -> Choices:
@@ -157,6 +172,10 @@ def say_count_of(plan: PlanItem) -> str:
 
 def say_guarantee(plan: PlanItem) -> str:
     """Say what a plan promises, in words for who has never heard of it."""
+    if plan["action"] != "redrive":
+        doubled = plan["max_duplicates_per_interruption"]
+        more = f" An interruption may leave up to {say_count(doubled)} of them in both places." if doubled else ""
+        return f"Nothing is lost: a message leaves one place only when it is safe in the other.{more}"
     if plan["guarantee"] == "exactly_once":
         return (
             "Exactly once, for consumers that read committed data. Nothing is lost and nothing is doubled, "
@@ -197,6 +216,7 @@ def plan_facts(plan: PlanItem) -> list[tuple[str, str]]:
         ("From", f"{plan['source']} on {plan['cluster']}"),
         ("To", plan["target"] or "not known"),
         ("Known by", _say_known(plan["origin_evidence"])),
+        ("Died of", _say_causes(plan["causes"])),
         ("Also receives", _say_others(plan["also_receives"])),
         ("Time", _say_time(plan)),
         ("Canary", _say_canary(plan)),
@@ -227,6 +247,19 @@ _AMBIGUOUS = {
     "send": "what may or may not have been sent before an interruption is sent again",
     "hold": "what may or may not have been sent before an interruption stays in the queue, and the report names it",
 }
+
+
+def _say_causes(causes: Sequence[PlannedCause]) -> str:
+    if not causes:
+        return "not told: nothing was looked at"
+    told = [_say_planned(it) for it in causes[:_MOST_CAUSES]]
+    more = f"; and {len(causes) - _MOST_CAUSES} causes more" if len(causes) > _MOST_CAUSES else ""
+    return "; ".join(told) + more
+
+
+def _say_planned(it: PlannedCause) -> str:
+    what = short_class(it["exception"]) or KINDS.get(it["kind"], it["kind"])
+    return f"{what} ({say_count(it['messages'])} looked at; {ADVICE.get(it['advice']['action'], ('', ''))[1].lower()})"
 
 
 def _say_known(evidence: Sequence[Mapping[str, Any]]) -> str:

@@ -3,19 +3,20 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import streamlit as st
 
 from dashboards.client import PATIENT_SECONDS, about, connect
-from dashboards.components.facts import draw_facts
-from dashboards.components.looking import LETTER_COLUMNS
+from dashboards.components.address import given, page
+from dashboards.components.facts import LETTER_COLUMNS, draw_facts
 from dashboards.components.message import Body, header_rows, in_cell, letter_row, read_body, without_empty
 from dashboards.components.plan import (
     CANARY_CHOICES,
     FIRST_CHOICES,
     RATE_CHOICES,
     Choices,
+    address_of,
     choices_of_plan,
     idempotency_key,
     may_start,
@@ -27,7 +28,7 @@ from dashboards.components.plan import (
 from dashboards.components.text import as_text
 from dashboards.components.times import now, viewer_zone
 from monitor.api.redrive_items import PlanItem, SampleItem
-from monitor.errors import MonitorRefused, MonitorUnreachable
+from monitor.errors import ClientError, MonitorRefused, MonitorUnreachable
 from monitor.words import say_count, say_duration
 
 T = TypeVar("T")
@@ -46,8 +47,11 @@ _NIGHT = {"begin": "22:00", "end": "05:00"}
 _REASONS = ("cannot be mended", "mended by hand", "test data", "no longer needed")
 
 
+PLAN_FIRST = "Shows the plan first; nothing is touched before you start it."
+
+
 def make_plan(choices: Choices) -> PlanItem:
-    """Have a plan made, and put it into the address. Raises ClientErrors."""
+    """Have a plan made. Raises ClientErrors."""
     with st.spinner("Making the plan; nothing is touched"):
         plan = connect(PATIENT_SECONDS).plan_redrive(choices.dead_letters, **choices.options())
     # The monitor does not keep the samples, since bodies are not to lie in its database.
@@ -55,8 +59,19 @@ def make_plan(choices: Choices) -> PlanItem:
     samples[plan["id"]] = plan["samples"]
     while len(samples) > _MOST_SAMPLED_PLANS:
         del samples[next(iter(samples))]
-    st.query_params.from_dict({"plan": plan["id"]})
     return plan
+
+
+def open_plan(choices: Choices) -> NoReturn:
+    """Make a plan and go to it; where none can be made, go to where that is said.
+
+    It is made before one leaves, so that the way back leads here and not to an address that makes another plan.
+    """
+    try:
+        plan = make_plan(choices)
+    except ClientError:
+        st.switch_page(page("redrive"), query_params=given(address_of(choices)))
+    st.switch_page(page("redrive"), query_params={"plan": plan["id"]})
 
 
 def ask_reason(choices: Choices) -> None:
@@ -67,8 +82,7 @@ def ask_reason(choices: Choices) -> None:
     written = st.text_input("Or in your own words", key="own reason", max_chars=500)
     reason = written.strip() or chosen
     if st.button("Make the plan", type="primary", disabled=not reason):
-        make_plan(replace(choices, reason=reason or ""))
-        st.rerun()
+        open_plan(replace(choices, reason=reason or ""))
 
 
 def draw_plan(plan: PlanItem) -> None:
@@ -131,10 +145,11 @@ def _start(plan: PlanItem) -> None:
 
 def _plan_again(choices: Choices) -> None:
     try:
-        make_plan(choices)
+        plan = make_plan(choices)
     except MonitorRefused as refusal:
         st.error(as_text(str(refusal), 1_000), icon=":material/block:")
     else:
+        st.query_params.from_dict({"plan": plan["id"]})
         st.rerun()
 
 

@@ -5,9 +5,11 @@ from collections.abc import Sequence
 import streamlit as st
 
 from dashboards.client import connect, may
-from dashboards.components.address import link, open_page, set_parameters
+from dashboards.components.address import link, set_parameters
 from dashboards.components.groups import say_expiry, say_origins
 from dashboards.components.message import in_cell
+from dashboards.components.plan import Choices
+from dashboards.components.planning import PLAN_FIRST, open_plan
 from dashboards.components.states import REFRESH_SECONDS, failures_told, read, say_empty
 from dashboards.components.status import MUTED, say_problem
 from dashboards.components.text import as_text
@@ -110,11 +112,8 @@ def _draw_card(item: DeadLetterItem, *, acts: bool) -> None:
             link("dead-letters", "Look", icon=":material/visibility:", id=item["id"])
             if item["messages"] and acts:
                 label, icon = "Redrive", ":material/replay:"
-                if st.button(label, key=f"redrive {item['id']}", icon=icon, help=_REDRIVE_HELP):
-                    open_page("redrive", dead_letters=item["id"])
-
-
-_REDRIVE_HELP = "Shows the plan first; nothing is touched before you start it."
+                if st.button(label, key=f"redrive {item['id']}", icon=icon, help=PLAN_FIRST):
+                    open_plan(Choices(item["id"]))
 
 
 def say_depth(item: DeadLetterItem, moment: float) -> str:

@@ -7,9 +7,10 @@ from typing import Any
 import streamlit as st
 
 from dashboards.client import about, connect, may
-from dashboards.components.address import link, open_page, page
+from dashboards.components.address import link, page
 from dashboards.components.facts import draw_facts, draw_outcome
-from dashboards.components.plan import RATE_CHOICES, say_pace, say_times
+from dashboards.components.plan import RATE_CHOICES, Choices, say_pace, say_times
+from dashboards.components.planning import open_plan
 from dashboards.components.progress import (
     OUTCOMES,
     Row,
@@ -262,7 +263,7 @@ def _draw_ways_on(job: JobItem, report: ReportItem) -> None:
         counts = job["counts"]
         remains = counts["left"] or counts["failed"] or counts["bounced"] or counts["skipped"]
         if remains and may("operator") and st.button("Plan the rest", icon=":material/replay:"):
-            open_page("redrive", dead_letters=job["dead_letters"])
+            open_plan(Choices(job["dead_letters"]))
 
 
 # -- all of them -------------------------------------------------------------------------------------------------------

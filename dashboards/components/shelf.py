@@ -5,8 +5,9 @@ from collections.abc import Callable
 import streamlit as st
 
 from dashboards.client import PATIENT_SECONDS, connect, may
-from dashboards.components.address import open_page
 from dashboards.components.message import in_cell
+from dashboards.components.plan import Choices
+from dashboards.components.planning import open_plan
 from dashboards.components.states import failures_told, read
 from dashboards.components.text import as_text
 from dashboards.components.times import now, say_moment, viewer_zone
@@ -95,7 +96,7 @@ def _draw_archive(item: DeadLetterItem, archive: ArchiveItem, *, acts: bool) -> 
             st.markdown(f"**{say_count(archive['messages'])}** · {as_text(archive['reason'])}")
             st.caption(as_text(say_archive(archive, now()), 1_000))
         if acts and st.button("Restore", icon=":material/unarchive:", key=f"restore {archive['id']}"):
-            open_page("redrive", dead_letters=item["id"], action="restore", archive=archive["id"])
+            open_plan(Choices(item["id"], action="restore", archive=archive["id"], canary=0))
 
 
 def say_archive(archive: ArchiveItem, moment: float) -> str:

@@ -8,6 +8,8 @@ from dashboards.components.charts import Curve, lines
 from dashboards.components.groups import is_guessed, say_expiry, say_origins
 from dashboards.components.head import draw_head
 from dashboards.components.looking import draw_looking
+from dashboards.components.plan import Choices
+from dashboards.components.planning import PLAN_FIRST, open_plan
 from dashboards.components.progress import ENDED, look_of_job, say_progress
 from dashboards.components.queues import draw_queues, link_back
 from dashboards.components.shelf import draw_archives, draw_export, draw_purge
@@ -115,9 +117,8 @@ def _draw_running(id_: str) -> None:
 
 def _draw_acts(item: DeadLetterItem, *, acts: bool) -> None:
     with st.container(horizontal=True):
-        told = "Shows the plan first; nothing is touched before you start it."
-        if acts and st.button("Redrive all", icon=":material/replay:", type="primary", help=told):
-            open_page("redrive", dead_letters=item["id"])
+        if acts and st.button("Redrive all", icon=":material/replay:", type="primary", help=PLAN_FIRST):
+            open_plan(Choices(item["id"]))
         aside = "Archive them with a reason; they can be restored."
         if acts and st.button("Set aside", icon=":material/archive:", help=aside):
             open_page("redrive", dead_letters=item["id"], action="archive")

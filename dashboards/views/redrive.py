@@ -47,6 +47,7 @@ def _draw_new_plan(choices: Choices) -> None:
         else:
             raise
     else:
+        st.query_params.from_dict({"plan": plan["id"]})
         draw_plan(plan)
 
 

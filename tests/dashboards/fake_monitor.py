@@ -260,13 +260,18 @@ def make_letter(number: int = 0, **changes: Any) -> Json:
             "exception": "shop.events.MissingField", "exception_message": "notification: customer_email is missing",
             "value_bytes": 40, "key": f"ord-{number}", "key_encoding": "utf-8",
             "value": f'{{"order_id": "ord-{number}", "total_cents": 1990}}', "value_encoding": "utf-8",
-            "value_cut": False, "headers": [header], "properties": {}, "note": None, "group": "g1", **changes}
+            "value_cut": False, "value_form": "JSON", "value_flaw": None, "headers": [header], "properties": {},
+            "note": None, "group": "g1", **changes}
 
 
 def make_group(id_: str = "g1", messages: int = 32, **changes: Any) -> Json:
-    return {"id": id_, "exception": "shop.events.MissingField", "message": "notification: customer_email is missing",
-            "messages": messages, "first_at": time.time() - 600, "last_at": time.time() - 60,
-            "origins": ["order-events"], "positions": ["0:0"], **changes}
+    return {"id": id_, "kind": "schema_violation", "certainty": "certain", "exception": "shop.events.MissingField",
+            "message": "notification: customer_email is missing", "frame": None, "subject": "customer_email",
+            "expected": None, "found": None, "evidence": [], "messages": messages, "first_at": time.time() - 600,
+            "last_at": time.time() - 60, "per_second": 0.1, "origins": ["order-events"], "producers": [], "types": [],
+            "schemas": [], "consumers": ["notification-group"], "came_back": 0, "changes": [],
+            "advice": {"action": "redrive_after_fix", "reason": "it fails the same way until it is mended"},
+            "positions": ["0:0"], **changes}
 
 
 def make_plan(queue: Mapping[str, Any], number: int = 1, asked: Mapping[str, Any] | None = None) -> Json:
@@ -291,7 +296,7 @@ def make_plan(queue: Mapping[str, Any], number: int = 1, asked: Mapping[str, Any
             "headers": {"added": ["x-redrive-id"], "removed": [], "failure_headers_removed": False},
             "duration_seconds": 0.1, "rate": request.get("rate"), "canary": request.get("canary"),
             "start_at": request.get("start_at"), "deadline": None, "window": request.get("window"), "approval": None,
-            "request": request, "bounds": {}, "samples": []}
+            "causes": [], "request": request, "bounds": {}, "samples": []}
 
 
 def make_counts(planned: int = 32, **outcomes: int) -> Json:

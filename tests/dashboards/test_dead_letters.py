@@ -6,8 +6,11 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
+from dashboards.components.groups import ADVICE, CERTAINTIES, KINDS
 from dashboards.components.queues import keep_order
 from dashboards.components.status import say_problem
+from monitor.analysis.advice import Advised
+from monitor.analysis.faults import Certainty, Kind
 from monitor.api.items import CollectorItem, DeadLetterItem, SubscriptionItem
 from monitor.api.redrive_items import ArchiveItem, JobItem, LetterGroup, LetterItem, PlanItem, ReportItem
 from tests.dashboards.fake_monitor import (
@@ -110,6 +113,23 @@ def test_causes_come_with_numbers_and_since_when(fake: FakeMonitor) -> None:
     assert re.search(r"24 \(75%\) · first \d\d:\d\d:\d\d, last \d\d:\d\d:\d\d \(\d min ago\) · from order-events", told)
     assert "The messages do not tell why they died" in told
     assert "8 (25%) · when is not told by this bus" in told
+
+
+def test_a_cause_says_what_to_do_who_was_involved_and_what_changed(fake: FakeMonitor) -> None:
+    change = {"at": 0.0, "before_seconds": 120.0, "what": "mark", "subject": "deploy", "text": "checkout 2.3 deployed"}
+    producers = [{"name": "checkout", "version": "2.3", "messages": 32}]
+    add_queue(fake, groups=[make_group(changes=[change], producers=producers, came_back=3, certainty="likely")])
+    told = texts(draw("dead-letters", id=QUEUE))
+    assert ":gray-badge[likely breaks the schema]" in told
+    assert "⚒ Redrive after a fix: it fails the same way until it is mended" in told
+    assert "failed at notification-group · made by checkout 2.3 · 3 had been redriven before" in told
+    assert "2 min before the first: checkout 2.3 deployed" in told
+
+
+def test_every_kind_of_fault_and_every_advice_has_its_words() -> None:
+    assert set(KINDS) == set(Kind)
+    assert set(CERTAINTIES) == set(Certainty)
+    assert set(ADVICE) == set(Advised)
 
 
 def test_a_million_messages_are_looked_at_in_part_and_that_is_said(fake: FakeMonitor) -> None:

@@ -37,7 +37,7 @@ def monitor(fake: FakeMonitor) -> FakeMonitor:
 
 def add_job(monitor: FakeMonitor, state: str = "running", counts: Json | None = None, **changes: Any) -> Json:
     """Add a job with a canary of ten."""
-    plan = make_plan(make_queue(), asked={"canary": 10})
+    plan = make_plan(make_queue(), number=99, asked={"canary": 10})
     job = make_job(plan, state=state, counts=counts or make_counts(32), **changes)
     monitor.jobs[job["id"]] = job
     return job
@@ -53,7 +53,13 @@ def test_every_state_and_every_outcome_of_a_job_has_its_words() -> None:
 
 
 def test_the_first_click_shows_what_would_be_done_and_touches_nothing(monitor: FakeMonitor) -> None:
-    monitor.plan_changes = {"also_receives": ["inventory-group"], "warnings": ["They were edited by *hand*."]}
+    cause = {"group": "g1", "kind": "downstream", "exception": None, "messages": 20,
+             "advice": {"action": "redrive", "reason": "it is over"}}  # fmt: skip
+    monitor.plan_changes = {
+        "causes": [cause],
+        "also_receives": ["inventory-group"],
+        "warnings": ["They were edited by *hand*."],
+    }
     page = draw("redrive", dead_letters=QUEUE)
     told = texts(page)
     assert "Send 32 messages of order-events.dlq to order-events" in told
@@ -61,7 +67,8 @@ def test_the_first_click_shows_what_would_be_done_and_touches_nothing(monitor: F
     assert "Everybody who reads the target gets them again:** inventory-group" in told
     assert "They were edited by *hand*." in told
     facts = html_of(page)
-    for fact in ("everything; of what waited", "headers say so, 20 of 20 looked at", "under 1 s, at full speed",
+    for fact in ("downstream failed (20 looked at; redrive them)", "everything; of what waited",
+                 "headers say so, 20 of 20 looked at", "under 1 s, at full speed",
                  "the first 10 go ahead", "after newer messages", "added x-redrive-id"):  # fmt: skip
         assert fact in facts, fact
     assert list(page.dataframe[0].value["Position"]) == ["0:0"]
