@@ -64,6 +64,7 @@ _SIGNATURES: Mapping[str, tuple[Any, Sequence[Any]]] = {
     "conf_set": (c_int, (c_void_p, c_char_p, c_char_p, c_char_p, c_size_t)),
     "conf_destroy": (None, (c_void_p,)),
     "conf_set_oauthbearer_token_refresh_cb": (None, (c_void_p, _OnToken)),
+    "conf_enable_sasl_queue": (None, (c_void_p, c_int)),
     "new": (c_void_p, (c_int, c_void_p, c_char_p, c_size_t)),
     "destroy_flags": (None, (c_void_p, c_int)),
     "sasl_background_callbacks_enable": (c_void_p, (c_void_p,)),
@@ -189,6 +190,7 @@ class GroupOffsets:
                 raise KafkaException(KafkaError(KafkaError._INVALID_ARG, said.value.decode()))
         if self._refresh_token is not None:
             _RD.conf_set_oauthbearer_token_refresh_cb(configuration, self._refresh_token)
+            _RD.conf_enable_sasl_queue(configuration, 1)  # without it there is nothing to serve in the background
         handle: int | None = _RD.new(_CONSUMER, configuration, said, _SAID)
         if not handle:
             _RD.conf_destroy(configuration)
@@ -268,22 +270,17 @@ def _name_at(address: int) -> str:
     return ctypes.string_at(int(address)).decode()
 
 
-def _token_refresher(get: Callable[[str], Any]) -> Callable[[int, bytes | None, int | None], None]:
-    """Return what the library calls, in a thread of its own, when it wants a token; `get` is made for its client."""
+def _token_refresher(sign: Callable[[str], tuple[str, float]]) -> Callable[[int, bytes | None, int | None], None]:
+    """Return what the library calls, in a thread of its own, when it wants a token."""
 
     def refresh(handle: int, configuration: bytes | None, _opaque: int | None) -> None:
         said = ctypes.create_string_buffer(_SAID)
         try:
-            token, expires_at, *more = get((configuration or b"").decode())
+            token, expires_at = sign((configuration or b"").decode())
         except AuthenticationFailed as error:  # the library tells it as its own, and tries again
-            _RD.oauthbearer_set_token_failure(handle, str(error).encode() or b"no token")
+            _RD.oauthbearer_set_token_failure(handle, str(error).encode())
             return
-        principal = more[0] if more else ""
-        pairs = [text.encode() for pair in (more[1] if len(more) > 1 else {}).items() for text in pair]
-        extensions = (c_char_p * len(pairs))(*pairs)
-        if _RD.oauthbearer_set_token(
-            handle, token.encode(), int(expires_at * 1000), principal.encode(), extensions, len(pairs), said, _SAID
-        ):
+        if _RD.oauthbearer_set_token(handle, token.encode(), int(expires_at * 1000), b"", None, 0, said, _SAID):
             _RD.oauthbearer_set_token_failure(handle, said.value or b"no token")
 
     return refresh

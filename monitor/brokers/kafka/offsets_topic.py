@@ -67,6 +67,8 @@ class OffsetsTopic:
 
     def refresh(self, leaders: tuple[int, ...], seconds: float, problems: Problems) -> Codes:
         """Read what has been written; return the `State` of each partition. `leaders` are theirs, as metadata says."""
+        if not leaders:
+            return np.empty(0, dtype=np.int32)  # the topic cannot be seen, which is no reason to forget what it said
         deadline = self._clock.monotonic() + seconds
         ends, stable = self._ask_ends(leaders, seconds * _SHARE_OF_ENDS, problems)
         if len(leaders) != len(self._next) or (ends < self._next).any():
@@ -138,9 +140,8 @@ class OffsetsTopic:
             only_held = (self._next[behind] >= stable[behind]).all()
             if now >= deadline or (only_held and now >= began + _GRACE_SECONDS):
                 return
-            consumer = self._open()
-            # What has come in the meantime is there at once; the call waits until there is a whole batch.
-            self._take(consumer.consume(_BATCH, wait))
+            # What has come in the meantime is there at once; after that a call waits until there is a whole batch.
+            self._take(self._consume(wait))
             wait = _STEP_SECONDS
             if self._cut:
                 self._forget(len(self._next))
@@ -190,7 +191,8 @@ class OffsetsTopic:
             problems.add(slow, f"partitions of {OFFSETS_TOPIC}", behind)
         return states
 
-    def _open(self) -> Consumer:
+    def _consume(self, seconds: float) -> list[Message]:
+        """Take what has come. The lock is held meanwhile: a consumer that is closed under its reader crashes."""
         with self._lock:
             if self._closed:
                 raise KafkaException(KafkaError(KafkaError._DESTROY))
@@ -202,7 +204,7 @@ class OffsetsTopic:
                         for number, offset in enumerate(self._next)
                     ]
                 )
-            return self._consumer
+            return self._consumer.consume(_BATCH, seconds)
 
     def _forget(self, partitions: int) -> None:
         self._drop()
