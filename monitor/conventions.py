@@ -330,6 +330,8 @@ def _destination(address: str) -> str:
 def _time(text: str) -> float | None:
     """Return Unix seconds of a number (seconds or milliseconds), of ISO 8601 or of NServiceBus' own way to write it."""
     text = text.strip()
+    if not text:
+        return None
     if text.isascii() and text.isdigit():
         number = float(text)
         return number / _MILLISECONDS if number > _LATEST_SECONDS else number

@@ -10,10 +10,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 from monitor.analysis.stacks import Fault
 
 _LONGEST_DETAIL = 100
+_MOST_REMEMBERED = 4_096
 
 
 class Kind(StrEnum):
@@ -309,12 +311,18 @@ _CHAIN_PART = re.compile(r"\[\"([^\"\]]{1,80})\"\]")
 _KEY_ERROR = re.compile(r"^[\"']([\w.-]{1,80})[\"']$")
 
 
+_DETAILED = frozenset({Kind.SCHEMA, Kind.UNREADABLE, Kind.UNKNOWN_TYPE})
+"""Kinds of which the wording says more than the class."""
+
+
 def read_fault(fault: Fault, whole: str = "") -> Reading:
     """Return what a fault is taken for; `whole` is all of the text that it comes from, for what stands further down."""
     short = fault.exception.replace("$", ".").rpartition(".")[2]
     by_class = next((rule for rule in _CLASSES if rule.pattern.match(short)), None) if short else None
     if short == "KeyError" and (key := _KEY_ERROR.match(fault.message)):
         return Reading(Kind.SCHEMA, Certainty.GUESSED, key[1])
+    if by_class is not None and by_class.kind not in _DETAILED:
+        return Reading(by_class.kind, by_class.certainty)
     worded = _read_wording(fault.message)
     if by_class is None and worded is None:
         return Reading(Kind.EXCEPTION, Certainty.CERTAIN if fault.exception else Certainty.LIKELY)
@@ -334,6 +342,7 @@ def _is_finer(worded: Kind, by_class: Kind) -> bool:
     return by_class is Kind.SCHEMA and worded in (Kind.UNKNOWN_TYPE, Kind.UNREADABLE)
 
 
+@lru_cache(maxsize=_MOST_REMEMBERED)
 def _read_wording(message: str) -> Reading | None:
     for rule in _WORDINGS:
         if match := rule.pattern.search(message):

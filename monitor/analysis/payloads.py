@@ -72,9 +72,7 @@ def _look_at_plain(value: bytes, kind: str) -> Look:
 def _look_at_framed(value: bytes) -> Look:
     """A zero and a schema's id in front are how serializers of a schema registry write."""
     if len(value) < _CONFLUENT_BYTES:
-        return Look(
-            "framed for a schema registry", f"it ends after {len(value)} of the {_CONFLUENT_BYTES} bytes in front"
-        )
+        return Look("framed for a schema registry", "it ends before the schema's id")
     schema_id = int.from_bytes(value[1:_CONFLUENT_BYTES], "big")
     flaw = "there is nothing behind the schema's id" if len(value) == _CONFLUENT_BYTES else ""
     return Look(f"framed for a schema registry, schema {schema_id}, and not opened", flaw, schema_id)

@@ -41,6 +41,8 @@ class LetterItem(TypedDict):
     value: Annotated[str | None, Field(description="null or masked for whoever may not see bodies; see `note`")]
     value_encoding: str | None
     value_cut: Annotated[bool, Field(description="whether only the beginning is shown")]
+    value_form: Annotated[str | None, Field(description="what it looks like; nothing is opened or decoded for that")]
+    value_flaw: Annotated[str | None, Field(description="why it cannot be read as that; null where nothing is wrong")]
     headers: list[LetterHeader]
     properties: dict[str, Any]
     note: Annotated[str | None, Field(description="why something is hidden from you; null when nothing is")]

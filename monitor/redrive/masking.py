@@ -58,7 +58,10 @@ def _mask_body(value: bytes | None, paths: Sequence[Path]) -> bytes | None:
     body = read_json(value)
     if body is None or [] in paths:
         return MASK.encode()
-    return json.dumps(_mask_value(body, paths), ensure_ascii=False).encode("utf-8", "replace")
+    try:
+        return json.dumps(_mask_value(body, paths), ensure_ascii=False).encode("utf-8", "replace")
+    except RecursionError:
+        return MASK.encode()  # what is nested too deeply to be looked through is hidden as a whole
 
 
 def _mask_headers(headers: tuple[Header, ...], paths: Sequence[Path]) -> tuple[Header, ...]:

@@ -4,13 +4,16 @@ import base64
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from monitor.analysis.causes import cause_of
+from monitor.analysis.causes import cause_of, texts_of
+from monitor.analysis.payloads import look_at
 from monitor.letters import DeadMessage
 from monitor.redrive.editing import Editor
 from monitor.redrive.masking import mask
 from monitor.redrive.patching import DoesNotApply
 
 LONGEST_SHOWN_BYTES = 65_536
+_DEEPEST = 50  # levels of tables in tables: no broker's client can write as many, but a peer of its own making
+_CUT = "…"
 _ALL_HIDDEN = "the bodies of this queue are for those who may see bodies"
 _SOME_HIDDEN = "some fields are hidden from you"
 
@@ -37,6 +40,7 @@ def tell_message(
         "key": key,
         "key_encoding": key_encoding,
         **_tell_content(shown, longest),
+        **_tell_look(shown),
         "properties": _plain(shown.properties),
         "note": None if not hidden else _ALL_HIDDEN if "" in hidden else _SOME_HIDDEN,
         "group": cause_of(message).id,
@@ -52,6 +56,11 @@ def tell_sample(message: DeadMessage, editor: Editor | None, hidden: Sequence[st
         except DoesNotApply as error:
             told["skipped"] = str(error)
     return told
+
+
+def _tell_look(shown: DeadMessage) -> dict[str, Any]:
+    look = look_at(shown.value, texts_of(shown))
+    return {"value_form": look.form or None, "value_flaw": look.flaw or None}
 
 
 def _tell_content(message: DeadMessage, longest: int) -> dict[str, Any]:
@@ -83,15 +92,15 @@ def _tell_header(name: str, value: bytes | None, kind: str, longest: int) -> dic
     return {"name": name, "value": text, "encoding": encoding, "kind": kind or None}
 
 
-def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: _plain_value(value) for name, value in values.items()}
+def _plain(values: Mapping[str, Any], deep: int = 0) -> dict[str, Any]:
+    return {name: _plain_value(value, deep) for name, value in values.items()}
 
 
-def _plain_value(value: Any) -> Any:
+def _plain_value(value: Any, deep: int) -> Any:
     if isinstance(value, bytes):
         return tell_bytes(value)[0]
     if isinstance(value, Mapping):
-        return _plain({str(name): it for name, it in value.items()})
+        return _plain({str(name): it for name, it in value.items()}, deep + 1) if deep < _DEEPEST else _CUT
     if isinstance(value, list | tuple):
-        return [_plain_value(it) for it in value]
+        return [_plain_value(it, deep + 1) for it in value] if deep < _DEEPEST else _CUT
     return value if value is None or isinstance(value, bool | int | float | str) else str(value)
