@@ -346,7 +346,7 @@ class KafkaClient:
             if self._closed.is_set():
                 raise Unreachable("the connection has been closed")
             if self._group_offsets is None:
-                self._group_offsets = GroupOffsets(library_settings(self._cluster) | {"group.id": group})
+                self._group_offsets = GroupOffsets(library_settings(self._cluster), group)
             return self._group_offsets
 
     def _let_go(self) -> None:

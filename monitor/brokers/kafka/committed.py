@@ -32,6 +32,7 @@ _CONSUMER, _LIST_GROUP_OFFSETS, _NO_CLOSE = 1, 14, 0x8
 _STEP_MS = 100
 _NEVER_MS = 3_600_000  # the longest that the library takes
 _SAID = 512
+_NAMELESS = "eventflow.redrive.nameless"
 
 
 class _Partition(ctypes.Structure):
@@ -150,17 +151,19 @@ class Committed:
 class GroupOffsets:
     """One handle, to be thrown away when a coordinator hangs or denies. Made without connecting; thread-safe.
 
+    `settings` are the library's, `group` is any that may be described: its name is all that the handle's own group has.
     Requests never time out inside the library (see `KafkaClient`): closing the handle ends them.
     Raises KafkaException where the library does not take the settings.
     """
 
-    def __init__(self, settings: Mapping[str, Any]) -> None:
+    def __init__(self, settings: Mapping[str, Any], group: str) -> None:
         self._lock = threading.Lock()
         self._closing = False
         self._numbers = count(1)
         self._waiting: dict[int, tuple[Future[Committed], Request | None]] = {}
         self._refresh_token = _OnToken(_token_refresher(settings["oauth_cb"])) if "oauth_cb" in settings else None
-        self._handle = self._open(settings)
+        # Without a name, which is a name that Kafka takes, the handle would have no group.
+        self._handle = self._open({**settings, "group.id": group or _NAMELESS})
         self._queue = _RD.queue_new(self._handle)
         threading.Thread(target=self._serve, name="kafka-committed", daemon=True).start()
 
