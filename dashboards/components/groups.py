@@ -63,7 +63,9 @@ def say_cause(group: LetterGroup) -> str:
 
 
 def say_kind(group: LetterGroup) -> str:
-    """Say why messages of a group died, and how sure that is, in a word or two."""
+    """Say why messages of a group died, and how sure that is; nothing where the exception says all."""
+    if group["kind"] in ("exception", "unknown"):
+        return ""
     return CERTAINTIES.get(group["certainty"], "") + KINDS.get(group["kind"], group["kind"])
 
 

@@ -139,7 +139,7 @@ def _draw_causes(item: DeadLetterItem, groups: LetterGroups, at: float, *, acts:
         _draw_cause(item, group, groups, acts=acts)
     rest = groups["items"][_MOST_GROUPS:]
     if rest:
-        with st.expander(f"{len(rest)} more causes"):
+        with st.expander("One more cause" if len(rest) == 1 else f"{len(rest)} more causes"):
             for group in rest[: 4 * _MOST_GROUPS]:
                 _draw_cause(item, group, groups, acts=acts)
 
@@ -147,7 +147,8 @@ def _draw_causes(item: DeadLetterItem, groups: LetterGroups, at: float, *, acts:
 def _draw_cause(item: DeadLetterItem, group: LetterGroup, groups: LetterGroups, *, acts: bool) -> None:
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
         with st.container(gap=None, width="stretch", key=f"text-cause-{group['id']}"):
-            st.markdown(f"**{as_text(say_cause(group))}** :gray-badge[{as_text(say_kind(group))}]")
+            kind = say_kind(group)
+            st.markdown(f"**{as_text(say_cause(group))}**" + (f" :gray-badge[{as_text(kind)}]" if kind else ""))
             origins = f" · from {as_text(', '.join(group['origins']))}" if group["origins"] else ""
             st.caption(f"{say_share(group, groups)} · {say_seen(group, now(), viewer_zone())}{origins}")
             involved = say_surroundings(group)

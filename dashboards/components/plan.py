@@ -249,6 +249,18 @@ _AMBIGUOUS = {
 }
 
 
+def advised_against(plan: PlanItem) -> list[str]:
+    """Say for which causes a redrive is advised against, and why: plain sentences."""
+    if plan["action"] != "redrive":
+        return []
+    return [
+        f"Advised against for {say_count(it['messages'])} of {short_class(it['exception']) or KINDS.get(it['kind'], '')}: "
+        f"{it['advice']['reason']}"
+        for it in plan["causes"]
+        if it["advice"]["action"] in ("do_not", "archive")
+    ]
+
+
 def _say_causes(causes: Sequence[PlannedCause]) -> str:
     if not causes:
         return "not told: nothing was looked at"

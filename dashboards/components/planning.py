@@ -17,6 +17,7 @@ from dashboards.components.plan import (
     RATE_CHOICES,
     Choices,
     address_of,
+    advised_against,
     choices_of_plan,
     idempotency_key,
     may_start,
@@ -93,8 +94,9 @@ def draw_plan(plan: PlanItem) -> None:
     st.info(as_text(say_guarantee(plan), 1_000), icon=":material/verified_user:")
     if plan["also_receives"]:
         _draw_others(plan["also_receives"])
-    if plan["warnings"]:
-        st.warning("\n".join(f"- {as_text(it, 1_000)}" for it in plan["warnings"]))
+    warnings = [*advised_against(plan), *plan["warnings"]]
+    if warnings:
+        st.warning("\n".join(f"- {as_text(it, 1_000)}" for it in warnings))
     _draw_start(plan)
     _draw_choices(plan)
     st.subheader("In detail")

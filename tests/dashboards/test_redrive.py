@@ -76,6 +76,14 @@ def test_the_first_click_shows_what_would_be_done_and_touches_nothing(monitor: F
     assert monitor.jobs == {}
 
 
+def test_what_is_advised_against_is_said_before_the_click(monitor: FakeMonitor) -> None:
+    cause = {"group": "g1", "kind": "schema_violation", "exception": "shop.MissingField", "messages": 12,
+             "advice": {"action": "do_not", "reason": "12 of these came back after a redrive"}}  # fmt: skip
+    monitor.plan_changes = {"causes": [cause]}
+    told = texts(draw("redrive", dead_letters=QUEUE))
+    assert "Advised against for 12 of MissingField: 12 of these came back after a redrive" in told
+
+
 def test_what_may_be_doubled_is_said_with_its_number(monitor: FakeMonitor) -> None:
     monitor.add(FakeQueue(make_queue("NotificationDLQ", 16, system="sqs", cluster="aws"), make_letter))
     told = texts(draw("redrive", dead_letters="aws/NotificationDLQ"))
