@@ -97,7 +97,7 @@ class _Check:
             remedy = f"grant {operation} on the topic{'s' if len(without) > 1 else ''} {told}"
             yield Finding(f"{_PREFIX}{what}", False, f"{operation} is missing on {told}", remedy)
         if not missing:
-            yield Finding(f"{_PREFIX}{what}", True, f"{_words(needed)} is allowed on {_some(names)}")
+            yield Finding(f"{_PREFIX}{what}", True, f"{_words(needed)} allowed on {_some(names)}")
 
     def _configs(self, names: Sequence[str]) -> Iterator[Finding]:
         found = self._client.describe_topic_configs(names, self._seconds())
