@@ -652,8 +652,8 @@ class Configuration(Section):
 
     @model_validator(mode="after")
     def _approvable(self) -> "Configuration":
-        acting = [it for it in (*self.server.tokens, *self.server.people) if it.role != "viewer"]
-        if self.approvals.needed and len(acting) < 2:
+        roles = [*(token.role for token in self.server.tokens), *(person.role for person in self.server.people)]
+        if self.approvals.needed and len(roles) - roles.count("viewer") < 2:
             needed = "two server.tokens or server.people with the role operator or admin"
             raise ValueError(f"approvals need {needed}, since nobody can approve a redrive of their own")
         return self

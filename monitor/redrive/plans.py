@@ -86,7 +86,6 @@ def make_plan(
     count = count_of(request, survey)
     rate = min(per_second, request.rate_per_second or per_second)
     on_ambiguous = request.on_ambiguous or OnAmbiguous.SEND
-    window = read_window(request.window)
     body: dict[str, Any] = {
         "id": id_,
         "action": request.action,
@@ -108,17 +107,9 @@ def make_plan(
         "ordering": survey.ordering,
         "warnings": [*survey.warnings, *_warn(request, survey)],
         "blockers": [*survey.blockers, *_block(queue, request.action, survey)],
-        "headers": {
-            "added": [HEADER_ID, HEADER_JOB, HEADER_COUNT, *request.set_headers],
-            "removed": [*request.remove_headers, *_failure_headers(request, survey)],
-            "failure_headers_removed": request.strip_failure_headers,
-        },
+        "headers": _tell_headers(request, survey),
         "duration_seconds": round(count / rate, 1),
-        "rate": request.rate_per_second,
-        "canary": request.canary,
-        "start_at": request.start_at,
-        "deadline": request.deadline,
-        "window": window.tell() if window else None,
+        **_tell_steering(request),
         "approval": approval,
         "causes": list(causes),
         "request": {**asdict(request), "on_ambiguous": on_ambiguous},
@@ -132,6 +123,26 @@ def make_plan(
 def count_of(request: PlanRequest, survey: Survey) -> int:
     """Return how many messages a plan is about, at most."""
     return survey.count if request.first is None else min(survey.count, request.first)
+
+
+def _tell_headers(request: PlanRequest, survey: Survey) -> dict[str, Any]:
+    stamps = [HEADER_ID, HEADER_JOB, HEADER_COUNT] if request.action == Action.REDRIVE else []
+    return {
+        "added": [*stamps, *request.set_headers],
+        "removed": [*request.remove_headers, *_failure_headers(request, survey)],
+        "failure_headers_removed": request.strip_failure_headers,
+    }
+
+
+def _tell_steering(request: PlanRequest) -> dict[str, Any]:
+    window = read_window(request.window)
+    return {
+        "rate": request.rate_per_second,
+        "canary": request.canary,
+        "start_at": request.start_at,
+        "deadline": request.deadline,
+        "window": window.tell() if window else None,
+    }
 
 
 def _failure_headers(request: PlanRequest, survey: Survey) -> list[str]:

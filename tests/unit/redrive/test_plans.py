@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from monitor.errors import BadRequest
-from monitor.letters import DeadMessage, Guarantee, Header, OnAmbiguous, PlanRequest, Survey
+from monitor.letters import Action, DeadMessage, Guarantee, Header, OnAmbiguous, PlanRequest, Survey
 from monitor.model import DeadLetterQueue, FoundBy, System
 from monitor.redrive.plans import check_request, find_drift, hash_patch, hash_plan, make_plan, read_request
 from monitor.redrive.telling import tell_plan
@@ -33,6 +33,10 @@ def test_a_plan_says_how_many_how_long_and_what_is_added() -> None:
     assert plan["headers"]["added"] == ["x-redrive-id", "x-redrive-job", "x-redrive-count", "why"]
     assert plan["on_ambiguous"] == "send"
     assert plan["samples"][0]["key_encoding"] == "base64"
+
+
+def test_what_is_set_aside_gets_no_stamps() -> None:
+    assert plan_of(action=Action.ARCHIVE, reason="later")["headers"]["added"] == []
 
 
 def test_a_plan_names_the_failure_headers_that_would_go() -> None:
