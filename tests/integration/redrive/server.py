@@ -80,7 +80,8 @@ class Server:
     def _end(self, how: str) -> None:
         if self._process is None:
             return
-        self.client.close()
+        if hasattr(self, "client"):  # not where the start itself has failed
+            self.client.close()
         print("".join(self._process.lines)[-20_000:])
         getattr(self._process.popen, how)()
         self._process.popen.wait(20)
@@ -116,8 +117,8 @@ class Server:
 @contextmanager
 def running(server: Server) -> Iterator[Server]:
     """Start a server, and end it whatever happens."""
-    server.start()
     try:
+        server.start()
         yield server
     finally:
         server.kill()
