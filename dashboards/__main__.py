@@ -33,6 +33,9 @@ def main() -> None:
             "browser.gatherUsageStats": False,
             "client.toolbarMode": "minimal",
             "client.showErrorDetails": "none",
+            # Readable on their backgrounds: Streamlit's own red is not, by 4.5 to 1.
+            "theme.light.primaryColor": "#0b57a4",
+            "theme.dark.primaryColor": "#8cc2ff",
         }
     )
 

@@ -45,7 +45,7 @@ PLACES = (
 )
 
 
-# What no option of Streamlit says: less air above the page, so that more of it is in sight, and titles to match.
+# What no option of Streamlit says: less air, so that more is in sight, and captions that can be read well.
 _STYLE = """<style>
 .stMainBlockContainer { padding-top: 3.4rem; padding-bottom: 2rem; }
 [class*="st-key-text-"] { min-width: min(24rem, 100%); }
@@ -53,6 +53,7 @@ _STYLE = """<style>
 .stMainBlockContainer h2 { font-size: 1.35rem; }
 .stMainBlockContainer h3 { font-size: 1.2rem; padding: 0.2rem 0; }
 [data-testid="stMetricValue"] { font-size: 1.4rem; }
+[data-testid="stCaptionContainer"], [data-testid="stCaptionContainer"] p { color: inherit; opacity: 0.9; }
 </style>"""
 
 

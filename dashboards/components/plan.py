@@ -253,12 +253,16 @@ def advised_against(plan: PlanItem) -> list[str]:
     """Say for which causes a redrive is advised against, and why: plain sentences."""
     if plan["action"] != "redrive":
         return []
-    return [
-        f"Advised against for {say_count(it['messages'])} of {short_class(it['exception']) or KINDS.get(it['kind'], '')}: "
-        f"{it['advice']['reason']}"
-        for it in plan["causes"]
-        if it["advice"]["action"] in ("do_not", "archive")
-    ]
+    against = [it for it in plan["causes"] if it["advice"]["action"] in ("do_not", "archive")]
+    return [f"Advised against for {_say_some(it)}: {it['advice']['reason']}" for it in against]
+
+
+def _say_some(it: PlannedCause) -> str:
+    return f"{say_count(it['messages'])} of {_name(it)}"
+
+
+def _name(it: PlannedCause) -> str:
+    return short_class(it["exception"]) or KINDS.get(it["kind"], it["kind"])
 
 
 def _say_causes(causes: Sequence[PlannedCause]) -> str:
@@ -270,8 +274,7 @@ def _say_causes(causes: Sequence[PlannedCause]) -> str:
 
 
 def _say_planned(it: PlannedCause) -> str:
-    what = short_class(it["exception"]) or KINDS.get(it["kind"], it["kind"])
-    return f"{what} ({say_count(it['messages'])} looked at; {ADVICE.get(it['advice']['action'], ('', ''))[1].lower()})"
+    return f"{_name(it)} ({say_count(it['messages'])} looked at; {ADVICE.get(it['advice']['action'], ('', ''))[1].lower()})"
 
 
 def _say_known(evidence: Sequence[Mapping[str, Any]]) -> str:

@@ -112,13 +112,17 @@ def _point(at: int, now: float, status: Status, phase: int) -> Point:
 class World:
     """What is made up: three clusters that share the subscriptions among them.
 
-    `frozen`: Kafka does not answer any more. `hostile`: the names of destinations try to act.
+    `frozen`: Kafka does not answer any more. `hostile`: the names of destinations try to act. `forced`: the statuses of
+    subscriptions that a test wants, the rest is `calm` or as it comes. `drains_in`: of what lags.
     """
 
     subscriptions: int = 12
     clock: Clock = field(default_factory=Clock)
     hostile: bool = False
     frozen: bool = False
+    calm: bool = False
+    drains_in: float = 240.0
+    forced: dict[str, Status] = field(default_factory=dict)
     views: list[ClusterView] = field(default_factory=list)
     statuses: dict[str, Status] = field(default_factory=dict)
 
@@ -138,9 +142,10 @@ class World:
         ]
 
     def _judge(self, it: Subscription, number: int, now: float) -> Judged:
-        status = _STATUSES[number * 7 % len(_STATUSES)]
+        status = self.forced.get(it.id, Status.OK if self.calm else _STATUSES[number * 7 % len(_STATUSES)])
         self.statuses[it.id] = status
         known, bad = status is not Status.UNKNOWN, status not in (Status.OK, Status.UNKNOWN)
+        drain = 0.0 if not bad else self.drains_in if status is Status.LAGGING else math.inf
         out = 32.0 if status is Status.LAGGING else 0.0 if bad else 20.0
         measured = replace(
             it,
@@ -158,7 +163,9 @@ class World:
             now - (BROKE_SECONDS_AGO if bad else 86_400.0),
             published_per_second=20.0,
             consumed_per_second=out if known else None,
-            drain_seconds=(0.0 if not bad else 240.0 if status is Status.LAGGING else math.inf) if known else None,
+            drain_seconds=(0.0 if not bad else self.drains_in if status is Status.LAGGING else math.inf)
+            if known
+            else None,
             owner=("checkout", "billing", "")[number % 3],
             objective_age_seconds=30.0 if objective else None,
             objective_target=0.99 if objective else None,
