@@ -1,10 +1,12 @@
-"""Numbers as people say them: one wording for commands, pages and reasons."""
+"""Numbers and lists as people say them: one wording for commands, pages and reasons."""
 
 import math
+from collections.abc import Sequence
 from itertools import pairwise
 
 _UNITS = ((86400.0, "d"), (3600.0, "h"), (60.0, "min"), (1.0, "s"))
 NOT_KNOWN = "not known"
+_NAMED = 3
 
 
 def say_duration(seconds: float | None) -> str:
@@ -44,3 +46,9 @@ def say_age(seconds: float | None, method: str) -> str:
         return NOT_KNOWN
     sureness = {"lower_bound": "at least ", "estimated": "about ", "interpolated": ""}.get(method, "")
     return f"{sureness}{say_duration(seconds)}"
+
+
+def say_names(names: Sequence[str]) -> str:
+    """Return the first of many names and how many more there are: `a, b, c and 4 more`."""
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -21,11 +21,11 @@ from monitor.config import Filter
 from monitor.errors import BrokerError, Forbidden, TimedOut
 from monitor.letters import GROUP_PREFIX, LEDGER_TOPIC
 from monitor.model import Finding
+from monitor.words import say_names
 
 _PREFIX = "redrive: "
 _SHARE = 0.3
 _MOST_TOPICS = 200
-_NAMED = 3
 # No topic has a name with this sign (Topic.validate).
 _TRIAL = f"{GROUP_PREFIX}~check"
 
@@ -93,17 +93,17 @@ class _Check:
             for operation in _lacking(allowed, needed):
                 missing.setdefault(operation, []).append(name)
         for operation, without in missing.items():
-            told = _some(without)
+            told = say_names(without)
             remedy = f"grant {operation} on the topic{'s' if len(without) > 1 else ''} {told}"
             yield Finding(f"{_PREFIX}{what}", False, f"{operation} is missing on {told}", remedy)
         if not missing:
-            yield Finding(f"{_PREFIX}{what}", True, f"{_words(needed)} allowed on {_some(names)}")
+            yield Finding(f"{_PREFIX}{what}", True, f"{_words(needed)} allowed on {say_names(names)}")
 
     def _configs(self, names: Sequence[str]) -> Iterator[Finding]:
         found = self._client.describe_topic_configs(names, self._seconds())
         refused = [name for name, config in found.items() if isinstance(config, Forbidden)]
         if refused:
-            told = _some(refused)
+            told = say_names(refused)
             message = f"DescribeConfigs is missing on {told}: the largest message that it takes is not known"
             remedy = f"grant DescribeConfigs on the topic{'s' if len(refused) > 1 else ''} {told}"
             yield Finding(f"{_PREFIX}limits of topics", False, message, remedy, required=False)
@@ -179,8 +179,3 @@ def _refused(target: str, error: BrokerError, remedy: str) -> Finding:
 
 def _words(operations: Sequence[str]) -> str:
     return " and ".join(it.capitalize() for it in operations)
-
-
-def _some(names: Sequence[str]) -> str:
-    more = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")

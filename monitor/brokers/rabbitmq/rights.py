@@ -17,10 +17,10 @@ from monitor.brokers.rabbitmq.readings import QueueKey, label_of
 from monitor.brokers.rabbitmq.session import Line, Session, settle
 from monitor.errors import BrokerError
 from monitor.model import Finding
+from monitor.words import say_names
 
 _PREFIX = "redrive: "
 _MOST_QUEUES = 100
-_NAMED = 3
 _NO_NUMBER = {"x-priority": "none"}
 _NOWHERE = "eventflow.check"
 
@@ -54,9 +54,9 @@ def _try_reading(session: Session, line: Line, queues: Sequence[str], deadline: 
         return Finding(target, False, "no dead-letter queue is known to try it on", "", required=False)
     refused = [name for name in queues if not _is_allowed(session, line, _Consume(name), deadline)]
     if not refused:
-        return Finding(target, True, f"allowed on {_some(queues)}")
-    told = _some([label_of((line.vhost, name)) for name in refused])
-    remedy = f"let the permission read of the user match {_some(refused)}"
+        return Finding(target, True, f"allowed on {say_names(queues)}")
+    told = say_names([label_of((line.vhost, name)) for name in refused])
+    remedy = f"let the permission read of the user match {say_names(refused)}"
     return Finding(target, False, f"read is missing on {told}", remedy)
 
 
@@ -108,8 +108,3 @@ class _Publish(_Trial):
             channel.tx_rollback(callback=lambda _: channel.close())
 
         channel.tx_select(callback=publish)
-
-
-def _some(names: Sequence[str]) -> str:
-    more = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
