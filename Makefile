@@ -44,6 +44,7 @@ soak: .venv/.ready  ## one long proof: make soak NAME=churn
 
 docs: .venv/.ready  ## the generated documents and pictures
 	$(BIN)/python -m monitor.exposition.catalogue > docs/metrics.md
+	$(BIN)/python -m tests.dashboards.pictures
 	$(BIN)/python -m dashboards.grafana
 	$(BIN)/eventflow rules --format prometheusrule > deploy/kubernetes/rules.yaml
 

@@ -163,9 +163,7 @@ class World:
             now - (BROKE_SECONDS_AGO if bad else 86_400.0),
             published_per_second=20.0,
             consumed_per_second=out if known else None,
-            drain_seconds=(0.0 if not bad else self.drains_in if status is Status.LAGGING else math.inf)
-            if known
-            else None,
+            drain_seconds=drain if known else None,
             owner=("checkout", "billing", "")[number % 3],
             objective_age_seconds=30.0 if objective else None,
             objective_target=0.99 if objective else None,
