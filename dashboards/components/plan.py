@@ -274,7 +274,8 @@ def _say_causes(causes: Sequence[PlannedCause]) -> str:
 
 
 def _say_planned(it: PlannedCause) -> str:
-    return f"{_name(it)} ({say_count(it['messages'])} looked at; {ADVICE.get(it['advice']['action'], ('', ''))[1].lower()})"
+    advised = ADVICE.get(it["advice"]["action"], ("", "look first"))[1]
+    return f"{_name(it)} ({say_count(it['messages'])} looked at; {advised.lower()})"
 
 
 def _say_known(evidence: Sequence[Mapping[str, Any]]) -> str:

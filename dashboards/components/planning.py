@@ -88,7 +88,7 @@ def ask_reason(choices: Choices) -> None:
 
 def draw_plan(plan: PlanItem) -> None:
     """Draw a plan with everything that one must know before the second click, and that click."""
-    st.header(as_text(title_of(plan)))
+    st.header(as_text(title_of(plan)), anchor=False)
     for blocker in plan["blockers"]:
         st.error(f"It cannot be started: {as_text(blocker, 1_000)}", icon=":material/block:")
     st.info(as_text(say_guarantee(plan), 1_000), icon=":material/verified_user:")

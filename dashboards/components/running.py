@@ -57,7 +57,7 @@ def draw_job(id_: str) -> None:
     link("redrive", "All jobs", icon=":material/arrow_back:")
     job = read(("job", id_), lambda: connect().redrive(id_))
     verb = {"archive": "Set aside", "restore": "Put back"}.get(job["action"], "Redrive")
-    st.header(f"{verb}: {as_text(job['source'])} → {as_text(job['target'] or '?')}")
+    st.header(f"{verb}: {as_text(job['source'])} → {as_text(job['target'] or '?')}", anchor=False)
     if has_ended(job):
         _draw_report(job)
     else:

@@ -53,7 +53,7 @@ def _draw_named(cluster: str, queue: str) -> None:
 def _draw_queue(id_: str) -> None:
     link_back()
     item = read(("queue", id_), lambda: connect().dead_letter(id_))
-    st.header(f"{as_text(item['queue'])} :gray[{as_text(item['cluster'])} · {item['system']}]")
+    st.header(f"{as_text(item['queue'])} :gray[{as_text(item['cluster'])} · {item['system']}]", anchor=False)
     _draw_numbers(id_)
     for problem in item["problems"]:
         st.warning(f"Set-up: {as_text(say_problem(problem))}", icon=":material/build:")
