@@ -16,7 +16,7 @@ demo: .venv/.ready  ## brokers, reference flow, monitor and dashboard on this ma
 
 test: .venv/.ready lint  ## what CI runs
 	@$(PYTHON) -m stack install --for test
-	$(BIN)/pytest $(PYTEST)
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 lint: .venv/.ready
 	$(BIN)/ruff check .
