@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
+from monitor.analysis.causes import cause_of
 from monitor.errors import BadRequest
 from monitor.letters import DeadMessage, Header, PlanRequest
 from monitor.model import FoundBy, Origin
-from monitor.analysis.causes import cause_of
 from monitor.redrive.selection import Selection, selected_by
 
 MESSAGE = DeadMessage(
