@@ -110,6 +110,10 @@ _CLASSES = (
         r"SchemaValidation\w{0,20}",
         r"UnmarshalTypeError",
         r"UnexpectedNullValueException",
+        r"DataException",
+        r"SchemaParseException",
+        r"SchemaException",
+        r"ZodError",
     ),
     _classes(
         Kind.UNREADABLE,
@@ -129,12 +133,16 @@ _CLASSES = (
         r"BadGzipFile",
         r"InvalidDataException",
         r"DecoderFallbackException",
+        r"SAXParseException",
+        r"XmlException",
+        r"ParserError",
         r"json\.SyntaxError",
     ),
     _classes(
         Kind.DOWNSTREAM,
         r"\w{0,40}Time(?:d)?[Oo]ut\w{0,20}",
         r"ConnectException",
+        r"\w{1,40}ConnectionException",
         r"ConnectionRefused\w{0,20}",
         r"ConnectionReset\w{0,20}",
         r"UnknownHostException",
@@ -178,6 +186,7 @@ _WORDINGS = (
         r"duplicate (?:key|entry|message|event)",
         r"unique (?:constraint|violation|index)",
         r"already (?:been )?processed",
+        r"primary key (?:constraint|violation)",
         r"\bORA-00001\b",
         r"E11000",
     ),
@@ -195,6 +204,7 @@ _WORDINGS = (
         r"(?:schema|subject)(?: \S{1,80})? not found",
         r"could not find (?:any )?(?:type|class)",
         r"error code: 4040[123]",
+        r"class (?:was )?not found",
     ),
     *_wording(
         Kind.SCHEMA,
@@ -223,6 +233,8 @@ _WORDINGS = (
         rf"expected {_EXPECTED},? (?:but )?(?:got|found|was) {_FOUND}(?: (?:for|at|in) (?:field )?{_FIELD}(?:\s|,|$))?",
         rf"{_FIELD} is (?:missing|required|mandatory)",
         rf"{_FIELD} (?:must not be|may not be|cannot be|must be not) (?:null|blank|empty)",
+        rf"missing field {_FIELD}(?:\s|,|$)",
+        rf"{_FIELD} must be (?:an? )?(?P<expected>string|number|integer|boolean|array|object|null)\b",
         r"\d{1,4} validation errors? for",
         r"does not match (?:the )?schema",
         r"schema validation failed",
@@ -247,6 +259,7 @@ _WORDINGS = (
         r"length is negative",
         r"invalid int encoding",
         r"unsupported codec",
+        r"illegal base64",
     ),
     *_wording(
         Kind.DOWNSTREAM,
@@ -270,6 +283,8 @@ _WORDINGS = (
         r"rate exceeded",
         r"could not (?:connect|obtain .{0,30}connection)",
         r"broken pipe",
+        r"failed to connect",
+        r"too many (?:clients|connections)",
         r"temporarily unavailable",
         r"lock wait",
     ),
@@ -339,7 +354,7 @@ def read_fault(fault: Fault, whole: str = "") -> Reading:
 
 def _is_finer(worded: Kind, by_class: Kind) -> bool:
     """Say whether the wording tells more than the class: what validates and parses also says what it does not know."""
-    return by_class is Kind.SCHEMA and worded in (Kind.UNKNOWN_TYPE, Kind.UNREADABLE)
+    return by_class is Kind.SCHEMA and worded in (Kind.UNKNOWN_TYPE, Kind.UNREADABLE, Kind.DUPLICATE)
 
 
 @lru_cache(maxsize=_MOST_REMEMBERED)
