@@ -11,7 +11,7 @@ from typing import Any
 import streamlit as st
 
 from dashboards.client import PATIENT_SECONDS, connect
-from dashboards.components.address import set_parameters
+from dashboards.components.address import open_page, set_parameters
 from dashboards.components.facts import LETTER_COLUMNS, draw_facts
 from dashboards.components.groups import (
     make_examples,
@@ -162,11 +162,19 @@ def _draw_cause(item: DeadLetterItem, group: LetterGroup, groups: LetterGroups, 
             )  # fmt: skip
             if acts:
                 _redrive_button("Redrive these", f"redrive {group['id']}", item, group=group["id"])
+            if acts and group["advice"]["action"] == "archive":
+                _aside_button(f"aside {group['id']}", item, group=group["id"])
 
 
 def _redrive_button(label: str, key: str, item: DeadLetterItem, **selection: Any) -> None:
     if st.button(label, key=key, icon=":material/replay:", help=PLAN_FIRST):
         open_plan(Choices(item["id"], **selection))
+
+
+def _aside_button(key: str, item: DeadLetterItem, **selection: Any) -> None:
+    told = "Archive them with a reason; they can be restored."
+    if st.button("Set aside", key=key, icon=":material/archive:", help=told):
+        open_page("redrive", dead_letters=item["id"], action="archive", **selection)
 
 
 # -- messages ----------------------------------------------------------------------------------------------------------
@@ -347,9 +355,9 @@ def _draw_acts(item: DeadLetterItem, chosen: list[LetterItem]) -> None:
     with st.container(horizontal=True):
         if chosen:
             label = "Redrive this one" if len(chosen) == 1 else f"Redrive these {say_count(len(chosen))}"
-            _redrive_button(
-                label, "redrive chosen", item, positions=tuple(it["position"] for it in chosen[:_MOST_CHOSEN])
-            )
+            positions = tuple(it["position"] for it in chosen[:_MOST_CHOSEN])
+            _redrive_button(label, "redrive chosen", item, positions=positions)
+            _aside_button("aside chosen", item, position=positions)
         elif _is_narrowed() and not st.query_params.get("group"):
             found = st.query_params.get("find")
             select = st.query_params.get("select") or (select_text(found) if found else "")

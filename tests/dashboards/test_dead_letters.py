@@ -203,6 +203,18 @@ def test_one_cause_shows_its_messages_and_is_redriven_by_its_id(fake: FakeMonito
     assert fake.plans["plan-1"]["request"]["group"] == "g1"
 
 
+def test_a_cause_that_is_better_set_aside_can_be(fake: FakeMonitor) -> None:
+    add_queue(fake, groups=[make_group(advice={"action": "archive", "reason": "they have expired"})])
+    page = draw("dead-letters", id=QUEUE)
+    aside = next(it for it in page.button if it.key == "aside g1")
+    page = aside.click().run()
+    assert query(page) == {"dead_letters": QUEUE, "action": "archive", "group": "g1"}
+    page.text_input[0].set_value("expired long ago").run()
+    click(page, "Make the plan")
+    asked = fake.plans["plan-1"]["request"]
+    assert (asked["action"], asked["group"], asked["reason"]) == ("archive", "g1", "expired long ago")
+
+
 def test_one_message_tells_origin_and_why_earlier_redrives_and_its_decoded_parts(fake: FakeMonitor) -> None:
     headers = [
         {"name": "kafka_dlt-original-offset", "value": "\0\0\0\0\0\0\0\r", "encoding": "utf-8", "kind": None},
