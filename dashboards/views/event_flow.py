@@ -30,7 +30,7 @@ def show() -> None:
         with st.container(horizontal=True, vertical_alignment="bottom"):
             query = {
                 "q": draw_search(),
-                "cluster": draw_choice("Cluster", clusters, "cluster"),
+                "cluster": draw_choice("Cluster", clusters, "within"),
                 "owner": draw_choice("Owner", owners, "owner"),
             }
         _draw_graph(query)

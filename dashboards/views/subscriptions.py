@@ -70,8 +70,8 @@ def _draw_filters() -> dict[str, Any]:
         with st.container(horizontal=True, vertical_alignment="bottom"):
             q = draw_search("name, owner, status")
             status = draw_choice("Status", list(STATUSES), "status", 160)
-            system = draw_choice("Bus", _SYSTEMS, "system", 130)
-            cluster = draw_choice("Cluster", clusters, "cluster")
+            system = draw_choice("Bus", _SYSTEMS, "bus", 130)
+            cluster = draw_choice("Cluster", clusters, "within")
             owner = draw_choice("Owner", owners, "owner", 130)
             sort = st.selectbox("Order", list(_SORTS), key="sort", bind="query-params", width=160)
         return {

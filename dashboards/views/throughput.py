@@ -33,7 +33,7 @@ def show() -> None:
         with st.container(horizontal=True, vertical_alignment="bottom"):
             by = st.segmented_control("By", _BY, default="destination", key="by", bind="query-params", required=True)
             seconds, q = draw_span(), draw_search()
-            cluster = draw_choice("Cluster", clusters, "cluster")
+            cluster = draw_choice("Cluster", clusters, "within")
         _draw_flows(by or "destination", seconds, {"q": q, "cluster": cluster})
 
 

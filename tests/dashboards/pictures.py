@@ -19,7 +19,7 @@ VIEWS = {
     "subscriptions": ("subscriptions", ".stDataFrame canvas"),
     "subscription": (_SUBSCRIPTION, "text=The furthest behind"),
     "throughput": ("throughput", "text=All, now"),
-    "event-flow": ("event-flow?cluster=orders", "svg .node"),
+    "event-flow": ("event-flow?within=orders", "svg .node"),
     "alerts": ("alerts?runbook=EventflowSubscriptionStopped", "text=How to mend it"),
     "monitor": ("clusters", "text=All of it"),
 }
@@ -30,13 +30,15 @@ def main() -> None:
     """Draw all of them anew."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     patch = pytest.MonkeyPatch()
+    world = World(24)
     with (
         tempfile.TemporaryDirectory() as folder,
-        serving(World(24).make_app(Path(folder)), patch) as (url, _),
+        serving(world.make_app(Path(folder)), patch) as (url, _),
         dashboard(url, free_port(18700)) as address,
         browser_page(WIDTH, HEIGHT) as page,
     ):
         for name, (path, last) in VIEWS.items():
+            world.refresh()
             _draw(page, f"{address}/{path}", last, FOLDER / f"{name}.png")
             print(f"docs/pictures/{name}.png")
     patch.undo()

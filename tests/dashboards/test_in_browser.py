@@ -1,30 +1,212 @@
-"""The overview once in a real browser, over the API of a monitor."""
+"""The reading pages in a real browser, over the real API of a made-up world: what a person sees, clicks and waits for.
 
-import time
+The world is made up, since a consumer must be gone for a minute before it counts as stopped, on any broker.
+"""
+
+import re
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
+from playwright.sync_api import Page, TimeoutError
 
-from monitor.model import Age, AgeMethod, Status
+from monitor.model import ClusterView, Status
 from tests.dashboards.browser import ROOT, browser_page, dashboard, free_port
-from tests.dashboards.conftest import Served
-from tests.unit.api.builders import dead_letters, subscription, verdict, view
+from tests.dashboards.conftest import serving
+from tests.dashboards.world import World
+from tests.unit.api.builders import guarded
 
 PICTURES = ROOT / "artifacts" / "pictures"
+LATE = "orders/service-0-0/order-events-0"
+PATIENCE = 60_000
+SOON = 30_000  # milliseconds; seconds on a machine that is not busy
+
+# What Streamlit draws itself and cannot be told otherwise, by rule.
+KNOWN_OF_STREAMLIT: dict[str, str] = {}
 
 
-@pytest.mark.parametrize(("name", "width", "dark"), [("wide", 1400, False), ("narrow", 480, True)])
-def test_the_overview_is_drawn_refreshes_by_itself_and_says_when_the_monitor_is_gone(
-    served: Served, name: str, width: int, dark: bool
+@dataclass
+class Looking:
+    """Somebody who looks at a world by a dashboard."""
+
+    world: World
+    url: str
+    page: Page
+
+    def see(self, text: str | re.Pattern[str], within: int = PATIENCE) -> None:
+        self.page.get_by_text(text).first.wait_for(timeout=within)
+
+    def keep(self, name: str) -> None:
+        PICTURES.mkdir(parents=True, exist_ok=True)
+        self.page.screenshot(path=PICTURES / f"{name}.png")
+
+
+@pytest.fixture(scope="module")
+def looking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Looking]:
+    """Serve one world, whose data renews itself, its dashboard and a browser for all tests of this file."""
+    world, patch = World(60, calm=True), pytest.MonkeyPatch()
+    ended = threading.Event()
+
+    def renew() -> None:
+        while not ended.wait(1.0):
+            world.refresh()
+
+    with (
+        serving(world.make_app(tmp_path_factory.mktemp("world")), patch) as (url, _),
+        dashboard(url, free_port()) as address,
+        browser_page(1300, 1000) as page,
+    ):
+        thread = threading.Thread(target=renew)
+        thread.start()
+        yield Looking(world, address, page)
+        ended.set()
+        thread.join()
+    patch.undo()
+
+
+def test_a_consumer_that_stops_is_found_and_its_return_is_seen(looking: Looking) -> None:
+    looking.page.goto(looking.url)
+    looking.see(re.compile("^✉ .* dead letters wait"))
+    looking.world.forced = {LATE: Status.STOPPED}
+    looking.see(re.compile("1 of 60 subscriptions need a look"), SOON)
+    looking.see("there has been no consumer for 12 min")
+    looking.keep("stopped-1-overview")
+    looking.page.get_by_role("link", name="See who consumed it").click()
+    looking.see("consumers: 3 → 0")
+    looking.see("service-0-0 ← order-events-0")
+    assert looking.page.url.endswith(
+        "/subscriptions?system=kafka&cluster=orders&destination=order-events-0&subscriber=service-0-0"
+    )
+    looking.keep("stopped-2-subscription")
+    looking.world.forced = {LATE: Status.LAGGING}
+    looking.see("▲ lagging", SOON)
+    looking.see("4 min")
+    looking.world.drains_in = 60.0
+    looking.see(re.compile("^1 min$"), SOON)
+    looking.world.forced = {}
+    looking.see("keeps up", SOON)
+
+
+def test_a_cluster_that_freezes_leaves_the_pages_usable_and_says_what_is_not_known(looking: Looking) -> None:
+    looking.page.goto(f"{looking.url}/subscriptions?bus=kafka")
+    looking.see("20 subscriptions")
+    looking.world.frozen = True
+    looking.see("✖ down", SOON)
+    looking.see("20 subscriptions")  # what was known last stays for three intervals
+    looking.page.get_by_role("link", name="Overview").click()
+    looking.see(re.compile("orders cannot be read"))
+    looking.see("timeout: no answer within 5 s to describing groups")
+    looking.keep("frozen-overview")
+    looking.page.get_by_role("link", name="See what fails").click()
+    looking.see("every 15 s")
+    looking.world.frozen = False
+    looking.see("✔ up", SOON)
+
+
+def test_a_page_turned_and_a_row_opened_have_addresses_that_survive_a_reload(looking: Looking) -> None:
+    page = looking.page
+    page.goto(f"{looking.url}/subscriptions?sort=name")
+    looking.see("1 to 50 of 60 subscriptions")
+    page.get_by_role("button", name="Page 2").click()
+    looking.see("51 to 60 of 60 subscriptions")
+    page.reload()
+    looking.see("51 to 60 of 60 subscriptions")
+    open_first_row(page)
+    assert "destination=" in page.url
+    page.go_back()
+    looking.see("51 to 60 of 60 subscriptions")
+
+
+def open_first_row(page: Page) -> None:
+    """Click the name in the first row; the table is a picture that takes clicks only once it is drawn."""
+    table = page.locator(".stDataFrame .dvn-scroller").first
+    for _ in range(10):
+        table.click(position={"x": 60, "y": 55})
+        try:
+            page.get_by_text("All subscriptions").wait_for(timeout=3_000)
+        except TimeoutError:
+            continue
+        return
+    raise AssertionError("no subscription opens")
+
+
+def test_every_page_passes_an_accessibility_scan(looking: Looking) -> None:
+    detail = "/subscriptions?system=kafka&cluster=orders&destination=order-events-0&subscriber=service-0-0"
+    places = {
+        "/": "Objectives and what is left",
+        detail: "The furthest behind",
+        "/throughput": "All, now",
+        "/alerts?runbook=EventflowWatchdog": "How to mend it",
+        "/clusters": "All of it",
+    }
+    found = {}
+    for path, text in places.items():
+        looking.page.goto(looking.url + path)
+        looking.see(text)
+        found[path] = scan(looking.page)
+    assert {path: rules for path, rules in found.items() if rules} == {}
+
+
+def scan(page: Page) -> list[tuple[str, str]]:
+    """Return the serious findings, each with the first element it is about.
+
+    What is being redrawn is paler for a moment, so that a finding has to be there three times.
+    """
+    options = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"], "resultTypes": ["violations"]}
+    for _ in range(3):
+        violations = Axe().run(page, options=options).response["violations"]
+        serious = [it for it in violations if it["impact"] in ("serious", "critical")]
+        found = [(it["id"], it["nodes"][0]["html"][:200]) for it in serious if it["id"] not in KNOWN_OF_STREAMLIT]
+        if not found:
+            break
+    return found
+
+
+def test_names_that_try_to_act_do_nothing_and_nobody_gets_in_without_a_token(
+    looking: Looking, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    late = subscription("late", backlog_messages=12400, oldest_age=Age(185.0, AgeMethod.INTERPOLATED), consumers=2)
-    stopped = verdict(Status.STOPPED, reason="nothing was committed for 10 min", since=time.time())
-    served.api.views = [view([(late, stopped)], [dead_letters("late.dlq", messages=7)], last_success=time.time())]
-    PICTURES.mkdir(parents=True, exist_ok=True)
-    with dashboard(served.url, free_port()) as url, browser_page(width, 900, dark=dark) as page:
-        page.goto(url)
-        page.get_by_text("1 of 1 subscriptions need a look; 7 dead letters wait").wait_for(timeout=60_000)
-        page.screenshot(path=PICTURES / f"overview-{name}.png", full_page=True)
-        served.api.views = [view([subscription("late", backlog_messages=0)], last_success=time.time())]
-        page.get_by_text("All 1 subscriptions keep up, and no dead letters wait").wait_for(timeout=30_000)
-        served.stop()
-        page.get_by_text("cannot be reached").wait_for(timeout=30_000)
+    browser = looking.page.context.browser
+    assert browser is not None
+    with (
+        serving(World(36, hostile=True).make_app(tmp_path, guarded()), monkeypatch) as (url, _),
+        dashboard(url, free_port(18600)) as address,
+        browser.new_page(viewport={"width": 420, "height": 900}, color_scheme="dark") as page,
+    ):
+        acted: list[str] = []
+        page.on("dialog", lambda dialog: acted.append(dialog.message))
+        page.goto(f"{address}/event-flow?within=orders")
+        assert "/sign-in" in page.url
+        page.get_by_label("Token").fill("viewer")
+        page.get_by_role("button", name="Sign in").click()
+        page.locator("svg .node").first.wait_for(timeout=PATIENCE)
+        assert page.url == f"{address}/event-flow?within=orders"
+        page.goto(address)
+        page.get_by_text("**bold** `code` $x^2$").first.wait_for(timeout=PATIENCE)
+        PICTURES.mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=PICTURES / "hostile-narrow.png")
+        main = page.locator(".stMain")
+        assert main.locator("img").count() == 0
+        hrefs = [str(it.get_attribute("href")) for it in main.locator("a").all()]
+        ours = ("#", "subscriptions", "dead-letters", "redrive", "clusters")
+        assert hrefs
+        assert [href for href in hrefs if not href.startswith(ours)] == []
+        assert acted == []
+
+
+def test_a_view_that_is_gone_is_not_shown_as_if_it_were_there(looking: Looking) -> None:
+    whole = looking.world.refresh
+
+    def refresh() -> None:
+        whole()
+        looking.world.views = [
+            ClusterView(it.health) if it.health.kind == "kafka" else it for it in looking.world.views
+        ]
+
+    looking.world.refresh = refresh  # type: ignore[method-assign]
+    looking.page.goto(f"{looking.url}/subscriptions?system=kafka&cluster=orders&destination=order-events-0"
+                      "&subscriber=service-0-0")  # fmt: skip
+    looking.see("there is no subscription")
+    looking.world.refresh = whole  # type: ignore[method-assign]

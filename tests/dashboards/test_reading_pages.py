@@ -152,7 +152,7 @@ def test_a_cluster_that_does_not_answer_is_told_with_what_is_still_known(show: A
 
 def test_the_table_is_filtered_sorted_and_paged_by_the_address(show: Any) -> None:
     show(World(300))
-    page = draw("subscriptions", status=["stopped"], system=["kafka"], sort="name", q="service")
+    page = draw("subscriptions", status=["stopped"], bus=["kafka"], within=["orders"], sort="name", q="service")
     (table,) = [it.value for it in page.dataframe]
     assert set(table["Status"]) == {"■ stopped"}
     assert list(table["Subscription"]) == sorted(table["Subscription"])
