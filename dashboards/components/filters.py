@@ -25,8 +25,8 @@ def draw_search(hint: str = "part of a name") -> str | None:
 def draw_choice(label: str, options: Sequence[str], key: str, width: int = 140) -> list[str]:
     """Draw a choice of several; return those chosen, empty for any.
 
-    `key` is the query parameter, and none of those that name one thing (`system`, `cluster`): Streamlit lets nobody else
-    set a parameter that a widget is bound to, as links to that thing do.
+    `key` is the query parameter, and none of those that name one thing (`system`, `cluster`): Streamlit lets no link
+    set a parameter that a widget is bound to.
     """
     return st.multiselect(label, options, key=key, bind="query-params", placeholder="any", width=width)
 
