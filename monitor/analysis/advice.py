@@ -5,7 +5,7 @@ read them.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from monitor.analysis.faults import Certainty, Kind
@@ -68,14 +68,18 @@ class Advice:
 
 def advise(facts: Facts) -> Advice:
     """Return what to do with a group."""
-    return _advise_bounced(facts) or _BY_KIND[facts.kind](facts)
+    advice = _advise_bounced(facts) or _BY_KIND[facts.kind](facts)
+    if advice.action is Advised.AFTER_FIX and facts.fixed_at is not None and not _came_back(facts):
+        told = " A deployment was marked since the last of them died; if that was the fix, begin with a canary."
+        return replace(advice, reason=advice.reason + told)
+    return advice
 
 
 def _advise_bounced(facts: Facts) -> Advice | None:
     """What came back comes back again, as long as nothing has changed."""
-    lesson = facts.lesson if facts.lesson and facts.lesson.came_back else None
-    if lesson is None and not facts.came_back:
+    if not _came_back(facts):
         return None
+    lesson = facts.lesson if facts.lesson and facts.lesson.came_back else None
     if facts.fixed_at is not None:
         told = "They came back after a redrive; a deployment was marked since then. Try a few first, with a canary."
         return Advice(Advised.AFTER_FIX, told)
@@ -85,6 +89,10 @@ def _advise_bounced(facts: Facts) -> Advice | None:
     else:
         back = f"{say_count(facts.came_back)} of these came back after a redrive"
     return Advice(Advised.DO_NOT, f"{back}, and nothing is known to have changed since: they would die again.")
+
+
+def _came_back(facts: Facts) -> bool:
+    return bool(facts.came_back or (facts.lesson and facts.lesson.came_back))
 
 
 def _advise_schema(_: Facts) -> Advice:

@@ -112,4 +112,5 @@ def _find_changes(id_: str, curve: Curve) -> Iterator[Change]:
 
 
 def _is_among(change: Change, others: Sequence[Change]) -> bool:
-    return any(it.subject == change.subject and abs(it.at - change.at) < _SAME_SECONDS for it in others)
+    """Say whether one of the others is the same change, of the same subscription to the same status."""
+    return any(change.text.startswith(it.text) and abs(it.at - change.at) < _SAME_SECONDS for it in others)
