@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from dashboards.client import connect, may
-from dashboards.components.address import link, set_parameters
+from dashboards.components.address import link, open_page, set_parameters
 from dashboards.components.groups import say_expiry, say_origins
 from dashboards.components.message import in_cell
 from dashboards.components.plan import Choices
@@ -149,7 +149,19 @@ def _draw_empty(items: Sequence[DeadLetterItem]) -> None:
         }
         for it in items
     ]
-    st.dataframe(rows, hide_index=True, width="stretch", placeholder="–", alt="Dead-letter queues that hold nothing")
+    st.caption("Tick a queue to see what was set aside, and its jobs.")
+    chosen = st.dataframe(
+        rows,
+        hide_index=True,
+        width="stretch",
+        placeholder="–",
+        on_select="rerun",
+        selection_mode="single-row",
+        key="empty queues",
+        alt="Dead-letter queues that hold nothing",
+    )
+    for row in chosen["selection"]["rows"]:
+        open_page("dead-letters", id=items[row]["id"])
 
 
 def link_back() -> None:
