@@ -9,6 +9,8 @@ from pathlib import Path
 
 from stack.control import Stack
 
+GROWTH_PICTURE = "docs/pictures/growth.svg"
+
 Commands = Callable[[Stack], Sequence[Sequence[str]]]
 
 
@@ -52,6 +54,9 @@ BENCHMARKS: Mapping[str, Commands] = {
         ("benchmarks.kafka.redrive", "--bootstrap", stack.endpoints.kafka),
         ("benchmarks.rabbitmq.redrive", "--endpoints", str(stack.directory / "endpoints.json")),
         ("benchmarks.aws.redrive", "--endpoint", stack.endpoints.aws),
+    ],
+    "growth": lambda stack: [
+        ("benchmarks.growth", "--endpoints", str(stack.directory / "endpoints.json"), "--picture", GROWTH_PICTURE)
     ],
     "analysis": lambda _: [("benchmarks.analysis",)],
     "exposition": lambda _: [("benchmarks.exposition",)],
