@@ -21,6 +21,7 @@ from monitor.api.items import (
     DeadLetterItem,
     HistoryAnswer,
     MarkItem,
+    MembersAnswer,
     MuteItem,
     Page,
     RunbookItem,
@@ -120,6 +121,10 @@ class ApiClient:
     def subscription(self, id_: str) -> SubscriptionDetail:
         """Return one subscription with the rows of its bus."""
         return cast(SubscriptionDetail, self._get(f"subscriptions/{_in_path(id_)}", {}))
+
+    def members(self, id_: str) -> MembersAnswer:
+        """Return who consumes a subscription right now; its broker is asked."""
+        return cast(MembersAnswer, self._get(f"subscriptions/{_in_path(id_)}/members", {}))
 
     def dead_letters(self, **query: Any) -> Page[DeadLetterItem]:
         """Return one page of dead-letter queues, worst first unless `sort` says otherwise."""

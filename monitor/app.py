@@ -10,9 +10,11 @@ from monitor.api.application import make_api
 from monitor.api.guard import Principal
 from monitor.api.history import make_history_router
 from monitor.api.marks import make_mark_router
+from monitor.api.members import make_member_router
 from monitor.api.mutes import make_mute_router
 from monitor.api.redrives import make_redrive_router
 from monitor.api.sources import Sources
+from monitor.brokers.members import read_members
 from monitor.brokers.redrivers import open_redriver
 from monitor.brokers.registry import Collector, open_collector
 from monitor.clock import Clock
@@ -26,7 +28,7 @@ from monitor.exposition.muted import muted_tables
 from monitor.exposition.page import MetricsPage
 from monitor.exposition.redriven import redrive_tables
 from monitor.memory import Memory
-from monitor.model import ClusterView, Table
+from monitor.model import ClusterView, Member, Subscription, Table
 from monitor.redrive.audit import Actor
 from monitor.redrive.claims import Claims
 from monitor.redrive.engine import Engine
@@ -49,6 +51,7 @@ _CLUSTERS_CLOSED_WITHIN_SECONDS = 2.0
 _WRITTEN_WITHIN_SECONDS = 1.0
 _JOBS_HALTED_WITHIN_SECONDS = 1.5
 _MINUTE = 60.0
+_MEMBERS_READ_WITHIN_SECONDS = 4.0  # the dashboard waits for five
 _SHARES_RENEWED_SECONDS = 0.5
 _OBJECTIVES, _OBJECTIVE_LABELS = "objectives", ("id",)
 
@@ -116,8 +119,13 @@ class Monitor:
         runbooks = find_shipped("alerts/runbooks")
         alerts = make_alert_router(lambda: self._configuration.alerts, sources, runbooks, self._record)
         marks = make_mark_router(self._marks, self._record, self._clock)
-        further = [mutes, marks, history, alerts, make_redrive_router(self.redrives)]
+        members = make_member_router(sources, self._read_members)
+        further = [mutes, marks, history, alerts, members, make_redrive_router(self.redrives)]
         return make_api(sources, lambda: self._configuration.server, further)
+
+    def _read_members(self, subscription: Subscription) -> Sequence[Member] | None:
+        cluster = next(it for it in self._configuration.clusters if it.name == subscription.cluster)
+        return read_members(cluster, subscription, self._clock, _MEMBERS_READ_WITHIN_SECONDS)
 
     def start(self) -> None:
         """Begin to read all clusters, and return. Raises StorageError when the database cannot be read."""

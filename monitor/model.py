@@ -337,6 +337,20 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
+class Member:
+    """One who consumes a subscription: its name and address at the broker, and the partitions that it owns.
+
+    `owns` are those of the subscription's destination, `owns_elsewhere` counts those of others.
+    """
+
+    name: str
+    client: str
+    host: str
+    owns: tuple[str, ...] = ()
+    owns_elsewhere: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Mute:
     """A planned stop: what `subject` (an id, or a pattern over ids) matches is to wake nobody before `until`.
 

@@ -23,10 +23,11 @@ from dashboards.components.states import (
 from dashboards.components.status import look_of
 from dashboards.components.text import as_text, visible
 from dashboards.components.times import now, say_moment, say_since, say_utc
-from monitor.api.items import HistoryPoint, SubscriptionDetail
+from monitor.api.items import HistoryPoint, MemberItem, SubscriptionDetail
 from monitor.words import say_age, say_count, say_duration, say_rate
 
 _KEPT_SECONDS = 60.0
+_MEMBERS_KEPT_SECONDS = 15.0
 _MOST_HOT = 10
 _MOST_CELLS = 1200
 
@@ -35,6 +36,7 @@ def draw_subscription(id_: str) -> None:
     """Draw everything that is known of a subscription."""
     _draw_now(id_)
     _draw_history(id_, draw_span())
+    _draw_members(id_)
     _draw_parts(id_)
 
 
@@ -135,6 +137,31 @@ def _draw_curves(at: Sequence[float], points: Sequence[HistoryPoint], allowed: f
             Curve("consumed", [it["consumed_per_second"] for it in points], OUT_HUE, (5, 3)),
         ]
         st.altair_chart(lines(at, both, unit="messages/s"), alt="produced against consumed over time")
+
+
+@st.fragment(run_every=SLOW_REFRESH_SECONDS)
+def _draw_members(id_: str) -> None:
+    st.subheader("Who consumes it")
+    with failures_told(lesser=True):
+        answer = read(("members", id_), lambda: connect().members(id_), _MEMBERS_KEPT_SECONDS)
+        if not answer["known"]:
+            say_empty("This bus does not tell who consumes.")
+        elif not answer["items"]:
+            say_empty("Nobody is there right now.", "Whoever it was is named in the log of the consumers themselves.")
+        else:
+            st.dataframe([member_row(it) for it in answer["items"]], hide_index=True, placeholder="–")
+
+
+def member_row(member: MemberItem) -> dict[str, Any]:
+    """Return one who consumes as the columns of the table."""
+    return {
+        "Member": visible(member["name"]),
+        "Client": visible(member["client"]),
+        "Host": visible(member["host"]),
+        "Owns partitions": visible(", ".join(member["owns"])),
+        "How many": len(member["owns"]) or None,
+        "Elsewhere": member["owns_elsewhere"] or None,
+    }
 
 
 @st.fragment(run_every=SLOW_REFRESH_SECONDS)

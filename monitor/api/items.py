@@ -140,6 +140,23 @@ class SubscriptionDetail(SubscriptionItem):
     details: dict[str, list[dict[str, Any]]]
 
 
+class MemberItem(TypedDict):
+    """One who consumes: a member of a Kafka group, or a consumer of a RabbitMQ queue."""
+
+    name: str
+    client: str
+    host: str
+    owns: Annotated[list[str], Field(description="partitions of this destination")]
+    owns_elsewhere: Annotated[int, Field(description="how many partitions of other destinations")]
+
+
+class MembersAnswer(TypedDict):
+    """Who consumes right now; `known` is false where the bus does not tell, as SQS."""
+
+    items: list[MemberItem]
+    known: bool
+
+
 class OriginEvidence(TypedDict):
     """Where dead letters come from, and how that is known."""
 

@@ -181,6 +181,16 @@ def test_one_subscription_shows_since_when_and_what_changed_when_it_broke(show: 
     assert (hot["Partition"][0], hot["Waiting"][0]) == (7, 9000)
 
 
+def test_who_consumes_is_told_with_what_each_owns(show: Any) -> None:
+    show(World(12))
+    assert "Nobody is there right now" in texts(subscription())
+    page = subscription(subscriber="service-0-0")
+    members = next(it.value for it in page.dataframe if "Member" in it.value)
+    assert (members["Client"][1], members["Owns partitions"][1]) == ("client-1 <b>", "4, 5, 6, 7")
+    place = {"system": "sqs", "cluster": "aws", "destination": "invoices-0", "subscriber": "invoices-0"}
+    assert "This bus does not tell who consumes" in texts(draw("subscriptions", **place))
+
+
 def test_what_could_not_be_read_of_a_subscription_is_told_and_not_zero(show: Any) -> None:
     show(World(60))
     shown = texts(subscription(destination="order-events-2", subscriber="service-7-7"))

@@ -19,6 +19,7 @@ from fastapi import APIRouter, FastAPI
 from monitor.api.alerts import make_alert_router
 from monitor.api.application import make_api
 from monitor.api.history import make_history_router
+from monitor.api.members import make_member_router
 from monitor.api.mutes import make_mute_router
 from monitor.api.sources import Sources
 from monitor.clock import Clock
@@ -32,6 +33,7 @@ from monitor.model import (
     DeadLetterQueue,
     FoundBy,
     Health,
+    Member,
     Origin,
     Problem,
     Snapshot,
@@ -238,12 +240,22 @@ class World:
             audit.write(made_up, "mute", "refused" if number == 1 else "allowed", subject="orders/*", reason="deploy")
         routers = [
             _audit_router(audit),
+            make_member_router(sources, _members),
             make_alert_router(Alerts, sources, find_shipped("alerts/runbooks"), lambda *_, **__: None),
             make_history_router(Invented(self.statuses, self.clock), self.clock),
             make_mute_router(mutes, lambda: self.views, lambda *_, **__: None, self.clock),
         ]
         asked = server or Server()
         return make_api(sources, lambda: asked, routers)
+
+
+def _members(it: Subscription) -> Sequence[Member] | None:
+    if it.system is System.SQS:
+        return None
+    return [
+        Member(f"consumer-{n}", f"client-{n} <b>", f"10.0.0.{n}", tuple(map(str, range(4 * n, 4 * n + 4))))
+        for n in range(it.consumers or 0)
+    ]
 
 
 def _audit_router(audit: Audit) -> APIRouter:
