@@ -173,6 +173,10 @@ def test_a_canary_that_comes_back_stops_the_job_before_the_rest(yard: Yard, serv
     assert paused["counts"]["sent"] + paused["counts"]["bounced"] == 4
     server.client.steer_redrive(job["id"], "cancel")
     assert server.wait_for_job(job["id"])["counts"]["left"] == 26
+    (group,) = server.client.letter_groups(f"k/{dead}")["items"]  # those that came back and those that never left
+    (cause,) = server.client.plan_redrive(f"k/{dead}", group=group["id"])["causes"]
+    assert group["advice"]["action"] == cause["advice"]["action"] == "do_not"
+    assert "came back" in group["advice"]["reason"]
 
 
 def _dead_letter_everything(yard: Yard, target: str, dead: str, stop: threading.Event) -> None:
