@@ -29,9 +29,9 @@ class Death:
 
 def read_death(message: DeadMessage, headers: Mapping[str, str]) -> Death | None:
     """Return what the broker says; `headers` are the texts by their names in lower case."""
-    reason = headers.get("x-last-death-reason") or headers.get("x-first-death-reason") or message.exception
-    if reason in REASONS:
-        return Death(*REASONS[reason], _reason_header(headers), reason)
+    if (told := _read_reason(message, headers)) is not None:
+        where, reason = told
+        return Death(*REASONS[reason], where, reason)
     if condition := headers.get("exhausted_retry_condition"):
         kind = Kind.EXPIRED if "age" in condition.lower() else Kind.ATTEMPTS
         return Death(kind, Certainty.CERTAIN, "EXHAUSTED_RETRY_CONDITION", condition)
@@ -46,5 +46,9 @@ def read_death(message: DeadMessage, headers: Mapping[str, str]) -> Death | None
     return None
 
 
-def _reason_header(headers: Mapping[str, str]) -> str:
-    return next((it for it in ("x-last-death-reason", "x-first-death-reason", "x-death") if it in headers), "x-death")
+def _read_reason(message: DeadMessage, headers: Mapping[str, str]) -> tuple[str, str] | None:
+    """Return where RabbitMQ says why, and the reason: of several deaths the newest, before which there were others."""
+    if message.exception in REASONS:
+        return "x-death", message.exception
+    names = ("x-last-death-reason", "x-first-death-reason")
+    return next(((name, headers[name]) for name in names if headers.get(name) in REASONS), None)

@@ -362,9 +362,13 @@ def _read_wording(message: str) -> Reading | None:
     for rule in _WORDINGS:
         if match := rule.pattern.search(message):
             parts: Mapping[str, str | None] = match.groupdict()
-            detail = {name: (parts.get(name) or "")[:_LONGEST_DETAIL] for name in ("subject", "expected", "found")}
+            detail = {name: _clean(parts.get(name)) for name in ("subject", "expected", "found")}
             return Reading(rule.kind, rule.certainty, **detail)
     return None
+
+
+def _clean(part: str | None) -> str:
+    return (part or "").rstrip(".,:;")[:_LONGEST_DETAIL]
 
 
 def _find_subject(text: str) -> str:
