@@ -5,10 +5,13 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from dashboards.components.status import GOOD, look_of
-from monitor.api.items import HistoryPoint
+from monitor.api.items import HistoryPoint, MarkItem
 from monitor.words import say_count, say_duration, say_rate
 
 _POINTS_COMPARED = 10
+MARKS_SECONDS = 1800.0
+"""How long before a turn something may have been noted to be told with it."""
+
 _MUCH = 0.5
 """A rate that moved by less than half is not worth a word."""
 
@@ -42,6 +45,13 @@ def say_changes(points: Sequence[HistoryPoint], turn: Turn) -> list[str]:
         _say_gap(before),
     ]
     return [it for it in told if it]
+
+
+def say_marks(marks: Iterable[MarkItem], turn: Turn) -> list[str]:
+    """Say what people noted shortly before a turn, such as a deployment, the latest first."""
+    near = [mark for mark in marks if 0 <= turn.at - mark["at"] <= MARKS_SECONDS]
+    near.sort(key=lambda mark: -mark["at"])
+    return [f"{' '.join((it['name'], it['note'])).strip()}, {say_duration(turn.at - it['at'])} before" for it in near]
 
 
 def say_turn(turn: Turn) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 import streamlit as st
 
 from dashboards.client import connect
-from dashboards.components.changes import last_turn, say_changes, say_turn
+from dashboards.components.changes import MARKS_SECONDS, last_turn, say_changes, say_marks, say_turn
 from dashboards.components.charts import IN_HUE, OUT_HUE, Curve, heat_map, lines, runs_of, strip
 from dashboards.components.filters import draw_span
 from dashboards.components.muting import draw_mute
@@ -29,6 +29,7 @@ from monitor.words import say_age, say_count, say_duration, say_rate
 _KEPT_SECONDS = 60.0
 _MEMBERS_KEPT_SECONDS = 15.0
 _MOST_HOT = 10
+_MOST_MARKS = 3
 _MOST_CELLS = 1200
 
 
@@ -115,6 +116,11 @@ def _draw_turn(points: Sequence[HistoryPoint]) -> None:
         return
     changes = "; ".join(say_changes(points, turn)) or "nothing else changed much"
     st.markdown(f"**It broke at {say_moment(turn.at)}** ({say_turn(turn)}). {changes}.", help=say_utc(turn.at))
+    with failures_told(lesser=True):
+        since = turn.at - MARKS_SECONDS
+        marks = read(("marks", turn.at), lambda: connect().marks(since, turn.at), _KEPT_SECONDS)
+        for told in say_marks(marks, turn)[:_MOST_MARKS]:
+            st.markdown(f":material/flag: {as_text(told)}")
 
 
 def _draw_curves(at: Sequence[float], points: Sequence[HistoryPoint], allowed: float | None) -> None:

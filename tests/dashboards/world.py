@@ -19,6 +19,7 @@ from fastapi import APIRouter, FastAPI
 from monitor.api.alerts import make_alert_router
 from monitor.api.application import make_api
 from monitor.api.history import make_history_router
+from monitor.api.marks import make_mark_router
 from monitor.api.members import make_member_router
 from monitor.api.mutes import make_mute_router
 from monitor.api.sources import Sources
@@ -48,6 +49,7 @@ from monitor.redrive.audit import Actor, Audit
 from monitor.shipped import find_shipped
 from monitor.storage.database import Database
 from monitor.storage.history import Curve, Point, moments, step_of
+from monitor.storage.marks import Marks
 from monitor.storage.mutes import Mutes
 from tests.unit.api.builders import guarded
 
@@ -234,6 +236,8 @@ class World:
         database = Database.open(f"sqlite:///{folder}/world.db")
         mutes, page = Mutes(database, self.clock), MetricsPage("made up")
         sources = Sources(lambda: self.views, page.page, page.series, self.clock, mutes.find)
+        marks = Marks(database, self.clock)
+        marks.add("deploy service-2", "v42 <b>", self.clock.now() - BROKE_SECONDS_AGO - 90, "ci")
         audit = Audit(database, self.clock)
         made_up = Actor("alice <b>", "operator", "127.0.0.1")
         for number in range(3):
@@ -241,6 +245,7 @@ class World:
         routers = [
             _audit_router(audit),
             make_member_router(sources, _members),
+            make_mark_router(marks, lambda *_, **__: None, self.clock),
             make_alert_router(Alerts, sources, find_shipped("alerts/runbooks"), lambda *_, **__: None),
             make_history_router(Invented(self.statuses, self.clock), self.clock),
             make_mute_router(mutes, lambda: self.views, lambda *_, **__: None, self.clock),

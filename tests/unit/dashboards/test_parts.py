@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from dashboards.components.address import address
-from dashboards.components.changes import last_turn, say_changes, say_turn
+from dashboards.components.changes import last_turn, say_changes, say_marks, say_turn
 from dashboards.components.charts import Run, runs_of
 from dashboards.components.flows import group
 from dashboards.components.graph import draw_map, quoted
@@ -18,7 +18,7 @@ from dashboards.components.times import say_moment, say_since, say_utc
 from dashboards.views.alerts import view_of
 from dashboards.views.monitor import error_rows
 from dashboards.views.subscriptions import id_of
-from monitor.api.items import HistoryPoint, collector_item, dead_letter_item, subscription_item
+from monitor.api.items import HistoryPoint, MarkItem, collector_item, dead_letter_item, subscription_item
 from monitor.model import CollectionError, Mute, Problem, Status
 from tests.unit.api.builders import NOW, Api, blind_view, dead_letters, subscription, verdict, view
 
@@ -72,6 +72,16 @@ def test_what_broke_while_nothing_was_read_may_have_broken_earlier() -> None:
     assert turn is not None
     assert say_changes(points, turn) == ["nothing was read for 3 min before, so it may have begun earlier"]
     assert last_turn([point(0), point(60, "lagging"), point(120)]) is None
+
+
+def test_what_was_noted_shortly_before_is_told_with_it() -> None:
+    def mark(at: float, name: str, note: str = "") -> MarkItem:
+        return {"id": 1, "at": at, "name": name, "note": note, "actor": "ci", "created_at": at}
+
+    turn = last_turn([point(36_000), point(36_060, "stopped")])
+    assert turn is not None
+    marks = [mark(36_000, "deploy mailer", "v42"), mark(35_400, "failover"), mark(30_000, "old"), mark(37_000, "after")]
+    assert say_marks(marks, turn) == ["deploy mailer v42, 1 min before", "failover, 11 min before"]
 
 
 def test_steps_of_one_status_are_joined_and_gaps_stay_gaps() -> None:
