@@ -14,6 +14,7 @@ REASONS: Mapping[str, tuple[Kind, Certainty]] = {
     "rejected": (Kind.EXCEPTION, Certainty.GUESSED),
 }
 _SHARE_COUNT = "__dlq.errors.delivery.count"
+_MOVED_FROM = "DeadLetterQueueSourceArn"
 _RECEIVES = "ApproximateReceiveCount"
 
 
@@ -40,8 +41,9 @@ def read_death(message: DeadMessage, headers: Mapping[str, str]) -> Death | None
     if headers.get(_SHARE_COUNT, "").isdigit():
         return Death(Kind.ATTEMPTS, Certainty.LIKELY, _SHARE_COUNT, headers[_SHARE_COUNT])
     received = str(message.properties.get(_RECEIVES, ""))
-    if received.isdigit():
-        # SQS moves a message when it was received too often, whatever the consumer made of it each time.
+    if received.isdigit() and message.properties.get(_MOVED_FROM):
+        # SQS moves a message when it was received too often, whatever the consumer made of it each time. What a
+        # consumer has sent there itself carries no such mark, and was received by whoever looks at it alone.
         return Death(Kind.ATTEMPTS, Certainty.LIKELY, _RECEIVES, received)
     return None
 

@@ -364,7 +364,7 @@ def _x_death(reason: str, rng: random.Random) -> Headers:
 
 
 def _received(rng: random.Random) -> dict[str, str]:
-    return {"ApproximateReceiveCount": str(rng.randrange(3, 9)), "SentTimestamp": "1760000000000"}
+    return {"ApproximateReceiveCount": str(rng.randrange(3, 9)), "DeadLetterQueueSourceArn": "arn:aws:sqs:r:1:orders"}
 
 
 def make_letters(seed: int, each: int = 4) -> list[Labelled]:

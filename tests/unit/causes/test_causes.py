@@ -117,6 +117,13 @@ def test_two_fields_are_two_causes_though_their_names_stand_in_quotes() -> None:
     assert one.id != other.id
 
 
+def test_only_what_sqs_has_moved_itself_was_tried_too_often() -> None:
+    received = {"ApproximateReceiveCount": "4"}
+    assert cause_of(letter_of([], properties=received)).kind is Kind.UNKNOWN
+    moved = cause_of(letter_of([], properties={**received, "DeadLetterQueueSourceArn": "arn"}))
+    assert (moved.kind, moved.certainty) == (Kind.ATTEMPTS, Certainty.LIKELY)
+
+
 def test_nothing_said_is_unknown() -> None:
     cause = cause_of(letter_of([]))
     assert (cause.kind, cause.certainty, cause.evidence) == (Kind.UNKNOWN, Certainty.NONE, ())

@@ -123,7 +123,8 @@ def test_texts_of_exceptions_are_read_in_bounded_time(text: str) -> None:
 
 
 def test_a_cut_body_is_the_cause_where_nothing_else_is_told() -> None:
-    cause = cause_of(DeadMessage("m", {}, None, b'{"id": 7, "name": "An', properties={"ApproximateReceiveCount": "4"}))
+    moved = {"ApproximateReceiveCount": "4", "DeadLetterQueueSourceArn": "arn:aws:sqs:r:1:orders"}
+    cause = cause_of(DeadMessage("m", {}, None, b'{"id": 7, "name": "An', properties=moved))
     assert cause.kind is Kind.UNREADABLE
     assert [(it.where, it.text) for it in cause.evidence] == [
         ("body", "JSON: it ends in the middle, after 21 characters"), ("ApproximateReceiveCount", "4"),

@@ -1,7 +1,11 @@
 """Looking at dead letters of SQS loses nothing, and says what it changes."""
 
+import time
+
 import pytest
 
+from monitor.analysis.causes import cause_of
+from monitor.analysis.faults import Kind
 from monitor.errors import BadAnswer, Forbidden
 from tests.integration.redrive.aws.conftest import Playground, deadline
 
@@ -65,3 +69,16 @@ def test_a_message_shows_its_origin_attempts_and_end(ground: Playground) -> None
     assert [(it.name, it.value, it.kind) for it in message.headers] == [("kind", b"7", "Number.int")]
     assert message.enqueued_at is not None
     assert message.expires_at == message.enqueued_at + 3600
+
+
+def test_what_was_received_too_often_and_what_was_sent_there_are_told_apart(ground: Playground) -> None:
+    dead = ground.aws.make_queue("dlq")
+    work = ground.aws.make_queue("work", dead_letters="dlq", receives=1, VisibilityTimeout="0")
+    ground.send(work, ["moved"])
+    ground.send(dead, ["sent"])
+    until = deadline()
+    while ground.counts(dead) != (2, 0):
+        ground.aws.sqs.receive_message(QueueUrl=work, WaitTimeSeconds=1)
+        assert time.monotonic() < until
+    kinds = {it.value: cause_of(it).kind for it in ground.bus.browse(ground.name(dead), 9, None, deadline()).messages}
+    assert kinds == {b"moved": Kind.ATTEMPTS, b"sent": Kind.UNKNOWN}
