@@ -31,7 +31,7 @@ def connect(timeout_seconds: float = _TIMEOUT_SECONDS) -> ApiClient:
     which where proxies sign people in speaks for them alone.
     """
     url, own = os.environ.get("EVENTFLOW_URL", DEFAULT_URL), os.environ.get("EVENTFLOW_TOKEN") or None
-    person = _told(st.context.headers.get(PERSON_HEADER)) if GATE.settings.proxies else None
+    person = _told(st.context.headers.get(PERSON_HEADER)) if GATE.stands and GATE.settings.proxies else None
     if person:
         return _client(url, own, person, timeout_seconds)
     token = GATE.sessions.find(_told(st.context.cookies.get(COOKIE)))

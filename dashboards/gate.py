@@ -63,6 +63,7 @@ class Gate:
         self.sessions = Sessions(settings.session_seconds, settings.idle_seconds, monotonic)
         self._networks = [ipaddress.ip_network(it) for it in settings.proxies]
         self._needed: tuple[float, bool] | None = None
+        self.stands = False  # whether requests come through it; else what they say of themselves is not checked
 
     def person(self, scope: Scope) -> str | None:
         """Return whom a listed proxy says it has signed in; what others say counts for nothing."""
@@ -108,6 +109,7 @@ class GateMiddleware:
 
     def __init__(self, app: ASGIApp, gate: Gate) -> None:
         self._app, self._gate = app, gate
+        gate.stands = True
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand a request on with its person in it, or lead to the sign-in."""
