@@ -7,8 +7,8 @@ from tests.integration.redrive.rabbitmq.yard import DLQ, Yard, soon, until
 
 def test_what_expired_what_found_no_room_and_what_was_rejected_are_told_apart(yard: Yard) -> None:
     yard.dead_letters([b"rejected"])
-    for name, more in (("brief", {"message_ttl": 1}), ("narrow", {"max_length": 1})):
-        yard.queue(name, dead_letter_exchange="", dead_letter_routing_key=DLQ, **more)
+    yard.queue("brief", dead_letter_exchange="", dead_letter_routing_key=DLQ, message_ttl=1)
+    yard.queue("narrow", dead_letter_exchange="", dead_letter_routing_key=DLQ, max_length=1)
     yard.publish("brief", [b"expired"])
     yard.publish("narrow", [b"dropped", b"stays"])
     until(lambda: yard.ready(DLQ) == 3)
