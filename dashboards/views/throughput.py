@@ -17,7 +17,7 @@ from dashboards.components.times import now
 from monitor.api.items import SubscriptionItem
 from monitor.words import say_count, say_rate
 
-_MOST_ITEMS = 1000
+_MOST_ITEMS = 300
 _PAGE_FLOWS = 6
 _MOST_LINES = 6
 _KEPT_SECONDS = 30.0
