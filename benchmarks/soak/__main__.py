@@ -16,6 +16,7 @@ from benchmarks.soak import (
     kafka_redrive,
     rabbitmq_redrive,
     redrive_faults,
+    redrive_memory,
 )
 from stack.control import Stack
 from stack.state import Options
@@ -43,6 +44,7 @@ SOAKS: Mapping[str, Callable[[], int]] = {
     "redrive-kafka-faults": kafka_redrive.main_faults,
     "redrive-rabbitmq": rabbitmq_redrive.main,
     "redrive-sqs": redrive_sqs,
+    "redrive-memory": redrive_memory.main,
     "redrive-faults-kafka": partial(redrive_faults.main, "kafka"),
     "redrive-faults-rabbitmq": partial(redrive_faults.main, "rabbitmq"),
     "redrive-faults-sqs": partial(redrive_faults.main, "sqs"),

@@ -47,6 +47,13 @@ class Wire:
         self._session.close()
 
 
+def seen(message: Message) -> str:
+    """Return all of a message but what a redrive and the broker add."""
+    about, body = message
+    kept = [it for it in about.headers or () if not it.name.startswith((b"x-redrive", b"x-delivery-count"))]
+    return repr((body, sorted(about.values.items()), sorted(map(repr, kept))))
+
+
 @pytest.mark.parametrize("kind", ["classic", "quorum"])
 def test_hostile_messages_arrive_as_they_were(yard: Yard, kind: str) -> None:
     wire, bus = Wire(yard), yard.bus()
@@ -66,14 +73,9 @@ def test_hostile_messages_arrive_as_they_were(yard: Yard, kind: str) -> None:
         held = open_job(yard, bus, plan(yard, bus, "hostile-dlq", target="hostile"), "hostile-dlq")
         move(held)
         held.close()
-        arrived = wire.take("hostile", len(messages))
-        assert len(arrived) == len(messages)
-        for (before, body), delivery in zip(messages, arrived, strict=True):
-            after = decode_properties(delivery.raw)
-            assert delivery.body == body
-            assert dict(after.values) == dict(before.values)
-            kept = [it for it in after.headers or () if not it.name.startswith((b"x-redrive", b"x-delivery-count"))]
-            assert sorted(map(repr, kept)) == sorted(map(repr, before.headers or ()))
+        arrived = [(decode_properties(it.raw), it.body) for it in wire.take("hostile", len(messages))]
+        # Not in their order: from 4.0 on a quorum queue prefers messages whose priority is above four.
+        assert sorted(map(seen, arrived)) == sorted(map(seen, messages))
 
     try:
         check()
