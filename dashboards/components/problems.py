@@ -92,7 +92,7 @@ def _behind(item: SubscriptionItem) -> Trouble:
         say_subject(item),
         f"{item['cluster']} ({item['system']})",
         item["status_reason"],
-        *_STEPS.get(item["status"], ("look at it", "Look at it")),
+        *_step(item),
         "subscriptions",
         place_of(item),
         item["status_since"],
@@ -100,6 +100,12 @@ def _behind(item: SubscriptionItem) -> Trouble:
         item["id"],
         item["muted_reason"] if item["muted_until"] else ("abandoned" if item["abandoned"] else None),
     )
+
+
+def _step(item: SubscriptionItem) -> tuple[str, str]:
+    if item["status"] == "unknown" and item["measured"] >= item["expected"]:
+        return "it will be judged when it was watched for long enough", "Look who consumes it"
+    return _STEPS.get(item["status"], ("look at it", "Look at it"))
 
 
 def _blind(item: CollectorItem) -> Trouble:

@@ -177,7 +177,7 @@ def test_one_subscription_shows_since_when_and_what_changed_when_it_broke(show: 
     assert "Drains in not at this rate" in shown
     assert "consumers: 3 → 0" in shown
     assert "going out: " in shown
-    assert "deploy service-2 v42 <b>, " in shown
+    assert "deploy service-2 v42, " in shown
     hot = next(it.value for it in page.dataframe if "Partition" in it.value)
     assert (hot["Partition"][0], hot["Waiting"][0]) == (7, 9000)
 

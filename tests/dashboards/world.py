@@ -237,7 +237,7 @@ class World:
         mutes, page = Mutes(database, self.clock), MetricsPage("made up")
         sources = Sources(lambda: self.views, page.page, page.series, self.clock, mutes.find)
         marks = Marks(database, self.clock)
-        marks.add("deploy service-2", "v42 <b>", self.clock.now() - BROKE_SECONDS_AGO - 90, "ci")
+        marks.add("deploy service-2", "v42", self.clock.now() - BROKE_SECONDS_AGO - 90, "ci")
         audit = Audit(database, self.clock)
         made_up = Actor("alice <b>", "operator", "127.0.0.1")
         for number in range(3):

@@ -128,6 +128,12 @@ def test_troubles_come_by_kind_and_what_is_muted_stands_apart() -> None:
     assert [it.muted for it in found.muted] == ["deploy"]
 
 
+def test_what_was_not_watched_for_long_enough_is_told_apart_from_what_could_not_be_read() -> None:
+    young, unread = items(Status.UNKNOWN), items(Status.UNKNOWN, expected=12, measured=9)
+    found = find_troubles([], [young, unread], [], NOW).behind
+    assert [it.action for it in found] == ["Look who consumes it", "See what is missing"]
+
+
 def test_one_line_says_what_cannot_be_seen_first() -> None:
     api = Api([view([(subscription("late"), verdict(Status.STOPPED))], [dead_letters("q", messages=7)]),
                blind_view("mail", up=False)])  # fmt: skip
