@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AdminClient,
     ConfigResource,
@@ -84,9 +84,17 @@ def test_the_endpoints_have_the_shape_that_others_rely_on(stack: Stack) -> None:
     assert (stack.directory / "endpoints.json").stat().st_mode & 0o777 == 0o600
 
 
-def test_internal_topics_have_three_replicas_two_in_sync(stack: Stack, admin: AdminClient) -> None:
+def test_internal_topics_have_three_replicas_two_in_sync(stack: Stack, admin: AdminClient, until: Until) -> None:
     consumer = Consumer({"bootstrap.servers": stack.endpoints.kafka, "group.id": "first"})
-    consumer.committed([TopicPartition("any", 0)], timeout=30)  # the first group brings the topic into being
+
+    def has_coordinator() -> bool:
+        try:
+            consumer.committed([TopicPartition("any", 0)], timeout=30)
+        except KafkaException:  # not yet, or on its way to another broker
+            return False
+        return True
+
+    until(has_coordinator, "a coordinator: the first group brings the topic into being")
     consumer.close()
     replicas = [len(p.replicas) for p in admin.list_topics(timeout=5).topics["__consumer_offsets"].partitions.values()]
     assert replicas == [3] * 10

@@ -15,7 +15,7 @@ def test_the_source_is_the_target_and_no_message_is_touched(ground: Playground) 
     assert (survey.count, survey.count_is_exact) == (2, False)
     assert survey.target == ground.name(work)
     assert survey.guarantee == Guarantee.AT_LEAST_ONCE
-    assert survey.max_duplicates_per_interruption == 80
+    assert survey.max_duplicates_per_interruption == 160
     assert survey.also_receives == survey.blockers == ()
     assert not survey.samples
     assert [it["found_by"] for it in survey.origin_evidence] == ["topology"]
