@@ -103,6 +103,17 @@ class BounceWatch:
         self._before = None if self.sees else self._arrivals.begin()
         return self._before
 
+    def go_on(self, counts: Counts) -> None:
+        """Compare with what is there after an interruption, if that is more.
+
+        What a broker gives back after a crash, although it was removed, is no bounce.
+        """
+        if self._before is None or not self._arrivals.is_prompt:
+            return
+        now = self._arrivals.count(counts)
+        if now is not None:
+            self._before = max(self._before, now - counts.bounced - self._doubtful)
+
     @property
     def is_due(self) -> bool:
         """Say whether it is time to look again."""

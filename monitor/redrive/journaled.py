@@ -6,7 +6,8 @@ where it is, as the plan says. Messages are known again by their position. Where
 messages have equal positions: then each is an occurrence of its own, and `sent` without `removed` is ambiguous as well.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from monitor.clock import Clock
@@ -71,6 +72,7 @@ class JournaledMover:
         self.is_idle = False  # waits for messages, with nothing under way
         self._bound = int(job.bounds["count"])
         self._unique = getattr(held, "positions_are_unique", True)
+        self._may_return = getattr(held, "removed_may_return", False)
 
     @property
     def still_there(self) -> int:
@@ -94,8 +96,8 @@ class JournaledMover:
         self.is_idle = False
         if not messages:
             return self._finish()
-        self._seen += len(messages)
         taken = self._recognise(messages)
+        self._seen += sum(not _has_returned(it) for it in taken)
         self._unremoved -= sum(it.item is not None and it.item.stage == "sent" for it in taken)
         fates: list[Fate] = []
         outgoing = []
@@ -140,17 +142,25 @@ class JournaledMover:
     def _occurrence(self, message: DeadMessage, known: Mapping[str, Item]) -> str:
         """Return the first occurrence that this message can be.
 
-        One that is removed lies in no queue any more, and one that was never handed out before is no message that the
-        journal knows.
+        One that is removed lies in no queue any more, unless the broker has forgotten that. One that was never handed
+        out before is no message that the journal knows.
         """
-        fresh, number = message.properties.get("redelivered") is False, 1
-        while True:
-            position = _numbered(message.position, number)
-            item = known.get(position)
-            if position not in self._matched and (item is None or not (fresh or item.stage == "removed")):
-                self._matched.add(position)
-                return position
-            number += 1
+        *known_ones, (position, _) = self._occurrences(message.position, known)
+        if message.properties.get("redelivered") is not False:
+            stages = {name: item.stage for name, item in known_ones if item is not None}
+            under_way = [name for name, stage in stages.items() if stage != "removed"]
+            position = next(iter(under_way or (stages if self._may_return else ())), position)
+        self._matched.add(position)
+        return position
+
+    def _occurrences(self, base: str, known: Mapping[str, Item]) -> Iterator[tuple[str, Item | None]]:
+        """Yield the occurrences of a message that none in the hand is, the last of them one that is new."""
+        for number in itertools.count(1):
+            position = _numbered(base, number)
+            if position not in self._matched:
+                yield position, known.get(position)
+                if position not in known:
+                    return
 
     def _known(self, names: list[str]) -> dict[str, Item]:
         known: dict[str, Item] = {}
@@ -176,7 +186,7 @@ class JournaledMover:
             self._kept.append(it.message)
         elif isinstance(choice, Refusal):
             self._refuse(it, choice, fates)
-        elif it.item is not None and it.item.stage in _UNDER_WAY and self._holds_ambiguous():
+        elif it.item is not None and (it.item.stage in _UNDER_WAY or _has_returned(it)) and self._holds_ambiguous():
             self._kept.append(it.message)
             reason = "it may have been sent before an interruption, and the plan says to hold such messages"
             fates.append(Fate(_named(it), Outcome.AMBIGUOUS, reason=reason))
@@ -207,11 +217,11 @@ class JournaledMover:
         return confirmed
 
     def _intend(self, outgoing: Sequence[tuple[_Taken, Outgoing]]) -> None:
-        intents = [
-            Item(it.position, out.redrive_id, "intent", None, coordinates=it.message.coordinates)
-            for it, out in outgoing
-        ]
-        again = sum(it.unknown > 0 or (it.item is not None and it.item.stage in _UNDER_WAY) for it, _ in outgoing)
+        intents = []
+        for it, out in outgoing:
+            outcome = it.item.outcome if it.item else None  # it is counted under that already
+            intents.append(Item(it.position, out.redrive_id, "intent", outcome, coordinates=it.message.coordinates))
+        again = sum(it.unknown > 0 or _was_met(it) for it, _ in outgoing)
         self._journal.put_items(self._job.id, intents, self._clock.now(), resent=again)
         self._before_send()
 
@@ -251,6 +261,15 @@ class JournaledMover:
             ]
             self._journal.record(self._job.id, self._clock.now(), fates=fates)
         return Step(finished=True)
+
+
+def _was_met(it: _Taken) -> bool:
+    return it.item is not None and (it.item.stage in _UNDER_WAY or _has_returned(it))
+
+
+def _has_returned(it: _Taken) -> bool:
+    """Say whether a message lies in the queue again after it was removed; nobody has counted it anew."""
+    return it.item is not None and it.item.stage == "removed"
 
 
 def _numbered(base: str, number: int) -> str:

@@ -167,6 +167,8 @@ class Runner(threading.Thread):
                 self._journal.update_job(self._job, arrivals_before=task.bounces.begin())
             self._take(task, task.mover.recover(self._clock.monotonic() + _STEP_SECONDS), flush=True)
             if began:
+                task.bounces.go_on(self._counts)
+            if began:
                 self._journal.update_job(self._job, state=_first_state(stored, request))
             self._move(task, judged=stored.canary_verdict is not None)
         finally:

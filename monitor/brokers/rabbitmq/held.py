@@ -82,6 +82,9 @@ class RabbitHeld:
     positions_are_unique = False
     """Messages that are equal in every byte share a position; which of them is meant makes no difference."""
 
+    removed_may_return = False
+    """Whether the broker has restarted since the plan: when it crashes, a classic queue forgets acknowledgements."""
+
     def __init__(
         self, connections: Connections, job: Job, standing: Standing, target: Target, reader: Reader, clock: Clock
     ) -> None:

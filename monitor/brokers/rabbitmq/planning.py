@@ -203,6 +203,10 @@ def _warnings(found: Findings) -> list[str]:
         warnings.append(_quorum_warning(limit))
     else:
         warnings.append("Messages that are taken and not sent are marked as redelivered.")
+        warnings.append(
+            "Should a node crash, this queue can forget what was acknowledged last (a quorum queue does not): such "
+            "messages are sent again, and may be more than are said for other interruptions."
+        )
     if standing.consumers:
         warnings.append(f"{standing.consumers} consumers take messages from this queue as well: there may be fewer.")
     if ttl is not None:

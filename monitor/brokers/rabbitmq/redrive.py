@@ -4,6 +4,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any
 from urllib.parse import quote
@@ -24,7 +25,7 @@ from monitor.brokers.rabbitmq.rights import try_rights
 from monitor.brokers.rabbitmq.routing import Router, RoutingKey
 from monitor.brokers.rabbitmq.sending import Sender
 from monitor.brokers.rabbitmq.session import Line, Session
-from monitor.brokers.rabbitmq.standing import STREAM, Standing, find_standing, possible_keys, read_standing
+from monitor.brokers.rabbitmq.standing import QUORUM, STREAM, Standing, find_standing, possible_keys, read_standing
 from monitor.brokers.rabbitmq.survey import Surroundings, alarms_of, look_around, take_survey
 from monitor.brokers.rabbitmq.taking import Taker
 from monitor.clock import Clock
@@ -99,7 +100,8 @@ class RabbitRedriveBus:
             self._permissions(standing.key[0], deadline),
             alarms_of(around.nodes or ()),
         )
-        return build_survey(found, request, self._config.name)
+        survey = build_survey(found, request, self._config.name)
+        return replace(survey, bounds={**survey.bounds, "planned_at": self._clock.now()})
 
     def open(self, job: Job, choose: Choose) -> RabbitHeld:
         """Connect for a job. Raises BrokerError."""
@@ -121,7 +123,12 @@ class RabbitRedriveBus:
             session.close()
             raise
         connections = Connections(session, taker, sender, self._amqp.username or "guest")
-        return RabbitHeld(connections, job, standing, target, self._reader(standing, router), self._clock)
+        held = RabbitHeld(connections, job, standing, target, self._reader(standing, router), self._clock)
+        planned_at = job.bounds.get("planned_at")
+        # A quorum queue remembers what was acknowledged.
+        if planned_at is not None and standing.facts.type != QUORUM:
+            held.removed_may_return = self._has_restarted(float(planned_at), deadline)
+        return held
 
     def count_waiting(self, bounds: Mapping[str, Any], deadline: float) -> int:
         """Return how many messages of a job's queue are ready, by a question to the queue. Raises BrokerError."""
@@ -211,6 +218,16 @@ class RabbitRedriveBus:
 
     def _look_around(self, key: QueueKey, others: Sequence[QueueKey], deadline: float) -> Surroundings:
         return look_around(ManagementSource(self._management, lambda _key: True), key, others, deadline)
+
+    def _has_restarted(self, since: float, deadline: float) -> bool:
+        """Say whether a node was started after a time (Unix seconds); False where this user may not know."""
+        try:
+            nodes = self._management.get_json("/api/nodes", deadline, {"columns": "uptime"})
+        except (Forbidden, NotThere):
+            return False
+        # In milliseconds; a node that has just been started, or does not run, has none yet (and is an empty list then).
+        uptimes = [float(node["uptime"]) if "uptime" in node else 0.0 for node in nodes]
+        return any(self._clock.now() - uptime / 1000 > since for uptime in uptimes)
 
     def _permissions(self, vhost: str, deadline: float) -> Mapping[str, str] | None:
         """Return the permissions of the user who redrives; None where the management API does not tell them."""

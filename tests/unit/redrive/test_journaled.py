@@ -46,6 +46,7 @@ class Queue:
         self.crash_at = ""
         self.refuse: set[str] = set()
         self.answers_lost = 0
+        self.removed_may_return = False
 
     def take(self, limit: int, deadline: float) -> Sequence[DeadMessage]:
         taken, self.waiting = self.waiting[:limit], self.waiting[limit:]
@@ -199,6 +200,29 @@ def test_a_message_that_was_never_handed_out_is_not_taken_for_one_that_was_sent(
     queue.waiting.append(behind)
     carry_out(journal, queue)
     assert queue.arrived == ["same", "same"]
+
+
+def test_what_a_restarted_broker_gives_back_although_it_was_removed_goes_again_and_is_counted_once(
+    journal: Journal,
+) -> None:
+    queue = Queue("abcd", unique=False)
+    queue.removed_may_return = True
+    take = queue.take
+
+    def forget(limit: int, deadline: float) -> Sequence[DeadMessage]:
+        queue.take = take  # type: ignore[method-assign]
+        queue.waiting.insert(0, DeadMessage("a", {}, None, b"a"))
+        raise Crash
+
+    def take_once(limit: int, deadline: float) -> Sequence[DeadMessage]:
+        queue.take = forget  # type: ignore[method-assign]
+        return take(limit, deadline)
+
+    queue.take = take_once  # type: ignore[method-assign]
+    counts = carry_out(journal, queue)
+    assert set(queue.arrived) == set("abcd")
+    assert (counts, queue.waiting) == (Counts(planned=4, sent=4), [])
+    assert (queue.arrived.count("a"), journal.job("j").resent) == (2, 1)
 
 
 def test_a_message_that_comes_back_is_counted_as_bounced_and_not_sent_again(journal: Journal) -> None:
