@@ -31,6 +31,11 @@ class Exports:
         with self._database.writing() as connection:
             connection.execute(sa.insert(EXPORTS).values(asdict(export)))
 
+    def spend(self, id_: str) -> bool:
+        """Let an export be used once: False when it has been used already."""
+        with self._database.writing() as connection:
+            return bool(connection.execute(sa.delete(EXPORTS).where(EXPORTS.c.id == id_)).rowcount)
+
     def find(self, id_: str) -> Export | None:
         """Return one, None where there is no such export or it did not come to its end."""
         with self._database.reading() as connection:

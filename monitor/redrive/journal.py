@@ -4,8 +4,10 @@ Counts of a job change together with the items or ranges that they count, so tha
 """
 
 import json
+import threading
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -86,6 +88,25 @@ class Journal:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._keeping = threading.Lock()
+        self._kept_free: set[str] = set()
+
+    @contextmanager
+    def free(self, dead_letters: str) -> Iterator[None]:
+        """Let this process start no job on a queue meanwhile. Raises Conflict when one has not ended."""
+        with self._keeping:
+            running = [job for job in self.unfinished() if job.dead_letters == dead_letters]
+            if running:
+                told = f"job {running[0].id} is {running[0].state} on this queue; cancel it first"
+                raise Conflict(told, job=running[0].id)
+            if dead_letters in self._kept_free:
+                raise Conflict(f"{dead_letters} is being purged already")
+            self._kept_free.add(dead_letters)
+        try:
+            yield
+        finally:
+            with self._keeping:
+                self._kept_free.discard(dead_letters)
 
     # -- plans --------------------------------------------------------------------------------------------------------
 
@@ -108,9 +129,12 @@ class Journal:
     def add_job(self, job: StoredJob) -> tuple[StoredJob, bool]:
         """Keep a new job and return it with True, or the one of the same plan or idempotency key with False.
 
-        Raises Conflict, which names the job, when another one of the same dead-letter queue has not ended.
+        Raises Conflict, which names the job, when another one of the same dead-letter queue has not ended, or its queue
+        is kept free.
         """
-        with self._database.writing() as connection:
+        with self._keeping, self._database.writing() as connection:
+            if job.dead_letters in self._kept_free:
+                raise Conflict(f"{job.dead_letters} is being purged; plan again when that is done")
             _lock_table(connection, REDRIVE_JOBS)
             started = REDRIVE_JOBS.c.plan == job.plan
             if job.idempotency_key is not None:  # compared with None, it would be every job that has no key

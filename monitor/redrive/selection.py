@@ -65,7 +65,7 @@ class Selection:
             place = max(0, error.lexer_position)
             told = f"select: at position {place + 1}: {error.message}"
             raise BadRequest(told, parameter="select", position=place + 1) from error
-        except exceptions.JMESPathError as error:
+        except (exceptions.JMESPathError, RecursionError) as error:
             raise BadRequest(f"select: {_one_line(error)}", parameter="select", position=1) from error
         self.matches(_EMPTY, 0.0)
 
@@ -83,6 +83,8 @@ class Selection:
             return False  # a function met another type in this one message: that is no match, and no error of all
         except (exceptions.JMESPathError, RecursionError) as error:
             raise BadRequest(f"select: {_one_line(error)}", parameter="select") from error
+        except (ValueError, OverflowError):
+            return False  # likewise, where the library itself stumbles: over a slice by steps of 0, an endless number
         return _is_true(value)
 
 

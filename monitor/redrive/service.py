@@ -158,6 +158,7 @@ class Redrives:
             self._check_fresh(plan)
             self._check_drift(plan)
             stored, new = self._journal.add_job(self._new_job(plan, key, actor))
+            _check_same(stored, plan)  # of two at once with one key, the other may have come first
         if new:
             self._write(actor, "redrive.start", stored, plan, note=note)
             self._wake()
@@ -191,8 +192,8 @@ class Redrives:
 
     def _started(self, plan: StoredPlan, key: str | None) -> StoredJob | None:
         found = self._journal.find_started(plan.id, key)
-        if found is not None and found.plan != plan.id:
-            raise Conflict("this Idempotency-Key belongs to another request", job=found.id)
+        if found is not None:
+            _check_same(found, plan)
         return found
 
     def _check_fresh(self, plan: StoredPlan) -> None:
@@ -373,3 +374,8 @@ class Redrives:
             "approved_by": job.approved_by,
         }
         self.audit.write(actor, operation, "allowed", **told, **more)
+
+
+def _check_same(job: StoredJob, plan: StoredPlan) -> None:
+    if job.plan != plan.id:
+        raise Conflict("this Idempotency-Key belongs to another request", job=job.id)

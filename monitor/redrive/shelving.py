@@ -22,6 +22,7 @@ from monitor.words import say_count, say_duration
 _ASK_SECONDS = 20.0
 _PURGE_SECONDS = 60.0
 _EXPORT_HOLDS_SECONDS = 3600.0
+_MOST_ARCHIVES = 1000
 
 
 class Shelf:
@@ -155,17 +156,20 @@ class Shelf:
             self._buses.check_rights(queue.cluster)
             if name != queue.queue:
                 raise BadRequest(f"name: type {queue.queue} to remove all that is in it", parameter="name")
-            export = self._check_export(queue, export_id)
             bus = self._buses.of(queue.cluster)
             if not isinstance(bus, Purges):
                 raise Conflict(f"{queue.system} queues cannot be purged from here")
-            with broker_errors():
+            with self._journal.free(queue.id), broker_errors():
+                export = self._check_export(queue, export_id)
+                self._check_archives(queue)
                 waiting = bus.survey(queue.queue, _everything(queue), self._buses.within(_ASK_SECONDS)).count
                 if waiting > export.messages:
                     more = say_count(waiting - export.messages)
                     raise Conflict(
                         f"{more} more messages are there than were exported; export it again", waiting=waiting
                     )
+                if not self._exports.spend(export_id):
+                    raise Conflict("this export has been used already; export the queue again")
                 self._audit.write(actor, "dead-letters.purge", "allowed", dead_letters=queue.id, export=export_id)
                 removed = bus.purge(queue.queue, self._buses.within(_PURGE_SECONDS))
         except (RequestError, BrokerError) as error:
@@ -182,12 +186,18 @@ class Shelf:
             raise Conflict("there is no export of all of this queue with that id; export it first, with nothing hidden")
         if self._clock.now() - export.at > _EXPORT_HOLDS_SECONDS:
             raise Conflict(f"the export is older than {say_duration(_EXPORT_HOLDS_SECONDS)}; export it again")
-        running = [job for job in self._journal.unfinished() if job.dead_letters == queue.id]
-        if running:
-            raise Conflict(
-                f"job {running[0].id} is {running[0].state} on this queue; cancel it first", job=running[0].id
-            )
+        newest = self._journal.jobs(1, dead_letters=queue.id)
+        if newest and newest[0].created_at >= export.at:
+            told = f"job {newest[0].id} was started after this export; export the queue again"
+            raise Conflict(told, job=newest[0].id)
         return export
+
+    def _check_archives(self, queue: DeadLetterQueue) -> None:
+        """Refuse to purge a queue that still holds what was set aside from it, as a Kafka topic does."""
+        for job in self._journal.archives(queue.id, _MOST_ARCHIVES, None):
+            if self._keeps_itself(job) and self._tell(job, [])["messages"]:
+                told = f"what job {job.id} has set aside lies in this topic too; restore it first"
+                raise Conflict(told, job=job.id)
 
 
 def _everything(queue: DeadLetterQueue) -> PlanRequest:

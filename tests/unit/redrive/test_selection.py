@@ -108,3 +108,14 @@ def test_what_is_hidden_is_not_found() -> None:
     assert not is_selected(select="headers.region == 'eu'", masked=("/headers/Region",))
     assert not is_selected(select="body || key", masked=("",))
     assert is_selected(select="exception == 'java.lang.X'", masked=("",))
+
+
+@pytest.mark.parametrize("expression", ["body.items[::0]", "!(body.items[::0])", "floor(to_number('1e999'))"])
+def test_what_the_library_stumbles_over_is_no_match(expression: str) -> None:
+    message = replace(MESSAGE, value=b'{"items": [1, 2]}')
+    assert not Selection(expression).matches(message, 0.0)
+
+
+def test_an_expression_that_is_nested_too_deeply_is_refused() -> None:
+    with pytest.raises(BadRequest):
+        Selection("!" * 1_990 + "a")

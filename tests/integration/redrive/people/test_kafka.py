@@ -237,3 +237,14 @@ def test_a_queue_is_purged_by_an_admin_who_types_its_name_after_an_export_of_all
     assert team.kafka.read(dead) == []
     told = [(it["actor"], it["outcome"]) for it in audited(team.alice, "dead-letters.purge")][:2]
     assert told == [("root", "done"), ("root", "allowed")]
+    assert "no export" in refused(team.root.purge, queue, dead, export.id), "an export is for one purge"
+
+
+def test_what_was_set_aside_in_a_topic_keeps_it_from_being_purged(team: Team) -> None:
+    _, dead, queue = fill(team, "kept", 3)
+    job = team.alice.start_redrive(*_plan_of(team.alice, queue, first=1, action="archive", reason="later"))
+    assert team.server.wait_for_job(job["id"])["counts"]["sent"] == 1
+    team.server.wait_for_queue(queue, 2)
+    with team.root.export_letters(queue) as export:
+        assert len(b"".join(export.chunks).splitlines()) == 2
+    assert "restore it first" in refused(team.root.purge, queue, dead, export.id)
