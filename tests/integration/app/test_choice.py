@@ -62,6 +62,13 @@ def get(monitor: Monitor, path: str) -> httpx.Response:
     return asyncio.run(ask())
 
 
+def _both_rendered(text: str) -> list[str] | None:
+    rendered = all(
+        f'eventflow_collector_up{{cluster="{name}",system="kafka"}} 1' in text for name in ("few", "limited")
+    )
+    return text.split("\n") if rendered else None
+
+
 def test_families_and_limits_hold_for_the_page_and_not_for_the_api(tmp_path: Path) -> None:
     def open_told(cluster: Cluster, dead: Sequence[DeadLetterMapping], clock: Clock, memory: Memory) -> Told:
         return Told(cluster.name)
@@ -71,7 +78,8 @@ def test_families_and_limits_hold_for_the_page_and_not_for_the_api(tmp_path: Pat
         monitor.start()
         try:
             wait_for(lambda: len(get(monitor, "/api/v1/subscriptions").json()["items"]) == 2, "both clusters")
-            lines = get(monitor, "/metrics").text.split("\n")
+            # The view is there a moment before the page that is rendered from it.
+            lines = wait_for(lambda: _both_rendered(get(monitor, "/metrics").text), "both on the page")
             collectors = {it["cluster"]: it for it in get(monitor, "/api/v1/collectors").json()["items"]}
             details = get(monitor, "/api/v1/subscriptions/limited/g/t").json()["details"]
         finally:

@@ -35,6 +35,7 @@ class Yard:
         self.put(f"permissions/{self.vhost}/{user}", {"configure": ".*", "write": ".*", "read": ".*"})
         self._parameters = pika.URLParameters(endpoints.amqp)
         self._parameters.virtual_host = self.vhost
+        self._parameters.heartbeat = 0  # between two tests nobody reads from it
         self.buses: list[RabbitRedriveBus] = []
         self.queues: set[str] = set()
 
