@@ -19,9 +19,9 @@ from tests.waiting import wait_for
 
 CONFIG = """
 clusters:
-  - {name: few, kind: kafka, bootstrap_servers: "127.0.0.1:1", interval: 100ms,
+  - {name: few, kind: kafka, bootstrap_servers: "127.0.0.1:1", interval: 60s,
      families: {include: ["subscription_*", "kafka_consumer_group_lag_messages"]}}
-  - {name: limited, kind: kafka, bootstrap_servers: "127.0.0.1:1", interval: 100ms, max_series: 60}
+  - {name: limited, kind: kafka, bootstrap_servers: "127.0.0.1:1", interval: 60s, max_series: 60}
 """
 
 
