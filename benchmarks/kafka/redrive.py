@@ -93,6 +93,8 @@ def made(bootstrap: str) -> Iterator[Yard]:
     yard = Yard(bootstrap, name, f"{name}.dlq")
     for future in admin.create_topics([NewTopic(it, _PARTITIONS) for it in (yard.target, yard.dead)]).values():
         future.result(_PATIENCE)
+    # A broker's first transaction has it make the log of transactions, which takes a second, once.
+    Producer({"bootstrap.servers": bootstrap, "transactional.id": name}).init_transactions(_PATIENCE)
     try:
         yield yard
     finally:
