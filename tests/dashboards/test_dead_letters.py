@@ -70,7 +70,7 @@ def test_what_waits_comes_with_age_loss_origin_and_set_up_mistakes(fake: FakeMon
     page = draw("dead-letters")
     told = texts(page)
     assert "order-events.dlq" in told
-    assert re.search(r"\*\*32\*\* waiting · oldest \*\*\d min\*\* · first lost \*\*in 1 h \d+ min\*\*", told)
+    assert re.search(r"\*\*32\*\* waiting · oldest \*\*\d min\*\* · first lost \*\*in 1 h 5\d min\*\*", told)
     assert "From order-events (headers say so)" in told
     (empty,) = (table.value for table in page.dataframe)
     assert (empty["Queue"][0], empty["Set-up"][0]) == ("empty.dlq", f"▲ {say_problem('retention_too_short')}")

@@ -107,8 +107,13 @@ class Playground:
         wait_for(is_taken, "the commit")
 
     def delete_group(self, group: str) -> None:
-        """Delete a group that has no members."""
-        self.admin.delete_consumer_groups([group])[group].result(_PATIENCE)
+        """Delete a group that has no members, again when a coordinator is not ready for it yet."""
+
+        def is_taken() -> bool:
+            error = self.admin.delete_consumer_groups([group])[group].exception(_PATIENCE)
+            return error is None or error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND
+
+        wait_for(is_taken, f"deletion of {group}")
         self._groups.discard(group)
 
     def consumer(self, group: str, topics: Sequence[str], **config: Any) -> Consumer:
