@@ -816,7 +816,7 @@ MONITOR = Board(
                 )
             ],
             kind="stat",
-            options={"textMode": "name", "reduceOptions": {"calcs": ["lastNotNull"]}},
+            options={"textMode": "name"},
         ),
     ],
 )

@@ -59,13 +59,13 @@ class Panel:
     def render(self, number: int, x: int, y: int) -> Json:
         """Return the panel's JSON at its place."""
         instant = self.kind in ("table", "bargauge", "stat", "gauge") and self.reduced == "lastNotNull"
-        options = dict(self.options or _OPTIONS.get(self.kind, {}))
+        options = {**_OPTIONS.get(self.kind, {}), **self.options}
         if "reduceOptions" in options:
             options["reduceOptions"] = {**_LATEST, "calcs": [self.reduced]}
         steps = [{"color": color, "value": value} for value, color in self.thresholds]
         defaults: Json = {"unit": self.unit, "thresholds": {"mode": "absolute", "steps": steps}, **self.defaults}
         if self.link:
-            defaults["links"] = [{"title": "Open in Eventflow", "url": self.link, "targetBlank": True}]
+            defaults["links"] = [_link("Open in Eventflow", self.link)]
         return {
             "id": number,
             "type": self.kind,
@@ -92,25 +92,54 @@ class Panel:
 
 
 _LATEST: Json = {"calcs": ["lastNotNull"], "fields": "", "values": False}
+_LEGEND: Json = {"displayMode": "list", "placement": "bottom", "showLegend": True, "calcs": []}
+_TOOLTIP: Json = {"mode": "multi", "sort": "desc"}
+# Grafana's own defaults are written out where its schema wants a value.
 _OPTIONS: dict[str, Json] = {
     "timeseries": {
-        "legend": {"displayMode": "table", "placement": "bottom", "showLegend": True, "calcs": ["lastNotNull", "max"]},
-        "tooltip": {"mode": "multi", "sort": "desc"},
+        "legend": {**_LEGEND, "displayMode": "table", "calcs": ["lastNotNull", "max"]},
+        "tooltip": _TOOLTIP,
     },
-    "stat": {"reduceOptions": _LATEST, "colorMode": "value", "graphMode": "area", "textMode": "auto"},
-    "gauge": {"reduceOptions": _LATEST, "showThresholdLabels": False, "showThresholdMarkers": True},
+    "stat": {
+        "reduceOptions": _LATEST,
+        "colorMode": "value",
+        "graphMode": "area",
+        "textMode": "auto",
+        "justifyMode": "auto",
+        "orientation": "auto",
+        "wideLayout": True,
+        "showPercentChange": False,
+        "percentChangeColorMode": "standard",
+    },
+    "gauge": {
+        "reduceOptions": _LATEST,
+        "showThresholdLabels": False,
+        "showThresholdMarkers": True,
+        "orientation": "auto",
+        "sizing": "auto",
+        "minVizWidth": 75,
+        "minVizHeight": 75,
+    },
     "bargauge": {
         "reduceOptions": _LATEST,
         "displayMode": "gradient",
         "orientation": "horizontal",
         "showUnfilled": True,
+        "valueMode": "color",
+        "namePlacement": "auto",
+        "sizing": "auto",
+        "minVizWidth": 8,
+        "minVizHeight": 16,
+        "maxVizHeight": 300,
+        "legend": {**_LEGEND, "showLegend": False},
     },
-    "table": {"showHeader": True, "cellHeight": "sm", "footer": {"show": False}},
-    "state-timeline": {"mergeValues": True, "showValue": "never", "rowHeight": 0.8, "legend": {"showLegend": True}},
-    "heatmap": {
-        "calculate": False,
-        "color": {"mode": "scheme", "scheme": "Oranges"},
-        "yAxis": {"axisPlacement": "left"},
+    "table": {"showHeader": True, "cellHeight": "sm", "frameIndex": 0, "footer": {"show": False, "reducer": ["sum"]}},
+    "state-timeline": {
+        "mergeValues": True,
+        "showValue": "never",
+        "rowHeight": 0.8,
+        "legend": _LEGEND,
+        "tooltip": _TOOLTIP,
     },
 }
 
@@ -211,7 +240,7 @@ def _variables() -> list[Json]:
             "label": "Data source",
             "type": "datasource",
             "query": "prometheus",
-            "current": {},
+            "current": {"text": "", "value": ""},
             "hide": 0,
             "refresh": 1,
             "regex": "",
@@ -281,17 +310,27 @@ def _annotation(name: str, expression: str, title: str, color: str) -> Json:
 
 
 def _links() -> list[Json]:
+    others: Json = {"type": "dashboards", "url": "", "tags": ["eventflow"], "targetBlank": False}
     return [
-        {"title": "Eventflow", "type": "link", "url": "${eventflow_url}", "targetBlank": True, "icon": "external link"},
-        {
-            "title": "Other dashboards",
-            "type": "dashboards",
-            "tags": ["eventflow"],
-            "asDropdown": True,
-            "includeVars": True,
-            "keepTime": True,
-        },
+        _link("Eventflow", "${eventflow_url}"),
+        {**_link("Other dashboards", ""), **others, "asDropdown": True, "includeVars": True, "keepTime": True},
     ]
+
+
+def _link(title: str, url: str) -> Json:
+    """Return a link out of Grafana, in another tab."""
+    return {
+        "title": title,
+        "type": "link",
+        "url": url,
+        "icon": "external link",
+        "tooltip": "",
+        "tags": [],
+        "targetBlank": True,
+        "asDropdown": False,
+        "includeVars": False,
+        "keepTime": False,
+    }
 
 
 def as_export(board: Json) -> Json:

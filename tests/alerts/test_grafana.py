@@ -16,6 +16,7 @@ import yaml
 from dashboards.grafana.__main__ import FOLDER, render
 from dashboards.grafana.boards import BOARDS
 from tests.alerts.promql import ROOT, exposed, labels_of, selectors
+from tests.alerts.published import grafana, mistakes
 
 PROVISIONED = {board.name: json.loads(render()[f"provisioned/{board.name}.json"]) for board in BOARDS}
 EXPORTED = {board.name: json.loads(render()[f"export/{board.name}.json"]) for board in BOARDS}
@@ -181,6 +182,33 @@ def test_panels_fill_the_grid_without_overlap(board: dict[str, Any]) -> None:
         assert max(x for x, _ in cells) < 24
         assert not cells & taken, panel["title"]
         taken |= cells
+
+
+@pytest.mark.parametrize("board", [*PROVISIONED.values(), *EXPORTED.values()], ids=[*PROVISIONED, *EXPORTED])
+def test_the_dashboard_is_one_by_the_schema_that_grafana_publishes(board: dict[str, Any]) -> None:
+    # What `Import` asks for stands beside a dashboard, and panels are judged each by its own kind.
+    document = {key: value for key, value in board.items() if key not in ("__inputs", "__requires", "panels")}
+
+    assert mistakes(grafana("dashboard", "Dashboard"), document) == []
+
+
+@boards
+def test_panels_are_such_by_the_schema_of_their_kind(board: dict[str, Any]) -> None:
+    for panel in board["panels"]:
+        assert mistakes(grafana("dashboard", "Panel"), panel) == [], panel["title"]
+    for panel in panels(board):
+        kind = panel["type"].replace("-", "")
+        assert mistakes(grafana(kind, "Options"), panel["options"]) == [], panel["title"]
+        for target in panel["targets"]:
+            assert mistakes(grafana("prometheus", "Dataquery"), target) == [], panel["title"]
+
+
+def test_what_grafana_does_not_know_would_be_found() -> None:
+    panel = next(panels(PROVISIONED["overview"]))
+
+    assert mistakes(grafana("dashboard", "Panel"), {**panel, "colour": "red"})
+    assert mistakes(grafana("dashboard", "Panel"), {**panel, "title": 1})
+    assert mistakes(grafana("stat", "Options"), {**panel["options"], "textMode": "loud"})
 
 
 def test_each_dashboard_has_its_own_stable_name() -> None:

@@ -15,6 +15,7 @@ from monitor.cli.commands import app
 from monitor.config import parse_configuration
 from monitor.rules import Adaptation, adapt, read_groups, render
 from tests.alerts.promql import ROOT
+from tests.alerts.published import mistakes, operator
 
 UNITS = sorted((ROOT / "deploy" / "systemd").glob("*.service"))
 MANIFESTS = sorted((ROOT / "deploy" / "kubernetes").glob("*.yaml"))
@@ -59,6 +60,21 @@ def test_a_wrong_configuration_is_not_started_again_and_again() -> None:
 @pytest.mark.parametrize("name", OURS)
 def test_kubernetes_accepts_the_manifest(name: str) -> None:
     kubernetes_validate.validate(OURS[name], kubernetes_validate.latest_version(), strict=True)
+
+
+@pytest.mark.parametrize("name", sorted(DOCUMENTS.keys() - OURS.keys()))
+def test_the_operator_accepts_the_manifest(name: str) -> None:
+    document = DOCUMENTS[name]
+
+    assert mistakes(operator(document["kind"]), document["spec"]) == []
+
+
+def test_what_the_operator_does_not_know_would_be_found() -> None:
+    spec = of("ServiceMonitor", "eventflow")["spec"]
+    endpoint = spec["endpoints"][0]
+
+    assert mistakes(operator("ServiceMonitor"), {**spec, "endpoints": [{**endpoint, "intervall": "15s"}]})
+    assert mistakes(operator("ServiceMonitor"), {**spec, "endpoints": [{**endpoint, "interval": "soon"}]})
 
 
 @pytest.mark.parametrize("name", PODS)
