@@ -5,10 +5,12 @@ from typing import Any
 
 from confluent_kafka import KafkaError, TopicPartition
 
-from monitor.brokers.kafka.client import LATEST, KafkaClient, library_settings
+from monitor.brokers.kafka.admin import LATEST
+from monitor.brokers.kafka.client import KafkaClient
 from monitor.brokers.kafka.committed import Committed
 from monitor.brokers.kafka.metadata import INTERNAL_TOPICS, NO_LEADER, OFFSETS_TOPIC, Listing, read_listing
 from monitor.brokers.kafka.offsets_topic import REMEDY, try_reading
+from monitor.brokers.kafka.settings import library_settings
 from monitor.brokers.kafka.translation import translate
 from monitor.config import KafkaCluster
 from monitor.errors import BrokerError, Forbidden, Unreachable

@@ -11,7 +11,7 @@ import numpy as np
 from monitor.brokers.kafka.activity import GroupActivity
 from monitor.brokers.kafka.ages import AgeBook, Sound
 from monitor.brokers.kafka.checks import check_cluster
-from monitor.brokers.kafka.client import KafkaClient, library_settings
+from monitor.brokers.kafka.client import KafkaClient
 from monitor.brokers.kafka.dead_letters import DeadLetterTopics
 from monitor.brokers.kafka.facts import TopicFacts
 from monitor.brokers.kafka.groups import Groups
@@ -32,6 +32,7 @@ from monitor.brokers.kafka.probe import Probe
 from monitor.brokers.kafka.problems import Problems
 from monitor.brokers.kafka.redriven import Gone, Redriven
 from monitor.brokers.kafka.rows import Rows, arrange
+from monitor.brokers.kafka.settings import library_settings
 from monitor.brokers.kafka.shares import ShareGroups
 from monitor.brokers.kafka.snapshots import (
     Reading,

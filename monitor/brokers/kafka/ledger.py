@@ -16,7 +16,8 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from monitor.brokers.kafka.client import LATEST, KafkaClient
+from monitor.brokers.kafka.admin import LATEST
+from monitor.brokers.kafka.client import KafkaClient
 from monitor.brokers.kafka.intervals import Intervals
 from monitor.brokers.kafka.quiet import QuietLog
 from monitor.brokers.kafka.translation import translate

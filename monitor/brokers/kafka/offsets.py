@@ -7,13 +7,8 @@ from itertools import repeat
 import numpy as np
 from confluent_kafka import TopicPartition
 
-from monitor.brokers.kafka.client import (
-    EARLIEST,
-    LATEST,
-    NO_SUCH_RECORD,
-    KafkaClient,
-    Offsets,
-)
+from monitor.brokers.kafka.admin import EARLIEST, LATEST, NO_SUCH_RECORD, Offsets
+from monitor.brokers.kafka.client import KafkaClient
 from monitor.brokers.kafka.lanes import Call
 from monitor.brokers.kafka.metadata import NO_LEADER, Partitions, Replication
 from monitor.brokers.kafka.problems import Problems

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from monitor.brokers.kafka.client import LATEST, KafkaClient, Offsets
+from monitor.brokers.kafka.admin import LATEST, Offsets
+from monitor.brokers.kafka.client import KafkaClient
 from monitor.brokers.kafka.commit_log import CommitLog, Watched
 from monitor.brokers.kafka.lanes import Call
 from monitor.brokers.kafka.metadata import NO_LEADER, OFFSETS_TOPIC, OWN_PREFIX

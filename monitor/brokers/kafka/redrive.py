@@ -10,13 +10,14 @@ from confluent_kafka.admin import AdminClient
 
 from monitor.brokers.kafka.addressing import Route, Target
 from monitor.brokers.kafka.archiving import ArchiveMover, LedgerWriter, RestoreMover
-from monitor.brokers.kafka.client import KafkaClient, library_settings
+from monitor.brokers.kafka.client import KafkaClient
 from monitor.brokers.kafka.intervals import Intervals
 from monitor.brokers.kafka.ledger import Rows
 from monitor.brokers.kafka.mover import KafkaMover
 from monitor.brokers.kafka.quiet import QuietLog
 from monitor.brokers.kafka.reading import LetterReader, browsing_settings
 from monitor.brokers.kafka.rights import TopicsToRedrive, check_rights
+from monitor.brokers.kafka.settings import library_settings
 from monitor.brokers.kafka.surveying import Surveyor
 from monitor.brokers.kafka.topics import Topics
 from monitor.brokers.kafka.translation import translate

@@ -7,8 +7,9 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
+from monitor.brokers.kafka.admin import EARLIEST, LATEST
 from monitor.brokers.kafka.archiving import archive_name
-from monitor.brokers.kafka.client import EARLIEST, LATEST, KafkaClient
+from monitor.brokers.kafka.client import KafkaClient
 from monitor.brokers.kafka.ledger import Ledger, Rows, gone_before
 from monitor.brokers.kafka.translation import translate
 from monitor.brokers.kafka.waiting import Waiting

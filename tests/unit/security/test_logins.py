@@ -2,7 +2,7 @@
 
 import pytest
 
-from monitor.brokers.kafka.client import library_settings
+from monitor.brokers.kafka.settings import library_settings
 from monitor.config import Configuration, KafkaCluster, parse_configuration
 from monitor.errors import ConfigurationError
 
