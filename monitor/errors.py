@@ -13,8 +13,8 @@ EventflowError
 ├── StorageError              the database cannot be read or written
 ├── LeaseLost                 another monitor has taken over what this one was doing
 ├── RequestError              a request to the API that cannot be met
-│   └── Unauthenticated, NotAllowed, NotFound, BadRequest, Conflict, ForeignRequest, ReadOnly, BrokerFailed,
-│       AlertingFailed
+│   └── Unauthenticated, NotAllowed, NotFound, BadRequest, TooLarge, Conflict, ForeignRequest, ReadOnly,
+│       BrokerFailed, AlertingFailed
 └── ClientError               a call of the API, seen from its client
     ├── MonitorUnreachable    no answer that can be read
     └── MonitorRefused        the monitor answered with an error
@@ -130,6 +130,12 @@ class RequestError(EventflowError):
 
 class BadRequest(RequestError):
     """A parameter or body that cannot be understood."""
+
+
+class TooLarge(RequestError):
+    """A body that is larger than anything that is asked for."""
+
+    status, slug, title = 413, "too-large", "The body of the request is too large"
 
 
 class Unauthenticated(RequestError):

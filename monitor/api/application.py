@@ -12,6 +12,7 @@ import monitor
 from monitor.api.about import make_about_router
 from monitor.api.guard import Guard
 from monitor.api.health import tell_readiness
+from monitor.api.intake import Intake
 from monitor.api.metrics import MetricsEndpoint
 from monitor.api.problems import install_problem_handlers
 from monitor.api.reference import HEADERS, render_reference
@@ -32,7 +33,8 @@ def make_api(sources: Sources, server: Callable[[], Server], further: Iterable[A
         title="Eventflow Monitor", version=monitor.__version__, docs_url=None, redoc_url=None, redirect_slashes=False
     )
     install_problem_handlers(app)
-    app.add_middleware(Guard, server=server)
+    app.add_middleware(Intake)
+    app.add_middleware(Guard, server=server)  # around it: nobody's body is read before it is known who asks
     # The general paths last: an id may hold slashes, so that theirs would take those of the others too.
     for router in (*further, make_about_router(sources.clock), make_summary_router(sources), make_router(sources)):
         app.include_router(router)

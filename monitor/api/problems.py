@@ -20,6 +20,7 @@ from monitor.errors import (
     ReadOnly,
     RequestError,
     StorageError,
+    TooLarge,
     Unauthenticated,
 )
 
@@ -42,6 +43,7 @@ class ProblemType:
 
 _RAISED = (
     BadRequest,
+    TooLarge,
     Unauthenticated,
     NotAllowed,
     ForeignRequest,
@@ -112,7 +114,9 @@ async def _on_http_exception(request: Request, error: HTTPException) -> Response
     if error.status_code == METHOD_NOT_ALLOWED.status:
         detail = f"{request.method} is not possible on {request.url.path}"
         return answer_problem(METHOD_NOT_ALLOWED, detail, headers=error.headers)
-    return answer_error(NotFound(f"there is nothing at {request.url.path}; /docs lists all paths"))
+    if error.status_code == NotFound.status:
+        return answer_error(NotFound(f"there is nothing at {request.url.path}; /docs lists all paths"))
+    return answer_error(BadRequest(error.detail))
 
 
 async def _on_unexpected(request: Request, error: Exception) -> Response:

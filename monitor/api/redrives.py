@@ -29,6 +29,7 @@ from monitor.errors import NotAllowed
 from monitor.letters import Action, OnAmbiguous, PlanRequest
 from monitor.redrive.audit import Actor
 from monitor.redrive.service import Redrives
+from monitor.redrive.timing import LATEST_MOMENT
 
 _bearer = HTTPBearer(auto_error=False)
 _QUEUES = "/dead-letters/"
@@ -39,6 +40,7 @@ LookLimit = Annotated[int, Query(ge=0, le=1000, description="items a page; 0 loo
 Cursor = Annotated[str | None, Query(max_length=500, description="the `next` of the page before")]
 Text = Annotated[str, Field(max_length=2_000)]
 _Age = Annotated[float | None, Field(gt=0, le=1e9)]
+_Moment = Annotated[float | None, Field(ge=0, le=LATEST_MOMENT)]
 OlderThan = Annotated[_Age, Field(description="by the broker's time of the message")]
 YoungerThan = Annotated[_Age, Field(description="by the broker's time of the message")]
 
@@ -74,8 +76,8 @@ class PlanBody(BaseModel):
     max_target_backlog: Annotated[int | None, Field(description="pause while more than that wait at the target")] = None
     canary: Annotated[int | None, Field(description="send so many, see whether they come back, then go on")] = None
     canary_wait_seconds: Annotated[float | None, Field(description="how long to see; 5 by default")] = None
-    start_at: Annotated[float | None, Field(description="begin no sooner (Unix seconds)")] = None
-    deadline: Annotated[float | None, Field(description="end no later, whatever is left (Unix seconds)")] = None
+    start_at: Annotated[_Moment, Field(description="begin no sooner (Unix seconds)")] = None
+    deadline: Annotated[_Moment, Field(description="end no later, whatever is left (Unix seconds)")] = None
     window: Annotated[WindowBody | None, Field(description="the hours in which it may run")] = None
     on_ambiguous: OnAmbiguous | None = None
     strip_failure_headers: bool = False

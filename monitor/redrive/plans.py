@@ -15,12 +15,12 @@ from monitor.letters import HEADER_COUNT, HEADER_ID, HEADER_JOB, Action, OnAmbig
 from monitor.model import DeadLetterQueue
 from monitor.redrive.editing import Editor
 from monitor.redrive.messages import tell_sample
+from monitor.redrive.pacing import check_rate
 from monitor.redrive.selection import Selection
 from monitor.redrive.timing import check_timing, read_window
 from monitor.words import say_count
 
 EXPIRES_AFTER_SECONDS = 15 * 60.0
-_LARGEST_RATE = 1_000_000.0
 _MOST_POSITIONS = 10_000
 _LONGEST_SAMPLE_BYTES = 2_000
 _LONGEST_CANARY_SECONDS = 3600.0
@@ -36,9 +36,7 @@ def check_request(request: PlanRequest, now: float) -> None:
     wait = request.canary_wait_seconds
     if wait is not None and (request.canary is None or not 0 < wait <= _LONGEST_CANARY_SECONDS):
         raise BadRequest("canary_wait_seconds: needs a canary, and at most an hour", parameter="canary_wait_seconds")
-    rate = request.rate_per_second
-    if rate is not None and not 0 < rate <= _LARGEST_RATE:
-        raise BadRequest("rate: must be above 0 (messages a second); to hold a job, pause it", parameter="rate")
+    check_rate(request.rate_per_second)
     if len(request.positions) > _MOST_POSITIONS:
         raise BadRequest(f"positions: more than {_MOST_POSITIONS}; use select", parameter="positions")
     if request.select is not None:
@@ -162,9 +160,12 @@ def hash_plan(body: Mapping[str, Any]) -> str:
     return hashlib.sha256(_canonical({k: v for k, v in body.items() if k not in _VARYING}).encode()).hexdigest()
 
 
-def hash_patch(operations: Sequence[Mapping[str, Any]]) -> str | None:
-    """Return the hash that the audit log keeps of a patch, whose values are payload; None without one."""
-    return hashlib.sha256(_canonical(operations).encode()).hexdigest() if operations else None
+def hash_payload(asked: Sequence[Mapping[str, Any]] | str | None) -> str | None:
+    """Return the SHA-256 that stands for a patch or an expression, whose values are payload; None without one.
+
+    It is that of its JSON, as the hash of a plan is.
+    """
+    return hashlib.sha256(_canonical(asked).encode()).hexdigest() if asked else None
 
 
 def read_request(told: Mapping[str, Any]) -> PlanRequest:

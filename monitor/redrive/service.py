@@ -24,13 +24,14 @@ from monitor.redrive.knowledge import Knowledge, Marks
 from monitor.redrive.looking import Letters
 from monitor.redrive.messages import tell_message
 from monitor.redrive.model import FINAL_STATES, Counts, JobState
+from monitor.redrive.pacing import check_rate
 from monitor.redrive.paging import read_number
-from monitor.redrive.plans import check_request, count_of, find_drift, hash_patch, hash_plan, make_plan, read_request
+from monitor.redrive.plans import check_request, count_of, find_drift, hash_payload, hash_plan, make_plan, read_request
 from monitor.redrive.selection import selected_by
 from monitor.redrive.shelving import Shelf
 from monitor.redrive.stores import Stores
 from monitor.redrive.surroundings import Surroundings
-from monitor.redrive.telling import adds_up, tell_consumers, tell_item, tell_job, tell_plan
+from monitor.redrive.telling import adds_up, tell_consumers, tell_item, tell_job, tell_plan, tell_refusal
 from monitor.storage.history import Curves
 
 _SURVEY_SECONDS = 20.0
@@ -147,8 +148,9 @@ class Redrives:
         self, plan_id: str, hash_: str, key: str | None, actor: Actor, note: str | None = None
     ) -> tuple[dict[str, Any], bool]:
         """Start a plan's job; True beside it when it is new, False when it had been started already."""
-        plan = self._journal.plan(plan_id)
-        with self._refusals(actor, "redrive.start", plan=plan_id, dead_letters=plan.dead_letters):
+        with self._refusals(actor, "redrive.start", plan=plan_id) as told:
+            plan = self._journal.plan(plan_id)
+            told["dead_letters"] = plan.dead_letters
             if hash_ != plan.hash:
                 raise Conflict("the hash is not that of the plan; make a new plan and look at it", plan=plan_id)
             self.buses.check_rights(str(plan.body["cluster"]))
@@ -221,8 +223,7 @@ class Redrives:
 
     def approve(self, id_: str, actor: Actor) -> dict[str, Any]:
         """Let a job begin that waits for a second person: somebody else than who started it."""
-        job = self._journal.job(id_)
-        with self._refusals(actor, "redrive.approve", job=id_, dead_letters=job.dead_letters):
+        with self._about(id_, actor, "redrive.approve") as job:
             check_approver(job, actor)
             self._check_drift(self._journal.plan(job.plan))
             approved = {"approved_by": actor.name, "approved_at": self._clock.now()}
@@ -235,8 +236,7 @@ class Redrives:
 
     def steer(self, id_: str, wanted: str, actor: Actor) -> dict[str, Any]:
         """Pause, resume or cancel a job."""
-        job = self._journal.job(id_)
-        with self._refusals(actor, f"redrive.{wanted}", job=id_, dead_letters=job.dead_letters):
+        with self._about(id_, actor, f"redrive.{wanted}") as job:
             if job.state == JobState.AWAITING_APPROVAL:
                 stored = self._give_up(job, wanted)
             else:
@@ -256,19 +256,18 @@ class Redrives:
 
     def recover(self, id_: str, actor: Actor) -> dict[str, Any]:
         """Have an interrupted job tried again now, instead of after its pause."""
-        job = self._journal.job(id_)
-        if job.state in FINAL_STATES:
-            raise Conflict(f"job {id_} is {job.state}; there is nothing to recover")
+        with self._about(id_, actor, "redrive.recover") as job:
+            if job.state in FINAL_STATES:
+                raise Conflict(f"job {id_} is {job.state}; there is nothing to recover")
         self._write(actor, "redrive.recover", job)
         self._wake()
         return self._tell(job)
 
     def set_rate(self, id_: str, rate: float | None, actor: Actor) -> dict[str, Any]:
         """Change a job's rate; None is without limit."""
-        with self._refusals(actor, "redrive.rate", job=id_):
-            if rate is not None and not 0 < rate <= 1_000_000:
-                raise BadRequest("rate: must be above 0 (messages a second); to hold a job, pause it", parameter="rate")
-            if self._journal.job(id_).state in FINAL_STATES:
+        with self._about(id_, actor, "redrive.rate") as job:
+            check_rate(rate)
+            if job.state in FINAL_STATES:
                 raise Conflict(f"job {id_} has ended")
             self._journal.update_job(id_, rate_per_second=rate)
         stored = self._journal.job(id_)
@@ -348,12 +347,20 @@ class Redrives:
         return tell_job(job, self._journal.plan(job.plan).body, self._clock.now())
 
     @contextmanager
-    def _refusals(self, actor: Actor, operation: str, **told: Any) -> Iterator[None]:
-        """Write down who was refused what, and why."""
+    def _about(self, id_: str, actor: Actor, operation: str) -> Iterator[StoredJob]:
+        """Give the job that somebody wants something of."""
+        with self._refusals(actor, operation, job=id_) as told:
+            job = self._journal.job(id_)
+            told["dead_letters"] = job.dead_letters
+            yield job
+
+    @contextmanager
+    def _refusals(self, actor: Actor, operation: str, **told: Any) -> Iterator[dict[str, Any]]:
+        """Write down who was refused what, and why; gives what is told beside it, to be added to."""
         try:
-            yield
+            yield told
         except RequestError as error:
-            self.audit.write(actor, operation, "refused", error=str(error), **told)
+            self.audit.write(actor, operation, "refused", error=tell_refusal(error), **told)
             raise
 
     def _write(self, actor: Actor, operation: str, job: StoredJob, plan: StoredPlan | None = None, **more: Any) -> None:
@@ -366,9 +373,9 @@ class Redrives:
             "dead_letters": job.dead_letters,
             "source": body["source"],
             "target": body["target"],
-            "select": body["request"]["select"],
+            "select_sha256": hash_payload(body["request"]["select"]),
             "reason": body.get("reason") or None,
-            "patch_sha256": hash_patch(body["request"]["patch"]),
+            "patch_sha256": hash_payload(body["request"]["patch"]),
             "planned": job.counts.planned,
             "guarantee": body["guarantee"],
             "approved_by": job.approved_by,

@@ -4,11 +4,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from monitor.errors import RequestError
 from monitor.redrive.journal import Item, StoredJob
 from monitor.redrive.model import Counts, JobState
+from monitor.redrive.plans import hash_payload
 
 CANARY_SECONDS = 5.0
 """How long a job waits after its first messages, where the plan says nothing."""
+
+_QUOTED = ("select", "patch")
+"""Parameters whose values may be taken from messages, and whose errors quote them."""
 
 _MOVING = (JobState.CANARY, JobState.RUNNING)
 
@@ -48,12 +53,21 @@ def tell_job(job: StoredJob, plan: Mapping[str, Any], now: float) -> dict[str, A
 
 
 def tell_plan(plan: Mapping[str, Any], *, bodies: bool) -> dict[str, Any]:
-    """Return a plan that was made; what it writes into messages is left out for whoever may not see these."""
+    """Return a plan that was made; what it seeks in messages or writes into them is for those who may see these."""
     if bodies:
         return dict(plan)
     request = plan["request"]
     patch = [{name: it[name] for name in ("op", "path", "from") if name in it} for it in request["patch"]]
-    return {**plan, "request": {**request, "patch": patch, "set_headers": dict.fromkeys(request["set_headers"])}}
+    hidden = {"patch": patch, "set_headers": dict.fromkeys(request["set_headers"]), "select": None}
+    return {**plan, "request": {**request, **hidden, "select_sha256": hash_payload(request["select"])}}
+
+
+def tell_refusal(error: RequestError) -> str:
+    """Return why something was refused, without quoting what may come out of messages."""
+    parameter, place = error.members.get("parameter"), error.members.get("position")
+    if parameter not in _QUOTED:
+        return str(error)
+    return f"{parameter}: refused" if place is None else f"{parameter}: refused at position {place}"
 
 
 def tell_item(it: Item, edit: tuple[str, str] | None) -> dict[str, Any]:

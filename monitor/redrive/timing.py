@@ -9,6 +9,9 @@ from zoneinfo import ZoneInfo
 from monitor.errors import BadRequest
 from monitor.letters import PlanRequest
 
+LATEST_MOMENT = 1e11
+"""The latest time that a plan may name (Unix seconds): in the year 5138, so that there are days after it."""
+
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _LOOKED_AHEAD_DAYS = 8
 

@@ -8,8 +8,8 @@ import pytest
 from monitor.errors import BadRequest
 from monitor.letters import Action, DeadMessage, Guarantee, Header, OnAmbiguous, PlanRequest, Survey
 from monitor.model import DeadLetterQueue, FoundBy, System
-from monitor.redrive.plans import check_request, find_drift, hash_patch, hash_plan, make_plan, read_request
-from monitor.redrive.telling import tell_plan
+from monitor.redrive.plans import check_request, find_drift, hash_payload, hash_plan, make_plan, read_request
+from monitor.redrive.telling import tell_plan, tell_refusal
 
 QUEUE = DeadLetterQueue("k/q", System.KAFKA, "k", "q", FoundBy.NAME)
 SURVEY = Survey(
@@ -54,6 +54,15 @@ def test_the_hash_covers_what_matters_and_nothing_that_varies() -> None:
     assert plan["hash"] != plan_of(replace(SURVEY, count=99))["hash"]
 
 
+def test_a_refusal_is_told_without_what_the_expression_or_the_patch_quotes() -> None:
+    for wrong in ({"select": "name == 'x' 'secret'"}, {"patch": ({"op": "secret", "path": "/a"},)}):
+        with pytest.raises(BadRequest, match="secret") as refused:
+            check_request(PlanRequest("k/q", **wrong), 1000.0)
+        assert tell_refusal(refused.value).startswith(f"{next(iter(wrong))}: refused at position")
+        assert "secret" not in tell_refusal(refused.value)
+    assert tell_refusal(BadRequest("rate: no", parameter="rate")) == "rate: no"
+
+
 def test_a_request_is_read_from_its_plan_as_it_was_made() -> None:
     request = PlanRequest("k/q", positions=("0:1",), remove_headers=("a",), on_ambiguous=OnAmbiguous.HOLD, first=3)
     made = make_plan("p", 0.0, QUEUE, request, SURVEY, per_second=1.0)
@@ -86,19 +95,32 @@ def test_a_target_that_is_the_source_or_unknown_blocks() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"first": 0}, {"canary": 0}, {"rate_per_second": 0.0}, {"rate_per_second": -1.0}, {"select": "a ="}]
+    "wrong",
+    [
+        {"first": 0},
+        {"canary": 0},
+        {"rate_per_second": 0.0},
+        {"rate_per_second": -1.0},
+        {"rate_per_second": 1e-300},
+        {"rate_per_second": 1e300},
+        {"rate_per_second": float("nan")},
+        {"select": "a ="},
+    ],
 )
 def test_what_cannot_be_meant_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(BadRequest):
         check_request(PlanRequest("k/q", **wrong), 1000.0)
 
 
-def test_what_a_plan_writes_into_messages_is_told_to_those_who_may_see_these() -> None:
-    patch = ({"op": "add", "path": "/iban", "value": "DE1"},)
-    plan = plan_of(patch=patch, set_headers={"why": "secret"})
+def test_what_a_plan_seeks_in_messages_and_writes_into_them_is_told_to_those_who_may_see_these() -> None:
+    patch = ({"op": "add", "path": "/iban", "value": "secret"},)
+    plan = plan_of(patch=patch, set_headers={"why": "secret"}, select="body.name == 'secret'")
     assert tell_plan(plan, bodies=True) == plan
     told = tell_plan(plan, bodies=False)
     assert told["request"]["patch"] == [{"op": "add", "path": "/iban"}]
     assert told["request"]["set_headers"] == {"why": None}
-    assert hash_patch(patch) is not None
-    assert hash_patch(()) is None
+    assert told["request"]["select"] is None
+    assert told["request"]["select_sha256"] == hash_payload("body.name == 'secret'")
+    assert "secret" not in str(told)
+    assert hash_payload(patch) is not None
+    assert hash_payload(()) is None
