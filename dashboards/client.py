@@ -14,6 +14,7 @@ PATIENT_SECONDS = 60.0
 """For calls that have the monitor read messages: planning, looking at many, exporting."""
 
 _TIMEOUT_SECONDS = 5.0
+_ABOUT_SECONDS = 10.0
 _MOST_CLIENTS = 200
 _ROLES = ("viewer", "operator", "admin")
 
@@ -51,7 +52,7 @@ def is_signed_in() -> bool:
 def about() -> AboutItem | None:
     """Return which monitor it is and who asks; None while that cannot be told."""
     try:
-        return read("about", connect().about)
+        return read("about", connect().about, _ABOUT_SECONDS)
     except ClientError:
         return None
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from benchmarks.soak import (
     churn,
     coordinators,
+    dashboard,
     faults,
     grafana,
     groups,
@@ -17,6 +18,7 @@ from benchmarks.soak import (
     rabbitmq_redrive,
     redrive_faults,
     redrive_memory,
+    runbooks,
 )
 from stack.control import Stack
 from stack.state import Options
@@ -37,6 +39,7 @@ def redrive_sqs() -> int:
 SOAKS: Mapping[str, Callable[[], int]] = {
     "churn": churn.main,
     "coordinators": coordinators.main,
+    "dashboard": dashboard.main,
     "grafana": grafana.main,
     "faults": faults.main,
     "groups": groups.main,
@@ -45,6 +48,7 @@ SOAKS: Mapping[str, Callable[[], int]] = {
     "redrive-rabbitmq": rabbitmq_redrive.main,
     "redrive-sqs": redrive_sqs,
     "redrive-memory": redrive_memory.main,
+    "runbooks": runbooks.main,
     "redrive-faults-kafka": partial(redrive_faults.main, "kafka"),
     "redrive-faults-rabbitmq": partial(redrive_faults.main, "rabbitmq"),
     "redrive-faults-sqs": partial(redrive_faults.main, "sqs"),

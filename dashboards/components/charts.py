@@ -1,14 +1,17 @@
-"""Curves and pictures. Functions from the API's JSON to Altair charts; a gap in the data is a gap in the picture."""
+"""Curves and pictures: from the API's JSON to charts, made by Altair. A gap in the data is a gap in the picture."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, cast
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import altair as alt
+from altair.utils import schemapi
 
 from dashboards.components.status import STATUSES, look_of
 from dashboards.components.text import visible
 
 _MILLISECONDS = 1000
+_MINUTE = 60.0
 _NOT_READ = "not read"
 _NOT_READ_HUE = "#9a9a9a"
 _STRIP_PIXELS = 34
@@ -25,7 +28,23 @@ IN_HUE, OUT_HUE = "#4c78a8", "#e07b39"
 """Of what comes in and what goes out; the second is drawn dashed, so that colour is not needed."""
 
 
-AnyChart = alt.Chart | alt.LayerChart
+# Checking every part of a chart against the schema takes longer than all else of drawing it; the tests check each kind.
+schemapi.disable_debug_mode()
+alt.theme.enable("none")  # sizes and colours are those of Streamlit
+_SPECS_KEPT = 500
+
+Spec = dict[str, Any]
+
+
+class Picture(NamedTuple):
+    """A chart in the words of Vega-Lite, and what it shows: one row a mark. The same words are not made twice."""
+
+    spec: Spec
+    rows: list[dict[str, Any]]
+
+
+def _spec_of(chart: alt.Chart | alt.LayerChart) -> Spec:
+    return chart.to_dict(validate=False)
 
 
 class Run(NamedTuple):
@@ -51,11 +70,7 @@ def runs_of(at: Sequence[float], statuses: Sequence[str | None], step: float) ->
     return runs
 
 
-def _data(rows: list[dict[str, Any]]) -> alt.Data:
-    return alt.Data(values=rows)  # type: ignore[no-untyped-call]
-
-
-def strip(rows: Mapping[str, Sequence[Run]], begin: float, end: float) -> AnyChart:
+def strip(rows: Mapping[str, Sequence[Run]], begin: float, end: float) -> Picture:
     """Return a strip of states over time for each row; what is not ok says in words what it is."""
     values = [
         {
@@ -69,11 +84,18 @@ def strip(rows: Mapping[str, Sequence[Run]], begin: float, end: float) -> AnyCha
         for row, runs in rows.items()
         for run in runs
     ]
+    # By whole minutes, so that the words of the chart hold for some redraws.
+    begin, end = begin // _MINUTE * _MINUTE, -(-end // _MINUTE) * _MINUTE
+    return Picture(_strip_spec(len(rows), max(map(len, rows), default=0), begin, end), values)
+
+
+@lru_cache(_SPECS_KEPT)
+def _strip_spec(rows: int, longest_name: int, begin: float, end: float) -> Spec:
     names = [*STATUSES, _NOT_READ]
-    extent = min(_LABEL_PIXELS, 8 * max((len(row) for row in rows), default=0))
+    extent = min(_LABEL_PIXELS, 8 * longest_name)
     hues = [*(look.hue for look in STATUSES.values()), _NOT_READ_HUE]
     span = alt.Scale(domain=[begin * _MILLISECONDS, end * _MILLISECONDS])
-    base = alt.Chart(_data(values)).encode(
+    base = alt.Chart().encode(
         x=alt.X("from:T", title=None, scale=span, axis=_TIME_AXIS),
         y=alt.Y("row:N", title=None, sort=None, axis=alt.Axis(labelLimit=_LABEL_PIXELS, minExtent=extent)),
         tooltip=[
@@ -92,7 +114,7 @@ def strip(rows: Mapping[str, Sequence[Run]], begin: float, end: float) -> AnyCha
     text = base.mark_text(align="left", baseline="middle", dx=3, fontSize=11, fontWeight="bold", color="#ffffff")
     words = text.encode(text="word:N").transform_filter(wide)
     symbols = text.encode(text="symbol:N").transform_filter(f"{narrow} && !({wide})")
-    return cast(AnyChart, (bars + words + symbols).properties(height=max(1, len(rows)) * _STRIP_PIXELS + 48))
+    return _spec_of((bars + words + symbols).properties(height=max(1, rows) * _STRIP_PIXELS + 48))
 
 
 class Curve(NamedTuple):
@@ -106,24 +128,35 @@ class Curve(NamedTuple):
 
 def lines(
     at: Sequence[float], curves: Sequence[Curve], *, unit: str, limit: float | None = None, limit_name: str = ""
-) -> AnyChart:
+) -> Picture:
     """Return curves over time, with a rule at `limit` where there is one. `unit` is the title of the axis."""
     values = [
         {"at": moment * _MILLISECONDS, "curve": visible(curve.name, 60), "value": value}
         for curve in curves
         for moment, value in zip(at, curve.values, strict=True)
     ]
-    names = [visible(curve.name, 60) for curve in curves]
-    several = len(curves) > 1
+    names, hues = tuple(visible(curve.name, 60) for curve in curves), tuple(curve.hue for curve in curves)
+    dashes = tuple(tuple(curve.dash) for curve in curves)
+    return Picture(_lines_spec(names, hues, dashes, unit, limit, limit_name), values)
+
+
+@lru_cache(_SPECS_KEPT)
+def _lines_spec(
+    names: Sequence[str],
+    hues: Sequence[str],
+    dashes: Sequence[Sequence[int]],
+    unit: str,
+    limit: float | None,
+    limit_name: str,
+) -> Spec:
+    several = len(names) > 1
     legend = alt.Legend(orient="top", title=None, labelLimit=260) if several else None
     height = _CURVE_PIXELS + (_LEGEND_PIXELS if several else 0)
-    base = alt.Chart(_data(values)).encode(
+    base = alt.Chart().encode(
         x=alt.X("at:T", title=None, axis=_TIME_AXIS),
         y=alt.Y("value:Q", title=unit, scale=alt.Scale(zero=True, nice=True)),
-        color=alt.Color("curve:N", scale=alt.Scale(domain=names, range=[c.hue for c in curves]), legend=legend),
-        strokeDash=alt.StrokeDash(
-            "curve:N", scale=alt.Scale(domain=names, range=[list(c.dash) for c in curves]), legend=legend
-        ),
+        color=alt.Color("curve:N", scale=alt.Scale(domain=names, range=hues), legend=legend),
+        strokeDash=alt.StrokeDash("curve:N", scale=alt.Scale(domain=names, range=dashes), legend=legend),
         tooltip=[
             alt.Tooltip("curve:N", title="of"),
             alt.Tooltip("at:T", title="from", format="%d %b %H:%M:%S"),
@@ -134,16 +167,16 @@ def lines(
     # Alone a line draws nothing between two gaps.
     dots = base.mark_point(size=8, filled=True)
     if limit is None:
-        return cast(AnyChart, (drawn + dots).properties(height=height))
-    rule = alt.Chart(_data([{"limit": limit, "name": limit_name}]))
+        return _spec_of((drawn + dots).properties(height=height))
+    rule = alt.Chart(alt.Data(values=[{"limit": limit, "name": limit_name}]))  # type: ignore[no-untyped-call]
     mark = rule.mark_rule(color="#d62728", strokeDash=[6, 3]).encode(y="limit:Q", tooltip="name:N")
     label = rule.mark_text(align="left", baseline="bottom", x=4, dy=-3, color="#d62728").encode(
         y="limit:Q", text="name:N"
     )
-    return cast(AnyChart, (drawn + dots + mark + label).properties(height=height))
+    return _spec_of((drawn + dots + mark + label).properties(height=height))
 
 
-def heat_map(parts: Iterable[tuple[int, float | None]], *, unit: str, columns: int = 24) -> AnyChart:
+def heat_map(parts: Iterable[tuple[int, float | None]], *, unit: str, columns: int = 24) -> Picture:
     """Return one cell a partition, darker the more it has, with its number; one without a value is empty."""
     cells_of = sorted(parts, key=lambda it: it[0])
     values: list[dict[str, Any]] = [
@@ -152,8 +185,13 @@ def heat_map(parts: Iterable[tuple[int, float | None]], *, unit: str, columns: i
     ]
     rows = max(1, -(-len(values) // columns))
     most = max((value for _, value in cells_of if value is not None), default=0.0)
+    return Picture(_heat_spec(rows, most, unit), values)
+
+
+@lru_cache(_SPECS_KEPT)
+def _heat_spec(rows: int, most: float, unit: str) -> Spec:
     blank: Any = None
-    base = alt.Chart(_data(values)).encode(
+    base = alt.Chart().encode(
         x=alt.X("x:O", axis=blank),
         y=alt.Y("y:O", axis=blank),
         tooltip=[
@@ -170,4 +208,4 @@ def heat_map(parts: Iterable[tuple[int, float | None]], *, unit: str, columns: i
         text="part:Q",
         color=alt.condition(f"datum.value > {most * 0.55}", alt.value("#ffffff"), alt.value("#222222")),
     )
-    return cast(AnyChart, (cells + numbers).properties(height=rows * 34 + 110))
+    return _spec_of((cells + numbers).properties(height=rows * 34 + 110))

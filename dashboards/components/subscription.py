@@ -8,6 +8,7 @@ import streamlit as st
 from dashboards.client import connect
 from dashboards.components.changes import MARKS_SECONDS, last_turn, say_changes, say_marks, say_turn
 from dashboards.components.charts import IN_HUE, OUT_HUE, Curve, heat_map, lines, runs_of, strip
+from dashboards.components.drawing import draw_chart
 from dashboards.components.filters import draw_span
 from dashboards.components.muting import draw_mute
 from dashboards.components.problems import say_subject
@@ -106,7 +107,7 @@ def _draw_history(id_: str, seconds: float) -> None:
         _draw_turn(points)
         at = [it["at"] for it in points]
         runs = runs_of(at, [it["status"] for it in points], answer["step_seconds"])
-        st.altair_chart(strip({"status": runs}, end - seconds, end), alt="status over time")
+        draw_chart(strip({"status": runs}, end - seconds, end), alt="status over time")
         _draw_curves(at, points, item["objective_age_seconds"])
 
 
@@ -129,20 +130,20 @@ def _draw_curves(at: Sequence[float], points: Sequence[HistoryPoint], allowed: f
         age = Curve("oldest message", [it["oldest_age_seconds"] for it in points])
         st.caption("Age of the oldest message" + (f", {say_duration(allowed)} allowed" if allowed else ""))
         name = f"allowed: {say_duration(allowed)}"
-        st.altair_chart(lines(at, [age], unit="seconds", limit=allowed, limit_name=name), alt="age over time")
+        draw_chart(lines(at, [age], unit="seconds", limit=allowed, limit_name=name), alt="age over time")
         st.caption("Consumers")
         consumers = Curve("consumers", [it["consumers"] for it in points])
-        st.altair_chart(lines(at, [consumers], unit="consumers"), alt="consumers over time")
+        draw_chart(lines(at, [consumers], unit="consumers"), alt="consumers over time")
     with right:
         st.caption("Messages that wait")
         backlog = Curve("waiting", [it["messages"] for it in points])
-        st.altair_chart(lines(at, [backlog], unit="messages"), alt="backlog over time")
+        draw_chart(lines(at, [backlog], unit="messages"), alt="backlog over time")
         st.caption("Produced against consumed")
         both = [
             Curve("produced", [it["published_per_second"] for it in points], IN_HUE),
             Curve("consumed", [it["consumed_per_second"] for it in points], OUT_HUE, (5, 3)),
         ]
-        st.altair_chart(lines(at, both, unit="messages/s"), alt="produced against consumed over time")
+        draw_chart(lines(at, both, unit="messages/s"), alt="produced against consumed over time")
 
 
 @st.fragment(run_every=SLOW_REFRESH_SECONDS)
@@ -178,7 +179,7 @@ def _draw_parts(id_: str) -> None:
         if partitions:
             st.subheader("Partitions")
             cells = [(int(row["partition"]), row.get("lag_messages")) for row in partitions][:_MOST_CELLS]
-            st.altair_chart(heat_map(cells, unit="messages behind"), alt="messages behind by partition")
+            draw_chart(heat_map(cells, unit="messages behind"), alt="messages behind by partition")
             st.caption("The furthest behind")
             st.dataframe(hot_rows(partitions), hide_index=True, placeholder="–")
         for name, rows in item["details"].items():

@@ -7,13 +7,7 @@ import streamlit as st
 from dashboards.client import connect, may
 from dashboards.components.address import link, open_page, read_parameters
 from dashboards.components.head import draw_head
-from dashboards.components.states import (
-    REFRESH_SECONDS,
-    SLOW_REFRESH_SECONDS,
-    failures_told,
-    read,
-    say_empty,
-)
+from dashboards.components.states import SLOW_REFRESH_SECONDS, failures_told, read, say_empty
 from dashboards.components.status import Look
 from dashboards.components.text import as_text
 from dashboards.components.times import say_moment, say_since
@@ -53,7 +47,7 @@ def show() -> None:
     _draw_silences()
 
 
-@st.fragment(run_every=REFRESH_SECONDS)
+@st.fragment(run_every=SLOW_REFRESH_SECONDS)
 def _draw_alerts(runbook: str | None) -> None:
     with failures_told():
         answer = read("alerts", connect().alerts)

@@ -5,6 +5,7 @@ import streamlit as st
 from dashboards.client import connect, may
 from dashboards.components.address import link, open_page, read_parameters
 from dashboards.components.charts import Curve, lines
+from dashboards.components.drawing import draw_chart
 from dashboards.components.groups import is_guessed, say_expiry, say_origins
 from dashboards.components.head import draw_head
 from dashboards.components.looking import draw_looking
@@ -103,7 +104,7 @@ def _draw_curve(id_: str) -> None:
             return
         st.caption(f"Waiting over the last {say_duration(_CURVE_SECONDS)}")
         curve = Curve("waiting", [it["messages"] for it in answer["points"]])
-        st.altair_chart(lines([it["at"] for it in answer["points"]], [curve], unit="messages"), alt="waiting over time")
+        draw_chart(lines([it["at"] for it in answer["points"]], [curve], unit="messages"), alt="waiting over time")
 
 
 def _draw_running(id_: str) -> None:

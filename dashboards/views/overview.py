@@ -8,10 +8,18 @@ import streamlit as st
 from dashboards.client import connect, may
 from dashboards.components.address import link
 from dashboards.components.charts import runs_of, strip
+from dashboards.components.drawing import draw_chart
 from dashboards.components.head import draw_head
 from dashboards.components.problems import Trouble, find_troubles, say_state, say_subject
 from dashboards.components.rows import say_drain
-from dashboards.components.states import REFRESH_SECONDS, SLOW_REFRESH_SECONDS, failures_told, read, say_empty
+from dashboards.components.states import (
+    REFRESH_SECONDS,
+    SLOW_REFRESH_SECONDS,
+    TOGETHER_SECONDS,
+    failures_told,
+    read,
+    say_empty,
+)
 from dashboards.components.status import GOOD, STATUSES, look_of
 from dashboards.components.text import as_text, visible
 from dashboards.components.times import now, say_since
@@ -43,7 +51,7 @@ def _draw_state() -> None:
         summary = read("summary", monitor.summary)
         look, told = say_state(summary)
         st.markdown(f"### {look.symbol} {as_text(told)}")
-        collectors = read("collectors", monitor.collectors)
+        collectors = read("collectors", monitor.collectors, TOGETHER_SECONDS)
         bad = read("bad", lambda: monitor.subscriptions(status=_BAD, role="work", limit=100))
         queues = read("dead", lambda: monitor.dead_letters(limit=50))
         troubles = find_troubles(collectors, bad["items"], queues["items"], now())
@@ -83,7 +91,7 @@ def _draw_health() -> None:
     st.subheader("Health of the clusters over the last hours")
     with failures_told(lesser=True):
         monitor, end = connect(), now()
-        names = [it["cluster"] for it in read("summary", monitor.summary)["clusters"]]
+        names = [it["cluster"] for it in read("summary", monitor.summary, REFRESH_SECONDS)["clusters"]]
         if not names:
             say_empty("No cluster is configured.", "Add one under `clusters` in the configuration of the monitor.")
             return
@@ -100,7 +108,7 @@ def _draw_health() -> None:
             say_empty("Nothing has been kept yet: the first point comes within a minute.")
             return
         alt = "; ".join(f"{name}: {_say_runs(runs)}" for name, runs in rows.items())
-        st.altair_chart(strip(rows, end - _HEALTH_SECONDS, end), alt=visible(alt, 1000))
+        draw_chart(strip(rows, end - _HEALTH_SECONDS, end), alt=visible(alt, 1000))
 
 
 def _say_runs(runs: Sequence[object]) -> str:
@@ -150,7 +158,7 @@ def _draw_dead_letters() -> None:
     st.subheader("Dead letters")
     with failures_told(lesser=True):
         monitor, end = connect(), now()
-        page = read("dead", lambda: monitor.dead_letters(limit=50))
+        page = read("dead", lambda: monitor.dead_letters(limit=50), REFRESH_SECONDS)
         queues = [it for it in page["items"] if it["messages"]]
         if not queues:
             say_empty(f"No dead letters wait in {say_count(page['total'])} queues." if page["total"] else _NO_QUEUES)

@@ -1,6 +1,7 @@
 """Subscriptions: every consumer on every bus in one table, or one of them in depth."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import streamlit as st
@@ -17,6 +18,7 @@ from dashboards.components.subscription import draw_subscription
 from dashboards.components.text import visible
 from dashboards.components.times import now
 from monitor.api.items import Page, SubscriptionItem
+from monitor.errors import MonitorUnreachable
 from monitor.model import System, encode_id
 from monitor.words import say_age, say_count, say_rate
 
@@ -24,6 +26,8 @@ _PAGE_ROWS = 50
 _CURVE_SECONDS = 3600.0
 _CURVE_STEP = 120.0
 _CURVES_KEPT_SECONDS = 60.0
+_MOST_CURVES = 4 * _PAGE_ROWS
+_CURVES = "curves of subscriptions"
 _SYSTEMS = [system.value for system in System]
 _SORTS = {
     "worst first": None,
@@ -149,15 +153,22 @@ def _draw_rows(items: Sequence[SubscriptionItem]) -> None:
 
 
 def _read_curves(items: Sequence[SubscriptionItem]) -> dict[str, list[Any]]:
+    """Return the curves by id. Only those that are not known yet are asked for: rows change their places often."""
+    known: dict[str, tuple[float, list[Any]]] = st.session_state.setdefault(_CURVES, {})
     end = now()
-    ids = [it["id"] for it in items]
-    subjects = [f"subscription:{id_}" for id_ in ids]
-    answer = read(
-        ("curves", tuple(ids)),
-        lambda: connect().curves(subjects, ["messages"], end - _CURVE_SECONDS, end, _CURVE_STEP),
-        _CURVES_KEPT_SECONDS,
-    )
-    return {it["subject"].partition(":")[2]: it["values"]["messages"] for it in answer["curves"]}
+    wanted = [it["id"] for it in items if end - known.get(it["id"], (0.0, []))[0] > _CURVES_KEPT_SECONDS]
+    if wanted:
+        subjects = [f"subscription:{id_}" for id_ in wanted]
+        # While the monitor is away the old ones stay; that they are old is said above the table.
+        with suppress(MonitorUnreachable):
+            answer = connect().curves(subjects, ["messages"], end - _CURVE_SECONDS, end, _CURVE_STEP)
+            asked = {it["subject"].partition(":")[2]: (end, it["values"]["messages"]) for it in answer["curves"]}
+            for id_ in asked:
+                known.pop(id_, None)  # so that the oldest stand first
+            known.update(asked)
+    while len(known) > _MOST_CURVES:
+        del known[next(iter(known))]
+    return {id_: curve for id_, (_, curve) in known.items()}
 
 
 def subscription_row(item: SubscriptionItem, curve: Sequence[Any] | None) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import streamlit as st
 
 from dashboards.client import connect
 from dashboards.components.charts import lines
+from dashboards.components.drawing import draw_chart
 from dashboards.components.filters import chosen_page, draw_choice, draw_search, draw_span
 from dashboards.components.flows import By, Flow, curves_of, group
 from dashboards.components.head import draw_head
@@ -77,7 +78,7 @@ def _draw_charts(flows: Sequence[Flow], by: By, seconds: float) -> None:
             )
             drawn = curves_of(flow, by, answer)
             if drawn:
-                st.altair_chart(
+                draw_chart(
                     lines(answer["at"], drawn, unit="messages/s"),
                     alt=f"produced and consumed of {visible(flow.name, 80)} over time",
                 )

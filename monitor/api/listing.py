@@ -28,6 +28,7 @@ T = TypeVar("T")
 DEFAULT_LIMIT = 100
 LARGEST_LIMIT = 1000
 _LISTS_KEPT = 64
+_SELECTIONS_KEPT = 64
 _NEAREST_SHOWN = 3
 _NEAREST_TRIED = 50
 _LONGEST_COMPARED = 300
@@ -89,7 +90,7 @@ class Listing(Generic[T]):
         """Return one page. Raises BadRequest for an unknown sort field or cursor."""
         index = self._current()
         if request.cursor is None:
-            start, ids = request.offset, [row.id for row in index.select(request)]
+            start, ids = request.offset, index.select(request)
         elif request.offset:
             raise BadRequest("offset: a cursor says already where to go on; give one of them", parameter="offset")
         else:
@@ -181,6 +182,7 @@ class _Index(Generic[T]):
         self.by_id = {row.id: row for _, shelf in self.shelves.values() for row in shelf.rows}
         self._plain: dict[str, list[str]] | None = None
         self._orders: dict[str | None, Sequence[Row]] = {}
+        self._selected: dict[tuple[object, ...], list[str]] = {}
 
     @property
     def by_plain_id(self) -> Mapping[str, Sequence[str]]:
@@ -192,7 +194,16 @@ class _Index(Generic[T]):
             self._plain = plain
         return self._plain
 
-    def select(self, request: ListRequest) -> Sequence[Row]:
+    def select(self, request: ListRequest) -> list[str]:
+        """Return the ids of what is asked for, in order. Many look at the same: each selection is made once."""
+        ids = self._selected.get(request.selection)
+        if ids is None:
+            ids = [row.id for row in self._select(request)]
+            if len(self._selected) < _SELECTIONS_KEPT:
+                self._selected[request.selection] = ids
+        return ids
+
+    def _select(self, request: ListRequest) -> Sequence[Row]:
         rows = self._ordered(request.sort)
         for name, accepted in request.filters.items():
             texts = self._kind.filters[name]

@@ -21,11 +21,18 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--
 @contextmanager
 def dashboard(monitor_url: str, port: int) -> Iterator[str]:
     """Run `eventflow dashboard`; give its address."""
+    with dashboard_process(monitor_url, port):
+        yield f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def dashboard_process(monitor_url: str, port: int) -> Iterator[subprocess.Popen[bytes]]:
+    """Run `eventflow dashboard`; give its process once it listens."""
     command = [sys.executable, "-m", "monitor", "dashboard", "--port", str(port), "--url", monitor_url]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         wait_until("the dashboard serves", lambda: not can_listen(port))
-        yield f"http://127.0.0.1:{port}"
+        yield process
     finally:
         process.terminate()
         process.wait(10)

@@ -19,6 +19,7 @@ from fastapi import APIRouter, FastAPI
 from monitor.api.alerts import make_alert_router
 from monitor.api.application import make_api
 from monitor.api.history import make_history_router
+from monitor.api.items import dead_letter_item
 from monitor.api.marks import make_mark_router
 from monitor.api.members import make_member_router
 from monitor.api.mutes import make_mute_router
@@ -51,6 +52,7 @@ from monitor.storage.database import Database
 from monitor.storage.history import Curve, Point, moments, step_of
 from monitor.storage.marks import Marks
 from monitor.storage.mutes import Mutes
+from tests.dashboards.fake_monitor import FakeMonitor, FakeQueue, make_letter
 from tests.unit.api.builders import guarded
 
 NOTE = "invented: this cluster is made up, for looking at pages"
@@ -117,7 +119,8 @@ class World:
     """What is made up: three clusters that share the subscriptions among them.
 
     `frozen`: Kafka does not answer any more. `hostile`: the names of destinations try to act. `forced`: the statuses of
-    subscriptions that a test wants, the rest is `calm` or as it comes. `drains_in`: of what lags.
+    subscriptions that a test wants, the rest is `calm` or as it comes. `drains_in`: of what lags. `dead`: how many dead
+    letters lie in the fullest queues.
     """
 
     subscriptions: int = 12
@@ -127,6 +130,7 @@ class World:
     calm: bool = False
     drains_in: float = 240.0
     forced: dict[str, Status] = field(default_factory=dict)
+    dead: int = 1_240
     views: list[ClusterView] = field(default_factory=list)
     statuses: dict[str, Status] = field(default_factory=dict)
 
@@ -208,7 +212,7 @@ class World:
                 cluster,
                 queue,
                 FoundBy.NAME,
-                messages=(1_240.0, 3.0, 0.0)[number],
+                messages=(float(self.dead), 3.0, 0.0)[number],
                 oldest_age=Age((7_200.0, 90.0, 0.0)[number], AgeMethod.EXACT),
                 retention_seconds=345_600.0,
                 expires_at=now + 90_000.0,
@@ -254,6 +258,19 @@ class World:
         return make_api(sources, lambda: asked, routers)
 
 
+def add_letters(app: FastAPI, world: World) -> FakeMonitor:
+    """Let the pages look into the dead-letter queues of a world and act on them, as the fake monitor answers."""
+    fake = FakeMonitor(role="admin")
+    snapshots = [view.snapshot for view in world.views if view.snapshot]
+    for snapshot in snapshots:
+        for place in range(len(snapshot.dead_letters)):
+            fake.add(FakeQueue(dict(dead_letter_item(snapshot, place, world.clock.now())), make_letter))
+    letters = ("messages", "groups", "purge", "redrives", "archive")
+    # The general paths come last, since an id may hold slashes.
+    app.router.routes[:0] = [route for route in fake.app.routes if any(name in route.path for name in letters)]  # type: ignore[attr-defined]
+    return fake
+
+
 def _members(it: Subscription) -> Sequence[Member] | None:
     if it.system is System.SQS:
         return None
@@ -275,23 +292,26 @@ def _audit_router(audit: Audit) -> APIRouter:
 
 
 def main() -> None:
-    """Serve a made-up world until interrupted; it is read anew every five seconds."""
+    """Serve a made-up world until interrupted; it is read anew from time to time."""
     arguments = argparse.ArgumentParser()
     arguments.add_argument("--subscriptions", type=int, default=60)
     arguments.add_argument("--port", type=int, default=19610)
+    arguments.add_argument("--dead", type=int, default=World.dead, help="messages in the fullest dead-letter queues")
+    arguments.add_argument("--every", type=float, default=5.0, help="seconds from one reading to the next")
     arguments.add_argument("--hostile", action="store_true")
     arguments.add_argument("--frozen", action="store_true")
     arguments.add_argument("--tokens", action="store_true", help="ask for tokens: viewer, operator, admin")
     given = arguments.parse_args()
     print(f"{NOTE}: {given.subscriptions} subscriptions on port {given.port}", flush=True)
-    world = World(given.subscriptions, hostile=given.hostile, frozen=given.frozen)
+    world = World(given.subscriptions, hostile=given.hostile, frozen=given.frozen, dead=given.dead)
     with tempfile.TemporaryDirectory() as folder:
         app = world.make_app(Path(folder), guarded() if given.tokens else None)
+        add_letters(app, world)
         server = uvicorn.Server(uvicorn.Config(app, port=given.port, log_level="warning"))
 
         def renew() -> None:
             while not server.should_exit:
-                time.sleep(5)
+                time.sleep(given.every)
                 world.refresh()
 
         threading.Thread(target=renew, daemon=True).start()
