@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from urllib.parse import unquote
 
 from fastapi import APIRouter, Depends, Header, Query, Request
-from fastapi.responses import JSONResponse, Response, StreamingResponse
+from fastapi.responses import JSONResponse, Response
 from fastapi.security import HTTPBearer
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -25,6 +25,7 @@ from monitor.api.redrive_items import (
     ReportItem,
 )
 from monitor.api.sources import PREFIX
+from monitor.api.streams import Stream
 from monitor.errors import NotAllowed
 from monitor.letters import Action, OnAmbiguous, PlanRequest
 from monitor.redrive.audit import Actor
@@ -220,11 +221,11 @@ def _add_letters(router: APIRouter, redrives: Redrives) -> None:
         actor: viewer,
         sought: Annotated[SearchQuery, Query()],
         format: Annotated[Literal["jsonl", "csv"], Query(description="a JSON object a line, or CSV")] = "jsonl",
-    ) -> StreamingResponse:
+    ) -> Stream:
         search = sought.request(_queue_id(request, "/export"), redrives.now())
         id_, lines = redrives.letters.export(search, format, actor)
         headers = {"X-Export-Id": id_, "Cache-Control": "no-store"}
-        return StreamingResponse(lines, media_type=_MEDIA_TYPES[format], headers=headers)
+        return Stream(lines, media_type=_MEDIA_TYPES[format], headers=headers)
 
 
 def _add_shelf(router: APIRouter, redrives: Redrives) -> None:

@@ -5,13 +5,14 @@ import hashlib
 import io
 import json
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
 from monitor.clock import Clock
 from monitor.config import MaskingRule
-from monitor.errors import BadRequest
+from monitor.errors import BadRequest, EventflowError
 from monitor.letters import Action, CountsSelected, DeadMessage, PlanRequest, Survey
 from monitor.model import DeadLetterQueue
 from monitor.redrive.audit import Actor, Audit
@@ -96,32 +97,38 @@ class Letters:
             messages = list(survey.samples)
         return tell_causes(messages[: request.first], self._knowledge.gather(queue, messages))
 
-    def export(self, search: PlanRequest, style: str, actor: Actor) -> tuple[str, Iterator[bytes]]:
+    def export(self, search: PlanRequest, style: str, actor: Actor) -> tuple[str, Generator[bytes]]:
         """Return the id of an export and its lines, as `jsonl` or `csv`.
 
-        An export of everything, with nothing hidden, is remembered when its end is reached: a purge asks for one.
+        An export of everything, with nothing hidden, is remembered when its end is reached: a purge asks for one. The
+        lines raise where they cannot go on; close them when nobody reads them any more.
         """
         queue, hidden, selected = self._prepare(search, actor)
-        pages = self._pages(queue)
-        first = next(pages)  # what is refused is refused before the answer begins
+        pages = (filter(selected, page) for page in self._pages(queue))
+        first = list(next(pages))  # what is refused is refused before the answer begins
         id_ = str(uuid.uuid4())
+        told: dict[str, Any] = {"dead_letters": queue.id, "export": id_, "whole": not (search.selective or hidden)}
+        self._audit.write(actor, "dead-letters.export", "allowed", **told)
 
-        def write() -> Iterator[bytes]:
-            digest, count = hashlib.sha256(), 0
-            if style == "csv":
-                digest.update(header := _csv_line(COLUMNS))
-                yield header
-            for page in chain([first], pages):
-                for message in filter(selected, page):
-                    line = _LINES[style](tell_message(message, hidden, _WHOLE_BYTES))
-                    digest.update(line)
-                    count += 1
-                    yield line
-            whole = not (search.selective or hidden)
-            if whole:
-                self._exports.add(Export(id_, queue.id, actor.name, self._clock.now(), count, digest.hexdigest()))
-            told = {"dead_letters": queue.id, "export": id_, "messages": count, "sha256": digest.hexdigest()}
-            self._audit.write(actor, "dead-letters.export", "done", **told, whole=whole)
+        def write() -> Generator[bytes]:
+            tally = _Tally()
+            ending: dict[str, Any] = {"outcome": "aborted", "error": "its reader has gone away"}
+            try:
+                if style == "csv":
+                    yield tally.note(_csv_line(COLUMNS))
+                for message in chain(first, chain.from_iterable(pages)):
+                    yield tally.note(_LINES[style](tell_message(message, hidden, _WHOLE_BYTES)), messages=1)
+                if told["whole"]:
+                    self._exports.add(
+                        Export(id_, queue.id, actor.name, self._clock.now(), tally.messages, tally.sha256)
+                    )
+                ending = {"outcome": "done"}
+            except EventflowError as error:
+                ending = {"outcome": "failed", "error": str(error)}
+                raise
+            finally:
+                counted = {"messages": tally.messages, "sha256": tally.sha256}
+                self._audit.write(actor, "dead-letters.export", **ending, **told, **counted)
 
         return id_, write()
 
@@ -156,6 +163,25 @@ class Letters:
                 if cursor is None:
                     return messages, True, warning
         return messages, False, warning
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What an export has given out so far."""
+
+    messages: int = 0
+    _digest: Any = field(default_factory=hashlib.sha256)
+
+    def note(self, line: bytes, messages: int = 0) -> bytes:
+        """Note a line, and return it."""
+        self._digest.update(line)
+        self.messages += messages
+        return line
+
+    @property
+    def sha256(self) -> str:
+        """The hash of all lines."""
+        return str(self._digest.hexdigest())
 
 
 def _csv_line(cells: Sequence[Any]) -> bytes:

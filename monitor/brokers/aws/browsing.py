@@ -13,7 +13,7 @@ from monitor.brokers.aws.messages import BATCH, read_message
 from monitor.brokers.aws.queues import Queue
 from monitor.brokers.aws.workers import Workers
 from monitor.clock import Clock
-from monitor.errors import BadAnswer, BrokerError
+from monitor.errors import BadRequest, BrokerError
 from monitor.letters import DeadMessage, Page
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Browser:
     def browse(self, queue: Queue, limit: int, cursor: str | None, deadline: float) -> Page:
         """Return a page; with a limit of 0 only the warning, without looking.
 
-        Raises BadAnswer for a cursor that is not known (any more), BrokerError when SQS cannot be asked.
+        Raises BadRequest for a cursor that is not known (any more), BrokerError when SQS cannot be asked.
         """
         warning = f"{WARNING}{_FIFO if queue.fifo else ''}"
         if limit <= 0:
@@ -140,7 +140,7 @@ class Browser:
         with self._lock:
             name, seen = self._looks.get(cursor, ("", frozenset()))
         if name != queue.name:
-            raise BadAnswer("this look at the queue has ended", target=queue.name, remedy="look from the beginning")
+            raise BadRequest("cursor: this look at the queue has ended; look from the beginning", parameter="cursor")
         return seen
 
     def _keep(self, queue: Queue, seen: frozenset[str]) -> str:

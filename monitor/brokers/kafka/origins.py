@@ -5,8 +5,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from monitor.brokers.naming import strip_dead_suffix
-from monitor.letters import DeadMessage
+from monitor.letters import GROUP_PREFIX, DeadMessage
 from monitor.model import FoundBy
+
+_INTERNAL = ("__", "_schemas", "_confluent", GROUP_PREFIX)
+"""How the names of topics begin that Kafka, what belongs to it, and redrive itself keep their own state in."""
 
 
 class Origins:
@@ -52,11 +55,15 @@ class Origins:
     def _take(self, name: str) -> None:
         if name == self._queue:
             self.blockers.append("The target is the dead-letter queue itself; name another by --target.")
+        elif name.startswith(_INTERNAL):
+            self._tell_impossible(f"The target {name} is an internal topic, which no message may be sent to.")
         elif name not in self._topics:
-            told = f"The target {name} does not exist on {self._cluster}."
-            (self.blockers if self._target or not self.targets else self.warnings).append(told)
+            self._tell_impossible(f"The target {name} does not exist on {self._cluster}.")
         elif name not in self.targets:
             self.targets.append(name)
+
+    def _tell_impossible(self, told: str) -> None:
+        (self.blockers if self._target or not self.targets else self.warnings).append(told)
 
     def _tell_silent(self, silent: int, by_name: str | None, some_are_known: bool) -> None:
         if some_are_known:

@@ -1,10 +1,13 @@
 """What waits in the partitions of a dead-letter topic, and which offsets of it are to be read."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from monitor.brokers.kafka.intervals import Intervals
-from monitor.errors import BadAnswer
+from monitor.errors import BadRequest
+
+_POSITION = re.compile("[0-9]{1,9}:[0-9]{1,18}")  # a partition in 32 bits, an offset in 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +64,8 @@ def bounds_of(waiting: Iterable[Waiting], positions: Sequence[str]) -> dict[str,
 
 
 def parse_position(text: str) -> tuple[int, int]:
-    """Return partition and offset of a position. Raises BadAnswer for what is none."""
+    """Return partition and offset of a position. Raises BadRequest for what is none."""
+    if not _POSITION.fullmatch(text):
+        raise BadRequest(f"{text[:100]!r} is no position; write PARTITION:OFFSET")
     partition, _, offset = text.partition(":")
-    if not (partition.isdigit() and offset.isdigit()):
-        raise BadAnswer(f"{text!r} is no position; write PARTITION:OFFSET")
     return int(partition), int(offset)

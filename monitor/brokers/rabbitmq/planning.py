@@ -18,6 +18,8 @@ from monitor.model import FoundBy
 
 _EXCHANGE = "exchange:"
 _SURE = (FoundBy.HEADERS, FoundBy.TOPOLOGY, FoundBy.CONFIGURATION)
+_RESERVED_QUEUES = "amq."  # by AMQP 0.9.1: names that the broker gives, for queues that end with their connection
+_RESERVED_EXCHANGES = "amq.rabbitmq."  # the broker's own traces, logs and events; amq.topic and the like are anybody's
 _DEFAULT_EXCHANGE = "amq.default"  # what permissions call the exchange without a name
 
 
@@ -122,6 +124,8 @@ def _asked_target(found: Findings, name: str, cluster: str, evidence: tuple[Mapp
         return Choice(Target(vhost, exchange, routing_key or None, name), evidence)
     for key in ((vhost, name), *possible_keys(cluster, name)):
         if key in found.queues:
+            if key[1].startswith(_RESERVED_QUEUES):
+                return Choice(None, evidence, (f"The name of {name} is the broker's own: it ends with who reads it",))
             return Choice(Target(key[0], "", key[1], label_of(key)), evidence)
     return Choice(None, evidence, (f"The target {name} does not exist",))
 
@@ -162,6 +166,8 @@ def _target_blockers(found: Findings, target: Target) -> list[str]:
 
 
 def _exchange_blockers(found: Findings, target: Target) -> list[str]:
+    if target.exchange.startswith(_RESERVED_EXCHANGES):
+        return [f"The exchange {target.exchange} is the broker's own"]
     if not found.router.exists(target.vhost, target.exchange):
         return [f"The exchange {target.exchange} does not exist"]
     reached = _reached(found, target)

@@ -1,5 +1,6 @@
 """RabbitMQ's dead letters: seen, planned for, and taken into the hand of a job."""
 
+import re
 import threading
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -37,6 +38,7 @@ from monitor.model import Finding, Role
 _OPEN_SECONDS = 20.0
 _SAMPLES = 20
 _NAME = "eventflow redrive"
+_PLACE = re.compile("[0-9]{1,18}")  # in 64 bits, as the offsets of streams are
 
 
 class RabbitRedriveBus:
@@ -300,6 +302,6 @@ class RabbitRedriveBus:
 def _place(cursor: str | None) -> int | None:
     if cursor is None:
         return None
-    if not (cursor.isascii() and cursor.isdigit()):
-        raise BadRequest("the cursor is not one that a page has given")
+    if not _PLACE.fullmatch(cursor):
+        raise BadRequest("cursor: is none that a page has given", parameter="cursor")
     return int(cursor)

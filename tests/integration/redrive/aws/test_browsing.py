@@ -6,7 +6,7 @@ import pytest
 
 from monitor.analysis.causes import cause_of
 from monitor.analysis.faults import Kind
-from monitor.errors import BadAnswer, Forbidden
+from monitor.errors import BadRequest, Forbidden
 from tests.integration.redrive.aws.conftest import Playground, deadline
 
 
@@ -41,7 +41,7 @@ def test_pages_show_each_message_once(ground: Playground) -> None:
         if cursor is None:
             break
     assert sorted(shown) == sorted(ids)
-    with pytest.raises(BadAnswer, match="ended"):
+    with pytest.raises(BadRequest, match="ended"):
         ground.bus.browse(ground.name(dead), 10, "made-up", deadline())
 
 

@@ -68,3 +68,11 @@ def test_an_exchange_as_target_names_everybody_who_receives(yard: Yard) -> None:
     assert survey.also_receives == (yard.label("billing"), yard.label("mailing"))
     assert survey.blockers == ()
     assert any("does not exist" in text for text in plan(yard, yard.bus(), target="exchange:none").blockers)
+
+
+def test_what_is_the_brokers_own_is_no_target(yard: Yard) -> None:
+    yard.dead_letters([b"a"])
+    named_by_broker = yard.channel.queue_declare("", exclusive=True).method.queue
+    for name in (named_by_broker, "exchange:amq.rabbitmq.trace:x"):
+        survey = plan(yard, yard.bus(), target=name)
+        assert any("broker's own" in text for text in survey.blockers)
