@@ -4,7 +4,6 @@ Counts of a job change together with the items or ranges that they count, so tha
 """
 
 import json
-import threading
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ import sqlalchemy as sa
 
 from monitor.errors import Conflict, NotFound
 from monitor.letters import Action, Fate, Outcome
+from monitor.redrive.holds import Holds
 from monitor.redrive.model import FINAL_STATES, Counts, JobState
 from monitor.storage.database import Database, upsert
 from monitor.storage.tables import REDRIVE_ITEMS, REDRIVE_JOBS, REDRIVE_PLANS, REDRIVE_RANGES
@@ -87,26 +87,18 @@ class Journal:
     """The tables of redrive in one database. Thread-safe; every call raises StorageError."""
 
     def __init__(self, database: Database) -> None:
-        self._database = database
-        self._keeping = threading.Lock()
-        self._kept_free: set[str] = set()
+        self._database, self._holds = database, Holds(database)
 
     @contextmanager
     def free(self, dead_letters: str) -> Iterator[None]:
-        """Let this process start no job on a queue meanwhile. Raises Conflict when one has not ended."""
-        with self._keeping:
-            running = [job for job in self.unfinished() if job.dead_letters == dead_letters]
+        """Let nobody start a job on a queue meanwhile. Raises Conflict when one has not ended."""
+        with self._holds.hold(dead_letters):
+            with self._database.writing() as connection:  # which waits for whoever is making a job
+                running = _jobs(connection, REDRIVE_JOBS.c.active_queue == dead_letters)
             if running:
                 told = f"job {running[0].id} is {running[0].state} on this queue; cancel it first"
                 raise Conflict(told, job=running[0].id)
-            if dead_letters in self._kept_free:
-                raise Conflict(f"{dead_letters} is being purged already")
-            self._kept_free.add(dead_letters)
-        try:
             yield
-        finally:
-            with self._keeping:
-                self._kept_free.discard(dead_letters)
 
     # -- plans --------------------------------------------------------------------------------------------------------
 
@@ -132,9 +124,7 @@ class Journal:
         Raises Conflict, which names the job, when another one of the same dead-letter queue has not ended, or its queue
         is kept free.
         """
-        with self._keeping, self._database.writing() as connection:
-            if job.dead_letters in self._kept_free:
-                raise Conflict(f"{job.dead_letters} is being purged; plan again when that is done")
+        with self._database.writing() as connection:
             _lock_table(connection, REDRIVE_JOBS)
             started = REDRIVE_JOBS.c.plan == job.plan
             if job.idempotency_key is not None:  # compared with None, it would be every job that has no key
@@ -148,6 +138,7 @@ class Journal:
                     f"job {other[0].id} redrives {job.dead_letters} already ({other[0].state}); cancel it or let it end"
                 )
                 raise Conflict(told, job=other[0].id)
+            self._holds.check(connection, job.dead_letters)
             newest = connection.execute(sa.select(sa.func.max(REDRIVE_JOBS.c.sequence))).scalar()
             job = replace(job, sequence=(newest or 0) + 1)
             values = {**_fields(job), **asdict(job.counts), "reached": _dump(job.reached)}

@@ -112,7 +112,7 @@ class Letters:
 
         def write() -> Generator[bytes]:
             tally = _Tally()
-            ending: dict[str, Any] = {"outcome": "aborted", "error": "its reader has gone away"}
+            outcome, problem = "aborted", "its reader has gone away"
             try:
                 if style == "csv":
                     yield tally.note(_csv_line(COLUMNS))
@@ -122,13 +122,13 @@ class Letters:
                     self._exports.add(
                         Export(id_, queue.id, actor.name, self._clock.now(), tally.messages, tally.sha256)
                     )
-                ending = {"outcome": "done"}
+                outcome, problem = "done", ""
             except EventflowError as error:
-                ending = {"outcome": "failed", "error": str(error)}
+                outcome, problem = "failed", str(error)
                 raise
             finally:
                 counted = {"messages": tally.messages, "sha256": tally.sha256}
-                self._audit.write(actor, "dead-letters.export", **ending, **told, **counted)
+                self._audit.write(actor, "dead-letters.export", outcome, **told, **counted, error=problem or None)
 
         return id_, write()
 

@@ -4,6 +4,7 @@ import hashlib
 
 JOBS = 0x65766672  # "evfr": a lock for each redrive job
 CLUSTERS = 0x65766663  # "evfc": a lock for each cluster
+PURGES = 0x65766671  # "evfq": a lock for each queue that is being emptied
 PRESENT = 0x65766670  # "evfp": one that every monitor shares, so that the others can count it
 
 

@@ -1,6 +1,8 @@
 """The journal, the audit log and the claims, on both databases."""
 
 import threading
+from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 import sqlalchemy as sa
@@ -75,6 +77,64 @@ def test_many_starts_at_once_make_one_job(journal: Journal) -> None:
     for thread in threads:
         thread.join()
     assert told.count("conflict") == 7
+
+
+@pytest.fixture
+def two(database: Database, database_url: str) -> Iterator[tuple[Journal, Journal]]:
+    """The journals of two monitors on one PostgreSQL; a SQLite has one monitor, whose requests share a journal."""
+    if database.engine.dialect.name == "sqlite":
+        journal = Journal(database)
+        yield journal, journal
+    else:
+        other = Database.open(database_url)
+        yield Journal(database), Journal(other)
+        other.close()
+
+
+def test_nobody_starts_a_job_on_a_queue_while_it_is_purged(two: tuple[Journal, Journal]) -> None:
+    one, other = two
+    with one.free("k/q"):
+        with pytest.raises(Conflict, match="is being purged"):
+            other.add_job(job_of("a"))
+        with pytest.raises(Conflict, match="is being purged"), other.free("k/q"):
+            pass
+        other.add_job(job_of("b", "k/elsewhere"))
+    assert other.add_job(job_of("a"))[1] is True
+
+
+def test_no_queue_is_purged_while_a_job_has_it(two: tuple[Journal, Journal]) -> None:
+    one, other = two
+    other.add_job(job_of("a"))
+    with pytest.raises(Conflict, match="job a is planned"), one.free("k/q"):
+        pass
+    other.update_job("a", state=JobState.CANCELLED)
+    with one.free("k/q"):
+        pass
+
+
+def test_of_a_start_and_a_purge_at_once_one_at_most_goes_on(two: tuple[Journal, Journal]) -> None:
+    one, other = two
+    began = threading.Barrier(2, timeout=20)
+    started: list[str] = []
+
+    def start() -> None:
+        for number in range(20):
+            began.wait()
+            with suppress(Conflict):
+                started.append(other.add_job(job_of(f"j{number}"))[0].id)
+            began.wait()
+
+    thread = threading.Thread(target=start)
+    thread.start()
+    for _round in range(20):
+        began.wait()
+        with suppress(Conflict), one.free("k/q"):
+            for _ in range(3):  # what is in the queue goes meanwhile
+                assert one.unfinished() == []
+        began.wait()
+        for job in one.unfinished():
+            one.update_job(job.id, state=JobState.CANCELLED)
+    thread.join()
 
 
 def test_the_same_key_or_plan_is_the_same_job(journal: Journal) -> None:
