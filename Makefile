@@ -5,7 +5,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV_VERSION := 0.13.9
 export KAFKA_BROKERS RABBITMQ
-export PYTHONDONTWRITEBYTECODE := 1
+# A dashboard whose libraries are compiled anew at each start takes three times as long to be there.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test lint format stack stack-down bench soak docs clean
 .DEFAULT_GOAL := demo
