@@ -12,7 +12,19 @@ ROOT = Path(__file__).parents[2]
 LAYERS = (
     {"cli", "__main__"},
     {"app", "serving"},
-    {"api", "exposition", "redrive", "collecting", "analysis", "apiclient", "checks", "diagnosis", "doctor", "rules"},
+    {
+        "api",
+        "exposition",
+        "redrive",
+        "catalog",
+        "collecting",
+        "analysis",
+        "apiclient",
+        "checks",
+        "diagnosis",
+        "doctor",
+        "rules",
+    },
     {"brokers", "storage", "alerting"},
     {
         "config",
