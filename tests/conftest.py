@@ -8,10 +8,15 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from hypothesis import HealthCheck, settings
 
 from stack.control import Stack
 from stack.ports import reserve_ports
 from stack.state import Endpoints, read_endpoints
+
+# The same examples in every run, and a machine under load is no failure.
+settings.register_profile("steady", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("steady")
 
 
 @pytest.fixture(scope="session")

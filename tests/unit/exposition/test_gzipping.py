@@ -5,12 +5,11 @@ import zlib
 
 import httpx
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.exposition.gzipping import EMPTY, Piece, as_gzip, concatenate, deflate
 
-UNHURRIED = settings(deadline=None)  # a machine under load is no failure
 TEXTS = st.lists(
     st.one_of(st.binary(max_size=300), st.binary(min_size=1, max_size=3).map(lambda b: b * 40_000)), max_size=5
 )
@@ -20,13 +19,11 @@ def gzipped(texts: list[bytes]) -> bytes:
     return as_gzip(concatenate(map(deflate, texts)))
 
 
-@UNHURRIED
 @given(TEXTS)
 def test_the_pieces_are_read_back_as_one_text_with_its_check_sum(texts: list[bytes]) -> None:
     assert gzip.decompress(gzipped(texts)) == b"".join(texts)
 
 
-@UNHURRIED
 @given(TEXTS)
 def test_there_is_a_single_member(texts: list[bytes]) -> None:
     reader = zlib.decompressobj(zlib.MAX_WBITS | 16)
@@ -36,7 +33,6 @@ def test_there_is_a_single_member(texts: list[bytes]) -> None:
     assert reader.unused_data == b""
 
 
-@UNHURRIED
 @given(TEXTS, TEXTS)
 def test_concatenating_is_associative(first: list[bytes], second: list[bytes]) -> None:
     one, other = concatenate(map(deflate, first)), concatenate(map(deflate, second))
@@ -44,7 +40,6 @@ def test_concatenating_is_associative(first: list[bytes], second: list[bytes]) -
     assert concatenate([one, other]) == concatenate(map(deflate, first + second))
 
 
-@UNHURRIED
 @given(st.binary(max_size=2000))
 def test_the_check_sum_and_size_are_those_of_the_text(text: bytes) -> None:
     piece = concatenate([deflate(text[:7]), EMPTY, deflate(text[7:])])

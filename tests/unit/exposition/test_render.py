@@ -156,7 +156,7 @@ class TestReuse:
 
         assert plain_of(render_cluster(after, before)) == plain_of(render_cluster(after))
 
-    @settings(deadline=None, max_examples=50)
+    @settings(max_examples=50)
     @given(st.lists(st.lists(st.tuples(*[st.sampled_from("ab")] * 3, st.sampled_from([None, 0, 1])), max_size=6)))
     @example(
         [[("a", "b", "a", 1), ("b", "a", "b", 1), ("a", "a", "a", 1)], [("a", "b", "a", 1), ("b", "a", "b", 1)] * 2]

@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.exposition.families import BY_NAME
@@ -45,7 +45,6 @@ def test_a_number_is_written_shortest_and_integers_without_point_or_exponent(val
     assert numbers(np.array([8.0, value])) == ["8", text]
 
 
-@settings(deadline=None)
 @given(st.lists(st.one_of(st.integers(0, 10**16).map(lambda i: i / 1000), st.floats(allow_nan=False)), max_size=5))
 def test_every_number_is_written_as_short_as_python_writes_it(values: list[float]) -> None:
     for value, text in zip(values, numbers(np.array(values, dtype=np.float64)), strict=True):

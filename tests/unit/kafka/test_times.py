@@ -89,7 +89,7 @@ def test_partitions_keep_their_points_when_slots_move_and_lose_them_when_cleared
     assert moved.locate(np.array([0, 1]), floats(1, 1)).unbounded.all()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.floats(0.1, 50), st.integers(0, 30)), min_size=2, max_size=120), st.data())
 def test_however_many_points_a_record_stays_within_the_times_between_which_it_came(
     steps: list[tuple[float, int]], data: st.DataObject

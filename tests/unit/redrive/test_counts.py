@@ -55,7 +55,7 @@ def tell(journal: Journal, job: str, kind: str, what: object) -> None:
         journal.record(job, 1.0, **{kind: what})  # type: ignore[arg-type]
 
 
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(told=TOLD, planned=st.integers(0, 12))
 def test_counts_add_up(database: Database, tmp_path: Path, told: list[tuple[str, object]], planned: int) -> None:
     journal = Journal(database)

@@ -25,7 +25,7 @@ VALUES = st.one_of(
 )
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(TEXT, st.dictionaries(NAMES, VALUES, max_size=9)), min_size=1, max_size=8))
 def test_bodies_and_attributes_of_all_types_arrive_as_they_were(
     ground: Playground, messages: list[tuple[str, dict[str, dict[str, str | bytes]]]]

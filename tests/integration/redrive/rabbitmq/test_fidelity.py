@@ -60,13 +60,7 @@ def test_hostile_messages_arrive_as_they_were(yard: Yard, kind: str) -> None:
     yard.queue("hostile-dlq", kind)
     yard.queue("hostile", kind)
 
-    @settings(
-        max_examples=5,
-        deadline=None,
-        phases=[Phase.generate],
-        database=None,
-        suppress_health_check=list(HealthCheck),
-    )
+    @settings(max_examples=5, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
     @given(st.lists(st.tuples(properties(), st.binary(max_size=200)), min_size=20, max_size=40))
     def check(messages: list[Message]) -> None:
         wire.publish("hostile-dlq", messages)
