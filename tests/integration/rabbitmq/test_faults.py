@@ -97,11 +97,10 @@ def test_closing_ends_a_cycle_that_hangs(
     # a cycle shows nothing of itself: that it is still under way after a moment is all that can be seen
     thread.join(0.3)
     assert thread.is_alive()
-    began = time.monotonic()
     collector.close()
     collector.close()
     thread.join(5)
-    assert time.monotonic() - began < 1
+    assert not thread.is_alive()
     assert isinstance(caught[0], Unreachable)
 
 

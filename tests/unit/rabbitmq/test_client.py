@@ -131,10 +131,9 @@ def test_closing_ends_a_request_that_waits(mute_port: MutePort) -> None:
     thread = threading.Thread(target=_keep_error, args=(lambda: client.get("/", soon(30)), caught))
     thread.start()
     assert mute_port.connected.wait(5)
-    began = time.monotonic()
     client.close()
     thread.join(5)
-    assert time.monotonic() - began < 1
+    assert not thread.is_alive()
     assert isinstance(caught[0], Unreachable)
 
 

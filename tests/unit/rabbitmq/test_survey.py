@@ -101,7 +101,7 @@ def test_a_slow_survey_does_not_hold_up_the_cycles(source: ScriptedSource) -> No
     source.may_answer.clear()
     began = time.monotonic()
     assert surveyor.latest(keys, moved.now + 5, eager=True) is first
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 4
     source.may_answer.set()
     assert surveyor.latest(keys, moved.now + 5, eager=True) is not first
 
@@ -141,7 +141,7 @@ def test_a_queue_that_it_cannot_see_is_waited_for_once(source: ScriptedSource) -
     source.may_answer.clear()
     began = time.monotonic()
     surveyor.latest(keys, time.monotonic() + 5, eager=False)
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 4
 
 
 def test_a_queue_that_vanished_makes_it_read_again(source: ScriptedSource) -> None:
