@@ -9,6 +9,8 @@ import promql_parser as promql
 import pytest
 import yaml
 
+from dashboards.components.address import PLACE_PARAMETERS
+from dashboards.navigation import PLACES
 from tests.alerts.conftest import Run
 from tests.alerts.promql import ROOT, RULES, exposed, labels_of, read_rules, recorded, selectors
 
@@ -126,6 +128,26 @@ def test_alerts_say_what_whom_and_what_next(alert: str, rule: dict[str, Any]) ->
         )
     assert parse_qs(urlsplit(texts["runbook_url"]).query) == {"runbook": [alert]}
     assert (ROOT / "alerts" / "runbooks" / f"{alert}.md").is_file()
+
+
+@pytest.mark.parametrize(("alert", "rule"), ALERTS.items())
+def test_alerts_lead_to_the_page_of_what_they_are_about(alert: str, rule: dict[str, Any]) -> None:
+    labels = labels_of(promql.parse(rule["expr"]), KNOWN) | set(rule["labels"])
+    address = urlsplit(rule["annotations"]["dashboard_url"])
+    parameters = parse_qs(address.query)
+    page = address.path.strip("/") or "overview"
+
+    assert page in {place.path for place in PLACES}
+    assert parameters.keys() <= set(PLACE_PARAMETERS)
+    # Values have to be those of the alert, whatever characters are in them.
+    for name, (value,) in parameters.items():
+        assert value == rule["labels"].get(name) or re.fullmatch(r"\{\{ \$labels\.(\w+) \| urlquery \}\}", value)
+    if labels >= SUBSCRIPTION:
+        assert (page, parameters.keys()) == ("subscriptions", SUBSCRIPTION)
+    elif labels >= {"system", "cluster", "queue"} and rule["labels"]["scope"] == "dead_letters":
+        assert (page, parameters.keys()) == ("dead-letters", {"system", "cluster", "queue"})
+    elif "cluster" in labels:
+        assert "cluster" in parameters
 
 
 @pytest.mark.parametrize("file", [it for it in TESTS if "long" not in it.name], ids=lambda file: file.stem)
