@@ -105,7 +105,7 @@ class Monitor:
         self.redrives.attach(self._engine)
         # Others that share the database may have muted something.
         jobs = {"mutes": self._mutes.load, "history": self._write_history, "counters": self._save_counters}
-        jobs["archive"] = redrives.shelf.expire
+        jobs["redrive"] = redrives.expire
         self.routine = Routine(_MINUTE, jobs, clock)
         self._sharing = Routine(_SHARES_RENEWED_SECONDS, {"shares": self._renew_shares}, clock)
 

@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, Response
 from monitor.errors import (
     AlertingFailed,
     BadRequest,
+    BrokerError,
     BrokerFailed,
     Conflict,
     ForeignRequest,
@@ -78,6 +79,7 @@ def answer_error(error: RequestError) -> Response:
 def install_problem_handlers(app: FastAPI) -> None:
     """Make every error of the app, the framework's own too, a problem+json answer."""
     app.exception_handler(RequestError)(_on_request_error)
+    app.exception_handler(BrokerError)(_on_broker_error)
     app.exception_handler(StorageError)(_on_storage_error)
     app.exception_handler(RequestValidationError)(_on_invalid_parameters)
     app.exception_handler(HTTPException)(_on_http_exception)
@@ -87,6 +89,10 @@ def install_problem_handlers(app: FastAPI) -> None:
 
 async def _on_request_error(request: Request, error: RequestError) -> Response:
     return answer_error(error)
+
+
+async def _on_broker_error(request: Request, error: BrokerError) -> Response:
+    return answer_error(BrokerFailed(str(error), reason=error.reason))
 
 
 async def _on_storage_error(request: Request, error: StorageError) -> Response:

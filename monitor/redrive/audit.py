@@ -27,6 +27,10 @@ class Actor:
     bodies: bool = True
 
 
+ENGINE = Actor("eventflow", "engine")
+"""The product itself, where nobody asked for what it does."""
+
+
 @dataclass(frozen=True, slots=True)
 class Verification:
     """Whether the chain of records holds; `broken_at` is the sequence number of the first that does not fit."""

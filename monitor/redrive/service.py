@@ -6,7 +6,7 @@ letters is `looking`, what is set aside or removed `shelving`.
 
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -15,8 +15,8 @@ from monitor.config import Configuration
 from monitor.errors import BadRequest, Conflict, NotAllowed, RequestError
 from monitor.letters import Action, CountsSelected, KeepsArchive, Outcome, PlanRequest, Survey
 from monitor.model import ClusterView, DeadLetterQueue
-from monitor.redrive.approvals import check_approver, why_approval
-from monitor.redrive.audit import Actor, Verification
+from monitor.redrive.approvals import NOT_APPROVED, check_approver, has_expired, why_approval
+from monitor.redrive.audit import ENGINE, Actor, Verification
 from monitor.redrive.buses import Buses, Opener, broker_errors
 from monitor.redrive.engine import Engine
 from monitor.redrive.journal import StoredJob, StoredPlan
@@ -224,7 +224,7 @@ class Redrives:
     def approve(self, id_: str, actor: Actor) -> dict[str, Any]:
         """Let a job begin that waits for a second person: somebody else than who started it."""
         with self._about(id_, actor, "redrive.approve") as job:
-            check_approver(job, actor)
+            check_approver(job, actor, self._clock.now())
             self._check_drift(self._journal.plan(job.plan))
             approved = {"approved_by": actor.name, "approved_at": self._clock.now()}
             stored = self._journal.change_state(
@@ -251,8 +251,20 @@ class Redrives:
     def _give_up(self, job: StoredJob, wanted: str) -> StoredJob:
         if wanted != "cancel":
             raise Conflict(f"job {job.id} waits for a second person: approve or cancel it", job=job.id)
-        ended = {"state": JobState.CANCELLED, "reason": "not approved", "ended_at": self._clock.now()}
+        return self._end_waiting(job, "not approved")
+
+    def _end_waiting(self, job: StoredJob, reason: str) -> StoredJob:
+        ended = {"state": JobState.CANCELLED, "reason": reason, "ended_at": self._clock.now()}
         return self._journal.change_state(job.id, JobState.AWAITING_APPROVAL, **ended)
+
+    def expire(self) -> None:
+        """Let jobs end that have waited too long for a second person, and delete what has come to its date."""
+        for job in self._journal.unfinished():
+            if has_expired(job, self._clock.now()):
+                with suppress(Conflict):  # somebody has approved or cancelled it meanwhile
+                    self._end_waiting(job, NOT_APPROVED)
+                    self.audit.write(ENGINE, "redrive.end", JobState.CANCELLED, job=job.id, reason=NOT_APPROVED)
+        self.shelf.expire()
 
     def recover(self, id_: str, actor: Actor) -> dict[str, Any]:
         """Have an interrupted job tried again now, instead of after its pause."""

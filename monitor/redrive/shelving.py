@@ -9,7 +9,7 @@ from monitor.errors import BadAnswer, BadRequest, BrokerError, Conflict, NotFoun
 from monitor.letters import Action, Guarantee, KeepsArchive, Page, PlanRequest, Purges, Survey, TakesBack
 from monitor.model import DeadLetterQueue
 from monitor.redrive.archive import TAKEN_AT_ONCE
-from monitor.redrive.audit import Actor
+from monitor.redrive.audit import ENGINE, Actor
 from monitor.redrive.buses import Buses, broker_errors
 from monitor.redrive.exports import Export
 from monitor.redrive.journal import StoredJob
@@ -145,40 +145,49 @@ class Shelf:
         """Delete what has come to its date, and write that down."""
         self._edits.expire()
         if removed := self._archive.expire():
-            self._audit.write(Actor("eventflow", "engine"), "archive.expire", "done", messages=removed)
+            self._audit.write(ENGINE, "archive.expire", "done", messages=removed)
 
     # -- purging ------------------------------------------------------------------------------------------------------
 
     def purge(self, raw: str, name: str, export_id: str, actor: Actor) -> dict[str, Any]:
         """Remove all that is in a queue: its name typed, after an export that has all of it."""
-        queue = self._buses.find(raw)
+        told: dict[str, Any] = {"dead_letters": raw, "export": export_id}
+        outcome = "refused"
         try:
-            self._buses.check_rights(queue.cluster)
-            if name != queue.queue:
-                raise BadRequest(f"name: type {queue.queue} to remove all that is in it", parameter="name")
-            bus = self._buses.of(queue.cluster)
-            if not isinstance(bus, Purges):
-                raise Conflict(f"{queue.system} queues cannot be purged from here")
+            queue = self._buses.find(raw)
+            told["dead_letters"] = queue.id
+            bus = self._bus_to_purge(queue, name)
             with self._journal.free(queue.id), broker_errors():
                 export = self._check_export(queue, export_id)
-                self._check_archives(queue)
-                waiting = bus.survey(queue.queue, _everything(queue), self._buses.within(_ASK_SECONDS)).count
-                if waiting > export.messages:
-                    more = say_count(waiting - export.messages)
-                    raise Conflict(
-                        f"{more} more messages are there than were exported; export it again", waiting=waiting
-                    )
+                self._check_queue(queue, export)
                 if not self._exports.spend(export_id):
                     raise Conflict("this export has been used already; export the queue again")
-                self._audit.write(actor, "dead-letters.purge", "allowed", dead_letters=queue.id, export=export_id)
+                self._audit.write(actor, "dead-letters.purge", "allowed", **told)
+                outcome = "failed"  # from now on some of it may be gone
                 removed = bus.purge(queue.queue, self._buses.within(_PURGE_SECONDS))
         except (RequestError, BrokerError) as error:
-            told = {"dead_letters": queue.id, "export": export_id, "error": str(error)}
-            self._audit.write(actor, "dead-letters.purge", "refused", **told)
+            self._audit.write(actor, "dead-letters.purge", outcome, **told, error=str(error))
             raise
-        told = {"dead_letters": queue.id, "export": export_id, "sha256": export.sha256}
-        self._audit.write(actor, "dead-letters.purge", "done", messages=removed, **told)
+        self._audit.write(actor, "dead-letters.purge", "done", messages=removed, **told, sha256=export.sha256)
         return {"dead_letters": queue.id, "removed": removed, "export_id": export_id}
+
+    def _bus_to_purge(self, queue: DeadLetterQueue, name: str) -> Purges:
+        self._buses.check_rights(queue.cluster)
+        if name != queue.queue:
+            raise BadRequest(f"name: type {queue.queue} to remove all that is in it", parameter="name")
+        bus = self._buses.of(queue.cluster)
+        if not isinstance(bus, Purges):
+            raise Conflict(f"{queue.system} queues cannot be purged from here")
+        return bus
+
+    def _check_queue(self, queue: DeadLetterQueue, export: Export) -> None:
+        """Refuse to purge a queue that has more than was exported, or what was set aside from it."""
+        self._check_archives(queue)
+        bus, deadline = self._buses.of(queue.cluster), self._buses.within(_ASK_SECONDS)
+        waiting = bus.survey(queue.queue, _everything(queue), deadline).count
+        if waiting > export.messages:
+            more = say_count(waiting - export.messages)
+            raise Conflict(f"{more} more messages are there than were exported; export it again", waiting=waiting)
 
     def _check_export(self, queue: DeadLetterQueue, id_: str) -> Export:
         export = self._exports.find(id_)

@@ -12,6 +12,7 @@ import pytest
 
 from monitor.api.streams import Stream
 from monitor.clock import Clock
+from monitor.config import KafkaCluster
 from monitor.errors import BadRequest, BrokerFailed, Unreachable
 from monitor.letters import DeadMessage, Page, PlanRequest, RedriveBus
 from monitor.model import ClusterView, DeadLetterQueue, FoundBy, Health, Snapshot, System
@@ -48,8 +49,8 @@ class Exporting:
 
     def __init__(self, database: Database, *pages: Sequence[bytes] | Exception) -> None:
         view = ClusterView(Health("k", "kafka", 15.0), Snapshot("k", "kafka", 1.0, 0.1, (), (QUEUE,)), ())
-        buses = Buses([], lambda: [view], lambda _: cast(RedriveBus, Bus(*pages)), Clock())
-        buses.of = lambda _: cast(RedriveBus, Bus(*pages))  # type: ignore[method-assign]
+        section = KafkaCluster(name="k", kind="kafka", bootstrap_servers="127.0.0.1:1")
+        buses = Buses([section], lambda: [view], lambda _: cast(RedriveBus, Bus(*pages)), Clock())
         self._audit, self.exports = Audit(database, Clock()), Exports(database)
         self.letters = Letters(buses, (), self.exports, self._audit, Clock(), cast(Knowledge, None))
 
