@@ -346,6 +346,82 @@ KAFKA = Board(
             "short",
             [(f"{_sum(GT, rise('kafka_consumer_group_rewinds_total'))} > 0", "{{group}} on {{topic}}")],
         ),
+        Panel(
+            "Age of open transactions",
+            "Since the first record of the oldest one: readers of committed data wait behind it.",
+            "s",
+            [
+                (
+                    f"topk(10, {_most('cluster, topic', series('kafka_partition_open_transaction_seconds'))} > 0)",
+                    "{{topic}} ({{cluster}})",
+                )
+            ],
+            thresholds=((None, GREEN), (60, YELLOW), (900, RED)),
+        ),
+        Panel(
+            "Share in the hottest partition",
+            "How much of a backlog lies in one partition: near 1, one key or one consumer holds it up.",
+            "percentunit",
+            [
+                (
+                    f"topk(10, {_most(GT, series('kafka_consumer_group_hottest_partition_lag_ratio'))})",
+                    "{{group}} on {{topic}}",
+                )
+            ],
+            defaults={"min": 0, "max": 1},
+        ),
+        Panel(
+            "Members",
+            "Of each group; the idle ones own no partition.",
+            "short",
+            [
+                (f"topk(10, {_most('cluster, group', series('kafka_consumer_group_members'))})", "{{group}}"),
+                (f"{_most('cluster, group', series('kafka_consumer_group_idle_members'))} > 0", "{{group}} idle"),
+            ],
+        ),
+        Panel(
+            "Rebalances",
+            "Each one stops the group for a moment; many in a row, for good.",
+            "short",
+            [(f"{_sum('cluster, group', rise('kafka_consumer_group_rebalances_total'))} > 0", "{{group}}")],
+        ),
+        Panel(
+            "Groups by protocol",
+            "Classic, the newer consumer protocol (KIP-848), and share groups (KIP-932).",
+            "short",
+            [(f"count by (type) ({_most('cluster, group, type', series('kafka_consumer_group_info'))})", "{{type}}")],
+            kind="stat",
+            width=6,
+        ),
+        Panel(
+            "Topics that nobody consumes",
+            "No watched group has committed on them or owns a partition of them.",
+            "short",
+            [(_count(_most("cluster, topic", series("kafka_topic_consumer_groups")), "== 0"), "topics")],
+            kind="stat",
+            width=6,
+        ),
+        Panel(
+            "Probe, there and back",
+            "From sending a record through each broker to reading it back, and a commit. Only with `probe` configured.",
+            "s",
+            [
+                (_most("cluster, broker", series("kafka_probe_round_trip_seconds")), "broker {{broker}} ({{cluster}})"),
+                (_most("cluster", series("kafka_probe_commit_seconds")), "commit ({{cluster}})"),
+            ],
+        ),
+        Panel(
+            "Probe, records by outcome",
+            "What is refused or lost here, producers with acks=all and their consumers meet as well.",
+            "short",
+            [
+                (
+                    _sum("cluster, broker, outcome", rise("kafka_probe_messages_total")),
+                    "broker {{broker}} {{outcome}} ({{cluster}})",
+                )
+            ],
+            width=24,
+        ),
     ],
 )
 
@@ -401,6 +477,25 @@ RABBITMQ = Board(
                 )
             ],
             thresholds=((None, GREEN), (0.2, RED)),
+        ),
+        Panel(
+            "Consumer capacity",
+            "Share of the time in which a queue could hand over a message at once: below 1, consumers hold it up.",
+            "percentunit",
+            [
+                (
+                    f"bottomk(10, min by ({VQ}) ({series('rabbitmq_queue_consumer_capacity_ratio')}))",
+                    "{{queue}} ({{vhost}})",
+                )
+            ],
+            defaults={"min": 0, "max": 1},
+        ),
+        Panel(
+            "Publishers blocked",
+            "Connections that wait to publish because a node has an alarm.",
+            "short",
+            [(_most("cluster", series("rabbitmq_publishers_blocked")), "{{cluster}}")],
+            thresholds=ANY_IS_BAD,
         ),
         Panel(
             "Dead-lettered",
@@ -708,6 +803,7 @@ OBJECTIVES = Board(
 )
 
 CS = "cluster, system"
+_NOT_WRITTEN = f"increase(eventflow_history_write_errors_total{{{PROCESS}}}[$__rate_interval])"
 MONITOR = Board(
     "monitor",
     "The monitor itself",
@@ -780,12 +876,34 @@ MONITOR = Board(
             ],
         ),
         Panel(
+            "Cost of 30 days by call",
+            "What AWS takes for asking, at the present numbers of queues and topics and the present intervals.",
+            "currencyUSD",
+            [(_sum("service, operation", series("aws_api_monthly_cost_dollars")), "{{service}} {{operation}}")],
+        ),
+        Panel(
             "Estimated cost of CloudWatch in 30 days",
             "By the rate of what is asked now, at $0.01 for 1,000 metrics.",
             "currencyUSD",
             [
                 (f"{_sum('cluster', rate('cloudwatch_billable_metrics_total'))} * 2592000 * 0.00001", "{{cluster}}"),
                 (_most("cluster", series("cloudwatch_monthly_budget_dollars")), "{{cluster}} budget"),
+            ],
+        ),
+        Panel(
+            "Series left out",
+            "Beyond `max_series` of the cluster: they are known to the API, and not to Prometheus.",
+            "short",
+            [(_most(CS, series("collector_series_dropped")), "{{cluster}}")],
+            thresholds=ANY_IS_POOR,
+        ),
+        Panel(
+            "Configuration and history",
+            "Whether the configuration was fine when it was read last, and minutes whose curves could not be written.",
+            "short",
+            [
+                (f"min by (instance) (eventflow_config_last_reload_successful{{{PROCESS}}})", "{{instance}} is fine"),
+                (f"sum by (instance) ({_NOT_WRITTEN})", "{{instance}} minutes not written"),
             ],
         ),
         Panel(
