@@ -12,7 +12,7 @@ import streamlit as st
 
 from dashboards.client import PATIENT_SECONDS, connect
 from dashboards.components.address import open_page, set_parameters
-from dashboards.components.facts import LETTER_COLUMNS, draw_facts
+from dashboards.components.facts import LETTER_COLUMNS
 from dashboards.components.groups import (
     make_examples,
     say_advice,
@@ -24,20 +24,12 @@ from dashboards.components.groups import (
     say_surroundings,
     select_text,
 )
-from dashboards.components.message import (
-    earlier_lives,
-    header_rows,
-    letter_facts,
-    letter_row,
-    raw_body,
-    read_body,
-    stacktrace,
-    without_empty,
-)
+from dashboards.components.letter import draw_letter
+from dashboards.components.message import letter_row, without_empty
 from dashboards.components.plan import Choices
 from dashboards.components.planning import PLAN_FIRST, open_plan
 from dashboards.components.states import failures_told, say_empty
-from dashboards.components.text import as_text, visible
+from dashboards.components.text import as_text
 from dashboards.components.times import now, say_moment, viewer_zone
 from monitor.api.items import DeadLetterItem
 from monitor.api.redrive_items import LetterGroup, LetterGroups, LetterItem, LetterPage
@@ -325,7 +317,7 @@ def _draw_chosen(item: DeadLetterItem, found: LetterPage, chosen: list[LetterIte
     if chosen:
         looked.ticked = True
         set_parameters(message=chosen[0]["position"])
-        _draw_letter(chosen[0])
+        draw_letter(chosen[0])
         return
     if looked.ticked:  # the tick was taken away
         looked.ticked = False
@@ -336,7 +328,7 @@ def _draw_chosen(item: DeadLetterItem, found: LetterPage, chosen: list[LetterIte
         if one is None:
             say_empty(f"Message {as_text(position)} is not here any more, or lies further back in the queue.")
         else:
-            _draw_letter(one)
+            draw_letter(one)
 
 
 def _find(queue: str, position: str) -> LetterItem | None:
@@ -362,36 +354,3 @@ def _draw_acts(item: DeadLetterItem, chosen: list[LetterItem]) -> None:
             found = st.query_params.get("find")
             select = st.query_params.get("select") or (select_text(found) if found else "")
             _redrive_button("Redrive all that fit", "redrive fitting", item, select=select)
-
-
-# -- one message -------------------------------------------------------------------------------------------------------
-
-
-def _draw_letter(one: LetterItem) -> None:
-    with st.container(border=True):
-        st.markdown(f"**Message {as_text(one['position'])}**")
-        for line in earlier_lives(one):
-            st.warning(as_text(line), icon=":material/replay:")
-        draw_facts(letter_facts(one, now(), viewer_zone()))
-        if one["note"]:
-            st.info(as_text(one["note"]), icon=":material/lock:")
-        trace = stacktrace(one)
-        names = ["Body", "Raw", f"Headers ({len(one['headers'])})", *(["Stack trace"] if trace else [])]
-        body, raw, headers, *more = st.tabs(names)
-        with body:
-            _draw_body(one)
-        with raw:
-            st.code(raw_body(one), language=None, wrap_lines=True)
-        with headers:
-            st.dataframe(header_rows(one), hide_index=True, width="stretch", alt="Headers and properties")
-        for tab in more:
-            with tab:
-                st.code(trace, language=None)
-
-
-def _draw_body(one: LetterItem) -> None:
-    body = read_body(one)
-    if body.note:
-        st.caption(as_text(visible(body.note)))
-    if body.text:
-        st.code(body.text, language=body.language, wrap_lines=True)

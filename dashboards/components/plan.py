@@ -11,10 +11,12 @@ from monitor.api.redrive_items import PlanItem, PlannedCause, WindowItem
 from monitor.words import say_count, say_duration
 
 DEFAULT_CANARY = 10
+_CANARY_WAIT_SECONDS = 5.0
 FIRST_CHOICES = (10, 100, 1_000)
 CANARY_CHOICES = (1, 10, 100)
 RATE_CHOICES = (1.0, 10.0, 100.0, 1_000.0)
 
+_LATEST = 1e11  # a moment in Unix seconds
 _MOST_NAMES = 12
 _MOST_CAUSES = 4
 
@@ -43,7 +45,10 @@ class Choices:
     reason: str = ""
     archive: str | None = None
     start_at: float | None = None
+    deadline: float | None = None
     window: Mapping[str, Any] | None = None
+    max_target_backlog: int | None = None
+    canary_wait_seconds: float | None = None
 
     def options(self) -> dict[str, Any]:
         """Return them as the API names them, without those that leave the choice to the product."""
@@ -52,6 +57,8 @@ class Choices:
         for name, usual in (("action", "redrive"), ("on_ambiguous", "send"), ("canary", 0)):
             if asked.get(name) == usual:
                 del asked[name]
+        if "canary" not in asked:
+            asked.pop("canary_wait_seconds", None)  # there is nothing to wait for
         return asked
 
 
@@ -62,6 +69,7 @@ def choices_of_address(parameters: Mapping[str, Sequence[str]]) -> Choices | Non
         return None
     action = _last(parameters, "action") or "redrive"
     canary, first = _number(_last(parameters, "canary")), _number(_last(parameters, "first"))
+    backlog = _number(_last(parameters, "max_target_backlog"))
     return Choices(
         queue,
         action=action,
@@ -76,14 +84,21 @@ def choices_of_address(parameters: Mapping[str, Sequence[str]]) -> Choices | Non
         rate=_number(_last(parameters, "rate")) or None,
         reason=_last(parameters, "reason") or "",
         archive=_last(parameters, "archive"),
+        start_at=_number(_last(parameters, "start_at"), _LATEST) or None,
+        deadline=_number(_last(parameters, "deadline"), _LATEST) or None,
+        max_target_backlog=int(backlog) if backlog else None,
+        canary_wait_seconds=_number(_last(parameters, "canary_wait_seconds")) or None,
     )
 
 
 def address_of(choices: Choices) -> dict[str, str | list[str] | None]:
     """Return the query parameters that ask for a plan with these choices, as far as an address can say them."""
-    numbers = ("first", "rate", "older_than_seconds", "younger_than_seconds")
+    numbers = (
+        "first", "rate", "older_than_seconds", "younger_than_seconds", "start_at", "deadline", "max_target_backlog",
+        "canary_wait_seconds",
+    )  # fmt: skip
     texts = ("dead_letters", "action", "target", "select", "group", "reason", "archive")
-    asked = {name: f"{value:g}" for name in numbers if (value := getattr(choices, name)) is not None}
+    asked = {name: f"{value:.15g}" for name in numbers if (value := getattr(choices, name)) is not None}
     return {
         **{name: getattr(choices, name) for name in texts},
         **asked,
@@ -116,6 +131,9 @@ def choices_of_plan(plan: PlanItem) -> Choices:
         reason=plan["reason"],
         archive=asked.get("archive"),
         start_at=plan["start_at"],
+        deadline=plan["deadline"],
+        max_target_backlog=asked.get("max_target_backlog"),
+        canary_wait_seconds=asked.get("canary_wait_seconds"),
         window=dict(plan["window"]) if plan["window"] else None,
     )
 
@@ -131,12 +149,29 @@ def _last(parameters: Mapping[str, Sequence[str]], name: str) -> str | None:
     return values[-1] or None if values else None
 
 
-def _number(text: str | None) -> float | None:
+def _number(text: str | None, most: float = 1_000_000) -> float | None:
     try:
         value = float(text or "")
     except ValueError:
         return None
-    return value if 0 <= value <= 1_000_000 else None
+    return value if 0 <= value <= most else None
+
+
+def write_headers(headers: Mapping[str, str]) -> str:
+    """Return headers as lines to edit."""
+    return "\n".join(f"{name}: {value}" for name, value in headers.items())
+
+
+def read_headers(text: str) -> dict[str, str] | None:
+    """Return the headers of `name: value` lines; None where a line is none."""
+    found = {}
+    for line in text.splitlines():
+        name, colon, value = line.partition(":")
+        if line.strip() and not (colon and name.strip()):
+            return None
+        if line.strip():
+            found[name.strip()] = value.strip()
+    return found
 
 
 def title_of(plan: PlanItem) -> str:
@@ -220,6 +255,7 @@ def plan_facts(plan: PlanItem) -> list[tuple[str, str]]:
         ("Also receives", _say_others(plan["also_receives"])),
         ("Time", _say_time(plan)),
         ("Canary", _say_canary(plan)),
+        *_say_backpressure(plan),
         ("Order", plan["ordering"] or "not told"),
         ("Headers", _say_headers(plan)),
     ]
@@ -309,9 +345,18 @@ def _say_canary(plan: PlanItem) -> str:
     if canary is None:
         return "none: everything goes at once"
     return (
-        f"the first {say_count(canary)} go ahead; when none comes back within 5 s it goes on by itself, "
-        "otherwise it stops and says so"
+        f"the first {say_count(canary)} go ahead; when none comes back within {say_duration(_wait(plan))} "
+        "it goes on by itself, otherwise it stops and says so"
     )
+
+
+def _wait(plan: PlanItem) -> float:
+    return float(plan["request"].get("canary_wait_seconds") or _CANARY_WAIT_SECONDS)
+
+
+def _say_backpressure(plan: PlanItem) -> list[tuple[str, str]]:
+    most = plan["request"].get("max_target_backlog")
+    return [] if most is None else [("Holds back", f"while more than {say_count(most)} wait at the target")]
 
 
 def _say_headers(plan: PlanItem) -> str:

@@ -92,6 +92,13 @@ def say_reason(job: JobItem) -> str:
     return f"{known} ({rest.strip()})" if rest.strip() else known
 
 
+def say_approval(job: JobItem) -> list[tuple[str, str]]:
+    """Return who let a job begin besides who asked for it: a name and a sentence; nothing where nobody had to."""
+    if job["approved_by"] is None:
+        return []
+    return [("Approved", f"by {job['approved_by']}; asked for by {job['created_by']}")]
+
+
 def share_done(counts: JobCounts) -> float:
     """Return the share of what was planned that has its outcome."""
     return 1.0 - counts["left"] / counts["planned"] if counts["planned"] else 1.0
@@ -243,6 +250,7 @@ def report_facts(report: ReportItem, now: float, zone: tzinfo) -> list[tuple[str
         ("To", report["target"] or NOT_KNOWN),
         ("Began", f"{say_moment(report['started_at'], now, zone)}, by {report['created_by']}"),
         ("Took", f"{_say_took(report, now)}, {say_rate(report['sent_per_second'])} on average"),
+        *say_approval(report),
         ("Guarantee", report["guarantee"].replace("_", " ")),
         ("Adds up", "yes: every message has exactly one outcome" if report["adds_up"] else "NO: please report this"),
     ]

@@ -10,6 +10,7 @@ from dashboards.components.groups import say_expiry, say_origins
 from dashboards.components.message import in_cell
 from dashboards.components.plan import Choices
 from dashboards.components.planning import PLAN_FIRST, open_plan
+from dashboards.components.shelf import draw_all_archives
 from dashboards.components.states import REFRESH_SECONDS, failures_told, read, say_empty
 from dashboards.components.status import MUTED, say_problem
 from dashboards.components.text import as_text
@@ -26,6 +27,7 @@ def draw_queues() -> None:
     """Draw the filters and, below them, the queues; these renew themselves."""
     _draw_filters()
     _draw_page()
+    draw_all_archives(acts=may("operator"))
 
 
 def _draw_filters() -> None:

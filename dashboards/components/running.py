@@ -9,6 +9,7 @@ import streamlit as st
 from dashboards.client import about, connect, may
 from dashboards.components.address import link, page
 from dashboards.components.facts import draw_facts, draw_outcome
+from dashboards.components.originals import draw_originals
 from dashboards.components.plan import RATE_CHOICES, Choices, say_pace, say_times
 from dashboards.components.planning import open_plan
 from dashboards.components.progress import (
@@ -22,6 +23,7 @@ from dashboards.components.progress import (
     range_rows,
     reason_rows,
     report_facts,
+    say_approval,
     say_canary,
     say_outcome,
     say_processed,
@@ -78,7 +80,7 @@ def _draw_live(id_: str) -> None:
         _draw_numbers(job)
         if may("operator"):
             _draw_steering(job)
-        times = say_times(job["start_at"], job["deadline"], job["window"])
+        times = [*say_approval(job), *say_times(job["start_at"], job["deadline"], job["window"])]
         if times:
             draw_facts(times)
 
@@ -198,6 +200,8 @@ def _draw_report(job: JobItem) -> None:
     draw_facts(report_facts(report, now(), viewer_zone()))
     _draw_rows("Why messages were not sent", reason_rows(report))
     _draw_messages(job)
+    if report["edits"]["messages"]:
+        draw_originals(job["id"], report["edits"])
     ranges = range_rows(report)
     if ranges:
         with st.expander(f"Where they are at the target ({say_count(len(ranges))} transactions)"):

@@ -5,7 +5,8 @@ from collections.abc import Callable
 import streamlit as st
 
 from dashboards.client import PATIENT_SECONDS, connect, may
-from dashboards.components.message import in_cell
+from dashboards.components.facts import LETTER_COLUMNS
+from dashboards.components.message import in_cell, letter_row, without_empty
 from dashboards.components.plan import Choices
 from dashboards.components.planning import open_plan
 from dashboards.components.states import failures_told, read
@@ -17,6 +18,10 @@ from monitor.errors import ClientError
 from monitor.words import say_count, say_duration
 
 _MOST_DOWNLOADED = 50_000
+_MOST_ARCHIVES = 50
+_MOST_LOOKED = 50
+_KEPT_SECONDS = 10.0
+_ASIDE = ":material/archive:"
 _EXPORTS = "exports by queue"
 _FORMATS = {"jsonl": ("JSON lines", "application/x-ndjson"), "csv": ("CSV", "text/csv")}
 
@@ -58,18 +63,30 @@ def draw_purge(item: DeadLetterItem) -> None:
     if not may("admin"):
         return
     with st.popover("Purge", icon=":material/delete_forever:"):
-        st.error("This removes all of them for good. Export them first; nothing else brings them back.")
+        st.error("This removes all of them for good. Nothing else than your export brings them back.")
+        exported = _draw_first_step(item)
         typed = st.text_input(
-            "Type the name of the queue", key=f"purge {item['id']}", placeholder=in_cell(item["queue"])
+            "2. Type the name of the queue", key=f"purge {item['id']}", placeholder=in_cell(item["queue"])
         )
-        exported = st.session_state.get(_EXPORTS, {}).get(item["id"])
         if st.button("Remove all for good", disabled=typed != item["queue"], key=f"purge now {item['id']}"):
             _purge(item, typed, exported)
 
 
+def _draw_first_step(item: DeadLetterItem) -> str | None:
+    """Draw the export that has to come first; return its id, None while there is none."""
+    exported: str | None = st.session_state.get(_EXPORTS, {}).get(item["id"])
+    if exported:
+        st.markdown(f"1. ✔ Exported :small[{as_text(exported)}]")
+        return exported
+    st.markdown("1. Export all of them: by **Export** beside this, or by the command that it shows.")
+    given = st.text_input("Id of an export of the last hour", key=f"export of {item['id']}",
+                          placeholder="needed only if the command made it")  # fmt: skip
+    return given.strip() or None
+
+
 def _purge(item: DeadLetterItem, typed: str, exported: str | None) -> None:
     if exported is None:
-        st.error("Export them first: the export has to be from this session, and whole.")
+        st.error("Export them first, whole, and within the last hour.")
         return
     try:
         answer = connect(PATIENT_SECONDS).purge(item["id"], typed, exported)
@@ -87,16 +104,48 @@ def draw_archives(item: DeadLetterItem, *, acts: bool) -> None:
             return
         st.subheader("Set aside")
         for archive in found["items"]:
-            _draw_archive(item, archive, acts=acts)
+            _draw_archive(archive, acts=acts)
 
 
-def _draw_archive(item: DeadLetterItem, archive: ArchiveItem, *, acts: bool) -> None:
-    with st.container(border=True, horizontal=True, vertical_alignment="center"):
-        with st.container(gap=None, width="stretch", key=f"text-archive-{archive['id']}"):
-            st.markdown(f"**{say_count(archive['messages'])}** · {as_text(archive['reason'])}")
-            st.caption(as_text(say_archive(archive, now()), 1_000))
-        if acts and st.button("Restore", icon=":material/unarchive:", key=f"restore {archive['id']}"):
-            open_plan(Choices(item["id"], action="restore", archive=archive["id"], canary=0))
+def draw_all_archives(*, acts: bool) -> None:
+    """Draw what is set aside of all queues, also of those that are gone; nothing where nothing is."""
+    with failures_told(lesser=True):
+        found = read("all archives", lambda: connect().archives(limit=_MOST_ARCHIVES), _KEPT_SECONDS)
+        items = found["items"]
+        if not items:
+            return
+        with st.expander(f"Set aside: {say_count(sum(it['messages'] for it in items))} messages", icon=_ASIDE):
+            for note in found["notes"]:
+                st.caption(as_text(note, 500))
+            for archive in items:
+                _draw_archive(archive, acts=acts, of=f"{archive['source']} on {archive['cluster']}")
+            if found["next"]:
+                st.caption(f"The newest {_MOST_ARCHIVES}. `eventflow dlq archived` lists all.")
+
+
+def _draw_archive(archive: ArchiveItem, *, acts: bool, of: str = "") -> None:
+    with st.container(border=True):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            with st.container(gap=None, width="stretch", key=f"text-archive-{archive['id']}"):
+                from_queue = f" of {as_text(of)}" if of else ""
+                st.markdown(f"**{say_count(archive['messages'])}**{from_queue} · {as_text(archive['reason'])}")
+                st.caption(as_text(say_archive(archive, now()), 1_000))
+            looking = st.toggle("Look", key=f"look into {archive['id']}")
+            if acts and st.button("Restore", icon=":material/unarchive:", key=f"restore {archive['id']}"):
+                open_plan(Choices(archive["dead_letters"], action="restore", archive=archive["id"], canary=0))
+        if looking:
+            _draw_archived(archive["id"])
+
+
+def _draw_archived(archive: str) -> None:
+    with failures_told():
+        key = ("archived", archive)
+        found = read(key, lambda: connect(PATIENT_SECONDS).archived_letters(archive, limit=_MOST_LOOKED), _KEPT_SECONDS)
+        moment, zone = now(), viewer_zone()
+        rows = without_empty([letter_row(it, moment, zone) for it in found["items"]])
+        st.dataframe(rows, hide_index=True, placeholder="–", column_config=LETTER_COLUMNS, alt="Messages set aside")
+        if found["next"]:
+            st.caption(f"The first {_MOST_LOOKED}.")
 
 
 def say_archive(archive: ArchiveItem, moment: float) -> str:

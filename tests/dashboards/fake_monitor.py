@@ -62,6 +62,8 @@ class FakeMonitor:
     asked: list[str] = field(default_factory=list)
     plan_changes: Json = field(default_factory=dict)
     archives: list[Json] = field(default_factory=list)
+    originals: list[Json] = field(default_factory=list)
+    notes: list[str | None] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         get, post = ["GET"], ["POST"]
@@ -73,6 +75,8 @@ class FakeMonitor:
                                                   "points": [], "note": None}),
             ("/archive", get, lambda *_: {"items": self.archives, "next": None, "bytes": 0, "most_bytes": 1,
                                           "notes": []}),
+            ("/archive/{id}/messages", get, lambda *_: {"items": [self._seen(make_letter(it)) for it in range(2)],
+                                                        "next": None, "warning": None}),
             ("/dead-letters", get, self._queues),
             ("/dead-letters/{id:path}/messages", get, self._messages),
             ("/dead-letters/{id:path}/groups", get, self._groups),
@@ -85,6 +89,7 @@ class FakeMonitor:
             ("/redrives/{id}", get, lambda request, _: self._job(request)),
             ("/redrives/{id}/items", get, self._items),
             ("/redrives/{id}/report", get, self._report),
+            ("/redrives/{id}/originals", get, lambda request, _: {"items": self.originals, "next": None}),
             ("/redrives/{id}/rate", post, self._set_rate),
             ("/redrives/{id}/{verb}", post, self._steer),
         ]  # fmt: skip
@@ -191,6 +196,7 @@ class FakeMonitor:
 
     def _start(self, request: Request, asked: Json) -> Json:
         self.keys.append(request.headers.get("Idempotency-Key"))
+        self.notes.append(asked.get("note"))
         known = next((it for it in self.jobs.values() if it["plan_id"] == asked["plan_id"]), None)
         if known is None:
             known = make_job(self._plan(asked["plan_id"]), number=len(self.jobs) + 1)
@@ -281,7 +287,7 @@ def make_plan(queue: Mapping[str, Any], number: int = 1, asked: Mapping[str, Any
         asked[moment] = None if age is None else time.time() - age
     request = {"target": None, "select": None, "positions": [], "group": None, "first": None,
                "strip_failure_headers": False, "native": False, "patch": [], "set_headers": {}, "remove_headers": [],
-               "archive": None, **asked}
+               "archive": None, "max_target_backlog": None, "canary_wait_seconds": None, **asked}
     origins = [{"origin": it, "found_by": "headers", "messages": 20, "of": 20} for it in queue["origins"]]
     count = min(queue["messages"] or 0, request["first"] or 10**9, len(request["positions"]) or 10**9)
     exact = queue["system"] == "kafka"
@@ -295,7 +301,9 @@ def make_plan(queue: Mapping[str, Any], number: int = 1, asked: Mapping[str, Any
             "ordering": "They arrive after newer messages of the same key.", "warnings": [], "blockers": [],
             "headers": {"added": ["x-redrive-id"], "removed": [], "failure_headers_removed": False},
             "duration_seconds": 0.1, "rate": request.get("rate"), "canary": request.get("canary"),
-            "start_at": request.get("start_at"), "deadline": None, "window": request.get("window"), "approval": None,
+            "start_at": request.get("start_at"),
+            "deadline": request.get("deadline"), "approval": None,
+            "window": {"days": [], **request["window"]} if request.get("window") else None,
             "causes": [], "request": request, "bounds": {}, "samples": []}
 
 

@@ -6,18 +6,22 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from examples.event_flow import orders
 from examples.event_flow.buses.aws import SqsConsumer
 from examples.event_flow.buses.kafka import KafkaConsumer
 from examples.event_flow.buses.rabbitmq import RabbitConsumer
-from examples.event_flow.consuming import consuming_worker
+from examples.event_flow.consuming import Consuming, consuming_worker
 from examples.event_flow.events import OrderCreated
 from examples.event_flow.flow import Flow, set_up
-from examples.event_flow.handling import DownstreamFailed, Outcome
+from examples.event_flow.handling import DownstreamRefused, Reaction, Reactions
+from examples.event_flow.metrics import Metrics
 from examples.event_flow.names import Endpoints, Names
-from examples.event_flow.running import Contact, Crew, Stop, Tally
+from examples.event_flow.notification import TABLES
+from examples.event_flow.outcomes import Outcome, Tally
+from examples.event_flow.running import Contact, Crew, Stop
 from examples.event_flow.shop import purchases
 from stack.state import Endpoints as StackEndpoints
 from tests.integration.event_flow.conftest import remove_flow
@@ -81,29 +85,31 @@ class Shop:
         """Return how many orders were mailed that came by this bus."""
         return self.flow.tally.get(f"{SERVICE}/{bus}", Outcome.PROCESSED)
 
-    def send(self, order: OrderCreated) -> None:
-        """Mail a customer. Raises DownstreamFailed."""
+    def send(self, key: str, order: OrderCreated) -> None:
+        """Mail a customer. Raises DownstreamRefused, since a circuit breaker would hold what only fails."""
         if not self.mail_works:
-            raise DownstreamFailed(CAUSE)
+            raise DownstreamRefused(CAUSE)
         self.mailed.append(order.order_id)
 
 
 @contextmanager
-def open_shop(endpoints: StackEndpoints) -> Iterator[Shop]:
+def open_shop(endpoints: StackEndpoints, store: Path) -> Iterator[Shop]:
     """Run the notification service on all buses, under names of its own that are removed at the end."""
     buses = Endpoints(endpoints.kafka, endpoints.rabbitmq.amqp, endpoints.aws)
     names = Names(f"journey-{secrets.token_hex(3)}-")
-    flow = Flow(buses, names, Stop(), Tally(), seed=1, flaky_share=0.0, work_seconds=0.0, first_redelivery_seconds=0)
+    stop, tally = Stop(), Tally()
+    flow = Flow(buses, names, stop, tally, Metrics(tally), store, seed=1, first_redelivery_seconds=0)
     shop = Shop(flow, endpoints)
     for bus in BUSES:
         set_up(bus, buses, names)
     connect: Mapping[str, Callable[[Contact], Any]] = {
-        "kafka": lambda contact: KafkaConsumer(buses.kafka, names, SERVICE, "classic", flow.stop, contact),
-        "rabbitmq": lambda contact: RabbitConsumer(buses.amqp, names, SERVICE, flow.stop, contact),
-        "aws": lambda contact: SqsConsumer(buses.aws, names, flow.stop, contact, flow.first_redelivery_seconds),
+        "kafka": lambda contact: KafkaConsumer(buses, names, SERVICE, "classic", flow.stop, contact),
+        "rabbitmq": lambda contact: RabbitConsumer(buses, names, SERVICE, flow.stop, contact),
+        "aws": lambda contact: SqsConsumer(buses, names, flow.stop, contact, flow.first_redelivery_seconds),
     }
+    reactions: Reactions = {OrderCreated: Reaction(shop.send, lambda db, bus, order: None)}
     workers = [
-        consuming_worker(SERVICE, bus, {OrderCreated: shop.send}, connect[bus], flow, events_per_order=1, attempts=1)
+        consuming_worker(Consuming(SERVICE, bus, reactions, TABLES, connect[bus], events_per_order=1, attempts=1), flow)
         for bus in BUSES
     ]
     crew = Crew(workers, flow.stop, flow.tally)

@@ -287,11 +287,38 @@ def test_a_purge_is_for_admins_wants_the_name_typed_and_an_export_first(fake: Fa
     fake.role = "admin"
     page = draw("dead-letters", id=QUEUE)
     assert next(it for it in page.button if it.label == "Remove all for good").disabled
-    next(it for it in page.text_input if it.label == "Type the name of the queue").set_value("order-events.dlq").run()
+    next(it for it in page.text_input if it.label.endswith("Type the name of the queue")).input(
+        "order-events.dlq"
+    ).run()
     assert "Export them first" in texts(click(page, "Remove all for good"))
     assert not fake.calls("POST")
     page.session_state["exports by queue"] = {QUEUE: "export-1"}
+    page = page.run()
+    assert "1. ✔ Exported" in texts(page)
     assert "32 were removed." in texts(click(page, "Remove all for good"))
+
+
+def test_a_purge_takes_an_export_that_the_command_made(fake: FakeMonitor) -> None:
+    fake.role = "admin"
+    add_queue(fake, messages=1_000_000)
+    page = draw("dead-letters", id=QUEUE)
+    for label, text in (("Id of an export", "export-7"), ("2. Type the name", "order-events.dlq")):
+        page = next(it for it in page.text_input if it.label.startswith(label)).input(text).run()
+    assert "1,000,000 were removed." in texts(click(page, "Remove all for good"))
+
+
+def test_what_is_set_aside_of_all_queues_is_found_looked_into_and_put_back(fake: FakeMonitor) -> None:
+    add_queue(fake)
+    fake.archives = [make_archive()]
+    page = draw("dead-letters")
+    assert [it.label for it in page.expander] == ["Set aside: 12 messages"]
+    assert "**12** of order-events.dlq on orders" in texts(page)
+    page = page.toggle[0].set_value(True).run()
+    assert list(page.dataframe[0].value["Position"]) == ["0:0", "0:1"]
+    assert query(click(page, "Restore")) == {"plan": "plan-1"}
+    assert fake.plans["plan-1"]["request"]["archive"] == "job-9"
+    fake.role = "viewer"
+    assert "Restore" not in labels(draw("dead-letters"))
 
 
 def test_too_many_for_a_browser_are_exported_by_a_command(fake: FakeMonitor) -> None:

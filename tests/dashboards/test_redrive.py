@@ -1,6 +1,8 @@
 """The page of redrives: plan, start, progress, report and all jobs, over a fake API."""
 
 import time
+from datetime import UTC, datetime
+from datetime import time as dt_time
 from typing import Any
 
 import pytest
@@ -140,10 +142,56 @@ def test_edits_are_shown_before_and_after(monitor: FakeMonitor) -> None:
     changed = {**make_letter(), "after": after, "skipped": None}
     monitor.queues[QUEUE].make = lambda number: changed
     page = draw("redrive", dead_letters=QUEUE)
-    page.text_area[0].set_value('[{"op": "replace", "path": "/total_cents", "value": 1}]')
+    area = next(it for it in page.text_area if it.label.startswith("Change bodies"))
+    area.set_value('[{"op": "replace", "path": "/total_cents", "value": 1}]')
     page = click(page, "Take over")
     (operation,) = monitor.plans["plan-2"]["request"]["patch"]
     assert operation["path"] == "/total_cents"
+
+
+def test_options_are_written_and_taken_over_at_once(monitor: FakeMonitor) -> None:
+    page = draw("redrive", dead_letters=QUEUE)
+    begin = datetime(2030, 1, 2, 3, 4, tzinfo=UTC)
+    moments = {it.label: it for it in page.get("datetime_input")}
+    moments["Not before"].set_value(begin.replace(tzinfo=None))
+    moments["Not after"].set_value(datetime(2030, 1, 3))
+    hours = {it.label: it for it in page.time_input}
+    hours["Only from"].set_value(dt_time(22))
+    hours["until"].set_value(dt_time(5))
+    next(it for it in page.number_input if it.label.startswith("Wait while more")).set_value(500)
+    next(it for it in page.number_input if it.label.startswith("Seconds to see")).set_value(30.0)
+    next(it for it in page.text_area if it.label.startswith("Headers to set")).set_value("tenant: acme\nx: y: z")
+    page = click(page, "Take over")
+    asked = monitor.plans["plan-2"]["request"]
+    assert (asked["start_at"], asked["deadline"] - asked["start_at"]) == (begin.timestamp(), 75_360.0)
+    assert asked["window"] == {"begin": "22:00", "end": "05:00", "timezone": "UTC"}
+    assert (asked["max_target_backlog"], asked["canary_wait_seconds"]) == (500, 30.0)
+    assert asked["set_headers"] == {"tenant": "acme", "x": "y: z"}
+    facts = html_of(page)
+    for fact in ("2030-01-02 03:04:00 UTC", "from 22:00 to 05:00 (UTC)", "while more than 500 wait at the target",
+                 "when none comes back within 30 s"):  # fmt: skip
+        assert fact in facts, fact
+
+
+@pytest.mark.parametrize(
+    ("label", "text", "told"),
+    [
+        ("Headers to set, one a line", "no colon", "A header is a name, a colon and a value"),
+        ("Change bodies on the way, as a JSON Patch (RFC 6902)", "{", "The patch is no JSON"),
+    ],
+)
+def test_what_cannot_be_meant_makes_no_plan(monitor: FakeMonitor, label: str, text: str, told: str) -> None:
+    page = draw("redrive", dead_letters=QUEUE)
+    next(it for it in page.text_area if it.label == label).set_value(text)
+    assert told in texts(click(page, "Take over"))
+    assert list(monitor.plans) == ["plan-1"]
+
+
+def test_a_note_goes_with_the_start(monitor: FakeMonitor) -> None:
+    page = draw("redrive", dead_letters=QUEUE)
+    next(it for it in page.text_input if it.label == "Note for the audit log").input("OPS-17")
+    click(page, "Start the redrive")
+    assert monitor.notes == ["OPS-17"]
 
 
 def test_setting_aside_asks_for_a_reason_first(monitor: FakeMonitor) -> None:
@@ -258,10 +306,11 @@ def test_a_job_that_waits_for_a_second_person_is_approved_by_a_click(monitor: Fa
     page = draw("redrive", job="job-1")
     assert "A second person must approve: 32 messages" in texts(page)
     monitor.name = "alice"  # who asked for it
-    assert "It waits for somebody else than you." in texts(page.run())
-    monitor.name = "bob"
-    click(page.run(), "Approve")
+    assert "It waits for somebody else than you." in texts(draw("redrive", job="job-1"))
+    click(page, "Approve")
     assert job["state"] == "running"
+    job["approved_by"] = "bob"
+    assert "by bob; asked for by alice" in html_of(page.run())
 
 
 def test_a_monitor_that_restarts_leaves_the_job_on_the_page(
@@ -318,6 +367,21 @@ def test_failures_are_told_with_their_reasons_and_the_rest_can_be_planned(monito
     assert "2 times; at most 160 were sent twice" in told
     assert page.dataframe[1].value["Reason"][0] == "the target refuses messages above 1 MB"
     assert query(click(page, "Plan the rest")) == {"plan": "plan-1"}
+
+
+def test_edited_messages_are_shown_as_they_were_only_when_asked_for(monitor: FakeMonitor) -> None:
+    job = add_job(monitor, "completed", SENT)
+    monitor.reports["job-1"] = make_report(job, edits={"messages": 1, "digest": "d" * 64})
+    monitor.originals = [{"position": "0:3", "before_sha256": "a" * 64, "after_sha256": "b" * 64,
+                          "letter": make_letter(3)}]  # fmt: skip
+    page = draw("redrive", job="job-1")
+    assert "Edited messages as they were (1)" in [it.label for it in page.expander]
+    assert not monitor.calls("GET /redrives/job-1/originals")
+    page.session_state["originals job-1"] = True
+    page = page.run()
+    table = next(it.value for it in page.dataframe if "Before (SHA-256)" in it.value)
+    assert list(table.iloc[0])[:3] == ["0:3", "a" * 16, "b" * 16]
+    assert "In the audit log they stand under dddddddddddddddd" in texts(page)
 
 
 # -- all of them -------------------------------------------------------------------------------------------------------

@@ -83,7 +83,7 @@ def world(endpoints: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> Ite
     """Run all of it once for the journeys."""
     folder = tmp_path_factory.mktemp("journeys")
     with (
-        open_shop(endpoints) as shop,
+        open_shop(endpoints, folder) as shop,
         serving(folder, shop.config) as monitor,
         ApiClient(monitor.url) as client,
         dashboard(monitor.url, free_port()) as url,
