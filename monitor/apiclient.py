@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 import httpx
 
+from monitor.api.catalog_items import CatalogItem, DifferencesItem
 from monitor.api.items import (
     AboutItem,
     AlertsAnswer,
@@ -297,6 +298,22 @@ class ApiClient:
         """Change a job's rate in messages a second; None is without limit."""
         return cast(JobItem, self._ask("POST", f"redrives/{_in_path(job)}/rate", body={"rate": rate}))
 
+    def catalog(self) -> CatalogItem:
+        """Return the event catalog."""
+        return cast(CatalogItem, self._get("catalog", {}))
+
+    def catalog_differences(self) -> DifferencesItem:
+        """Return what is seen and not written down in the catalog, and the other way round."""
+        return cast(DifferencesItem, self._get("catalog/diff", {}))
+
+    def catalog_graph(self, style: str) -> str:
+        """Return the flow of events as `mermaid` or `dot`."""
+        return self._read_text("catalog/graph", {"format": style})
+
+    def catalog_draft(self) -> str:
+        """Return a first catalog from what is seen, as YAML."""
+        return self._read_text("catalog/draft", {})
+
     def audit(self, **query: Any) -> AuditPage:
         """Return one page of audit records, the newest first."""
         return cast(AuditPage, self._get("audit", query))
@@ -319,6 +336,14 @@ class ApiClient:
         with self._reaching():
             answer = self._http.request(method, path, params=query, json=body, headers=headers)
         return _read(answer, self.url)
+
+    def _read_text(self, path: str, query: dict[str, Any]) -> str:
+        with self._reaching():
+            answer = self._http.get(path, params=query)
+        if answer.headers.get("content-type", "").startswith("text/plain"):
+            return answer.text
+        _read(answer, self.url)
+        raise MonitorUnreachable(f"what answers at {self.url} is no Eventflow Monitor")
 
     @contextmanager
     def _reaching(self) -> Iterator[None]:

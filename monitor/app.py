@@ -1,12 +1,14 @@
 """The monitor: everything wired together."""
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 from fastapi import FastAPI
 
 from monitor.analysis.assessment import Rules
 from monitor.api.alerts import make_alert_router
 from monitor.api.application import make_api
+from monitor.api.catalog import make_catalog_router
 from monitor.api.guard import Principal
 from monitor.api.history import make_history_router
 from monitor.api.marks import make_mark_router
@@ -17,6 +19,8 @@ from monitor.api.sources import Sources
 from monitor.brokers.members import read_members
 from monitor.brokers.redrivers import open_redriver
 from monitor.brokers.registry import Collector, open_collector
+from monitor.catalog.loading import load_catalog
+from monitor.catalog.model import Catalog
 from monitor.clock import Clock
 from monitor.collecting.routine import Routine
 from monitor.collecting.schedule import Schedule
@@ -71,6 +75,7 @@ class Monitor:
         address: str = "",
     ) -> None:
         self._configuration, self._database, self._clock = configuration, database, clock
+        self._catalog = _load_catalog(configuration)
         self._counters = Counters(database, clock)
         self._counters.load([cluster.name for cluster in configuration.clusters])
         self._mutes = Mutes(database, clock)
@@ -120,7 +125,8 @@ class Monitor:
         alerts = make_alert_router(lambda: self._configuration.alerts, sources, runbooks, self._record)
         marks = make_mark_router(self._marks, self._record, self._clock)
         members = make_member_router(sources, self._read_members)
-        further = [mutes, marks, history, alerts, members, make_redrive_router(self.redrives)]
+        catalog = make_catalog_router(lambda: self._catalog, sources)
+        further = [mutes, marks, history, alerts, members, catalog, make_redrive_router(self.redrives)]
         return make_api(sources, lambda: self._configuration.server, further)
 
     def _read_members(self, subscription: Subscription) -> Sequence[Member] | None:
@@ -152,8 +158,10 @@ class Monitor:
     def reconfigure(self, configuration: Configuration) -> None:
         """Go on by another configuration: what is the same in both is not disturbed.
 
-        What only a new start can change (where to listen, which database) stays as it was.
+        What only a new start can change (where to listen, which database) stays as it was. Raises ConfigurationError,
+        with nothing changed, for a catalog with mistakes.
         """
+        self._catalog = _load_catalog(configuration)
         before, self._configuration = self._configuration, configuration
         self.redrives.reconfigure(configuration)
         if self._shares:
@@ -226,6 +234,10 @@ class Monitor:
         self._totals.read()
         self._page.tell_jobs(self._totals.states())
         self._page.update(view, cycle_ended=occasion in (Occasion.SUCCESS, Occasion.FAILURE))
+
+
+def _load_catalog(configuration: Configuration) -> Catalog | None:
+    return load_catalog(Path(configuration.catalog)) if configuration.catalog else None
 
 
 def _make_history(configuration: Configuration, database: Database, clock: Clock) -> History | PrometheusHistory:

@@ -6,13 +6,16 @@ from typing import Annotated, Any
 
 import typer
 
+from monitor.apiclient import DEFAULT_URL
 from monitor.catalog.checking import is_asyncapi
 from monitor.catalog.compatibility import Comparison, Mode, compare_all, compare_catalogs, worst
+from monitor.catalog.graphs import Style, draw
 from monitor.catalog.loading import load_catalog, make_catalog
 from monitor.catalog.problems import Compatibility
 from monitor.catalog.reading import read_document
 from monitor.catalog.schema_files import read_schema
 from monitor.cli.output import print_json, print_line, show_plain
+from monitor.cli.redrives import Url, connect
 from monitor.errors import ConfigurationError
 
 EXIT_CODES = {Compatibility.COMPATIBLE: 0, Compatibility.INCOMPATIBLE: 1, Compatibility.UNKNOWN: 3}
@@ -60,6 +63,50 @@ def check_compat(
             _print(comparison)
         print_line(verdict if found else f"{verdict}: they have no event in common")
     raise typer.Exit(EXIT_CODES[verdict])
+
+
+@catalog_commands.command("diff")
+def diff(url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
+    """Show what is seen and not written down in the monitor's catalog, and written down and not seen.
+
+    Exit code 0 when nothing differs, 1 when something does, 3 when nothing differs as far as can be seen.
+    """
+    with connect(url) as monitor:
+        found = monitor.catalog_differences()
+    if as_json:
+        print_json(found)
+    else:
+        for item in found["items"]:
+            where = f"{item['cluster']}: " if item["cluster"] else ""
+            print_line(show_plain(f"{item['kind']}: {where}{item['text']}"))
+        for unjudged in found["not_judged"]:
+            print_line(show_plain(f"not judged: {unjudged['cluster'] or ''} {unjudged['reason']}"))
+        if not (found["items"] or found["not_judged"]):
+            print_line("nothing differs")
+    raise typer.Exit(1 if found["items"] else 3 if found["not_judged"] else 0)
+
+
+@catalog_commands.command("draft")
+def draft(url: Url = DEFAULT_URL) -> None:
+    """Print a first catalog, from what the monitor sees: destinations and who receives from them."""
+    with connect(url) as monitor:
+        print_line(monitor.catalog_draft().rstrip("\n"))
+
+
+@catalog_commands.command("graph")
+def graph(
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[FILE]", help="A catalog; without it the monitor's own.")
+    ] = None,
+    style: Annotated[Style, typer.Option("--format", help="The language of the graph.")] = Style.MERMAID,
+    url: Url = DEFAULT_URL,
+) -> None:
+    """Print the flow of events as a graph."""
+    if file is not None:
+        print_line(draw(load_catalog(file), style).rstrip("\n"))
+        return
+    with connect(url) as monitor:
+        print_line(monitor.catalog_graph(style).rstrip("\n"))
 
 
 def _compare(files: list[Path], mode: Mode, *, transitive: bool) -> list[Comparison]:

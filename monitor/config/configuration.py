@@ -4,12 +4,14 @@ from typing import Any
 
 from pydantic import SecretStr, field_validator, model_validator
 
+from monitor.config.catalog import SchemaRegistry
 from monitor.config.clusters import Cluster
 from monitor.config.dead_letters import Approvals, Archive, DeadLetterMapping, MaskingRule
 from monitor.config.history import Alerts, History
 from monitor.config.objectives import Objective, Owner
 from monitor.config.section import Section, with_distinct_names
 from monitor.config.server import Dashboard, Server
+from monitor.config.values import ReadableFile
 
 
 class Configuration(Section):
@@ -27,6 +29,8 @@ class Configuration(Section):
     history: History = History()
     alerts: Alerts = Alerts()
     dashboard: Dashboard = Dashboard()
+    catalog: ReadableFile | None = None
+    schema_registry: SchemaRegistry = SchemaRegistry()
 
     @field_validator("clusters")
     @classmethod

@@ -46,6 +46,7 @@ CLIENT_LIBRARIES = {"confluent_kafka", "pika", "boto3", "botocore", "aws_msk_iam
 # The client of the API, what its items look like and what it raises, and the words that people are told things in.
 KNOWN_OUTSIDE = {
     "monitor.apiclient",
+    "monitor.api.catalog_items",
     "monitor.api.items",
     "monitor.api.redrive_items",
     "monitor.errors",

@@ -1,0 +1,47 @@
+"""`/api/v1/catalog`: the event catalog, how it differs from what is seen, as a graph, and a first one drafted."""
+
+from collections.abc import Callable
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query
+from fastapi.responses import JSONResponse, PlainTextResponse
+
+from monitor.api.catalog_items import CatalogItem, DifferencesItem, catalog_item, differences_item
+from monitor.api.guard import needs
+from monitor.api.sources import PREFIX, Sources
+from monitor.catalog.differences import find_differences
+from monitor.catalog.drafts import draft
+from monitor.catalog.graphs import Style, draw
+from monitor.catalog.model import Catalog
+from monitor.errors import NotFound
+
+_UNCACHED = {"Cache-Control": "no-store"}
+
+
+def make_catalog_router(catalog: Callable[[], Catalog | None], sources: Sources) -> APIRouter:
+    """Return the endpoints; `catalog` gives the one that is configured, None where none is."""
+    router = APIRouter(prefix=f"{PREFIX}/catalog", dependencies=[Depends(needs("viewer"))])
+
+    def find() -> Catalog:
+        found = catalog()
+        if found is None:
+            raise NotFound("no catalog is configured; name an AsyncAPI document by the key `catalog`")
+        return found
+
+    @router.get("", response_model=CatalogItem, summary="The event catalog")
+    def tell_catalog() -> JSONResponse:
+        return JSONResponse(catalog_item(find()), headers=_UNCACHED)
+
+    @router.get("/diff", response_model=DifferencesItem, summary="What is seen and not written down, and vice versa")
+    def tell_differences() -> JSONResponse:
+        return JSONResponse(differences_item(find_differences(find(), sources.views())), headers=_UNCACHED)
+
+    @router.get("/graph", response_class=PlainTextResponse, summary="The flow of events as Mermaid or Graphviz")
+    def draw_graph(style: Annotated[Style, Query(alias="format")] = Style.MERMAID) -> PlainTextResponse:
+        return PlainTextResponse(draw(find(), style), headers=_UNCACHED)
+
+    @router.get("/draft", response_class=PlainTextResponse, summary="A first catalog from what is seen, as YAML")
+    def tell_draft() -> PlainTextResponse:
+        return PlainTextResponse(draft(sources.views()), headers=_UNCACHED)
+
+    return router
