@@ -1,7 +1,7 @@
 """The map of destinations, subscriptions and dead-letter queues as a graph in Graphviz' language. Pure functions."""
 
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from dashboards.components.status import GOOD, STATUSES, look_of
 from dashboards.components.text import visible
@@ -37,8 +37,23 @@ class Edge(NamedTuple):
     style: str = "solid"
 
 
-def draw_map(subscriptions: Sequence[SubscriptionItem], queues: Sequence[DeadLetterItem]) -> str:
-    """Return the graph: destination → who reads it, and dashed to where its dead letters go."""
+class Feed(NamedTuple):
+    """A topic whose messages are delivered to a queue."""
+
+    cluster: str
+    topic: str
+    queue: str
+
+
+def read_feeds(cluster: str, rows: Iterable[Mapping[str, Any]]) -> list[Feed]:
+    """Return what SNS delivers to queues, of the rows of `sns_subscriptions`: a queue's address ends with its name."""
+    return [Feed(cluster, row["topic"], row["endpoint"].rpartition(":")[2]) for row in rows if row["protocol"] == "sqs"]
+
+
+def draw_map(
+    subscriptions: Sequence[SubscriptionItem], queues: Sequence[DeadLetterItem], feeds: Iterable[Feed] = ()
+) -> str:
+    """Return the graph: topic → queue, destination → who reads it, and dashed to where its dead letters go."""
     nodes: dict[str, Node] = {}
     edges: list[Edge] = []
     for item in subscriptions:
@@ -50,6 +65,11 @@ def draw_map(subscriptions: Sequence[SubscriptionItem], queues: Sequence[DeadLet
         if before is None or _worse(item["status"], before):
             nodes[reader] = Node(reader, [_name(_reader(item)), str(look)], _FILLS[look.color], "box", look.hue)
         edges.append(Edge(destination, reader, _say_edge(item), look.hue))
+    for feed in feeds:
+        topic, fed = _key(feed.cluster, feed.topic), _key(feed.cluster, feed.queue)
+        if fed in nodes:
+            nodes.setdefault(topic, _topic(feed, topic))
+            edges.append(Edge(topic, fed, "", "#808080"))
     for queue in queues:
         key = _key(queue["cluster"], queue["queue"], "dead")
         nodes[key] = _dead_node(queue)
@@ -67,6 +87,10 @@ def _destination(item: SubscriptionItem) -> Node:
         "box",
         style="filled,rounded",
     )
+
+
+def _topic(feed: Feed, key: str) -> Node:
+    return Node(key, [_name(feed.topic), f"{feed.cluster} (SNS topic)"], "#ffffff", "box", style="filled,rounded")
 
 
 def _reader(item: SubscriptionItem) -> str:

@@ -9,6 +9,7 @@ from dashboards.components.drawing import draw_chart
 from dashboards.components.groups import is_guessed, say_expiry, say_origins
 from dashboards.components.head import draw_head
 from dashboards.components.looking import draw_looking
+from dashboards.components.muting import draw_mute
 from dashboards.components.plan import Choices
 from dashboards.components.planning import PLAN_FIRST, open_plan
 from dashboards.components.progress import ENDED, look_of_job, say_progress
@@ -125,3 +126,4 @@ def _draw_acts(item: DeadLetterItem, *, acts: bool) -> None:
             open_page("redrive", dead_letters=item["id"], action="archive")
         draw_export(item)
         draw_purge(item)
+        draw_mute(item)

@@ -8,7 +8,7 @@ import streamlit as st
 from dashboards.client import connect
 from dashboards.components.address import link
 from dashboards.components.filters import draw_choice, draw_search
-from dashboards.components.graph import draw_map
+from dashboards.components.graph import Feed, draw_map, read_feeds
 from dashboards.components.head import draw_head
 from dashboards.components.problems import place_of, say_subject
 from dashboards.components.states import SLOW_REFRESH_SECONDS, failures_told, read, say_empty
@@ -19,6 +19,8 @@ from monitor.words import say_count
 
 _MOST_DRAWN = 40
 _MOST_LINKS = 6
+_KEPT_SECONDS = 30.0
+"""Of what leads where, which changes seldom."""
 
 
 def show() -> None:
@@ -50,17 +52,28 @@ def _draw_graph(query: dict[str, Any]) -> None:
                 f"The worst {len(items)} of {say_count(page['total'])} subscriptions. Search or filter to see others."
             )
         _say_legend()
-        queues = read("flow queues", lambda: monitor.dead_letters(limit=1000))["items"]
-        st.graphviz_chart(draw_map(items, _near(queues, items)), alt=_say(items))
+        queues = read("flow queues", lambda: monitor.dead_letters(limit=1000), _KEPT_SECONDS)["items"]
+        feeds = [feed for cluster in sorted({it["cluster"] for it in items if it["system"] == "sqs"})
+                 for feed in _feeds(cluster)]  # fmt: skip
+        st.graphviz_chart(draw_map(items, _near(queues, items, feeds), feeds), alt=_say(items))
         bad = [it for it in items if it["status"] not in GOOD][:_MOST_LINKS]
         for item in bad:
             label = f"{look_of(item['status'])}: {as_text(say_subject(item), 120)}"
             link("subscriptions", label, icon=":material/arrow_forward:", **place_of(item))
 
 
-def _near(queues: Sequence[DeadLetterItem], items: Sequence[SubscriptionItem]) -> list[DeadLetterItem]:
-    """Return the dead-letter queues of the destinations that are drawn."""
+def _feeds(cluster: str) -> list[Feed]:
+    """Return which topics of SNS are delivered to queues of a cluster."""
+    rows = read(("feeds", cluster), lambda: connect().collector(cluster)["details"], _KEPT_SECONDS)
+    return read_feeds(cluster, rows.get("sns_subscriptions", ()))
+
+
+def _near(
+    queues: Sequence[DeadLetterItem], items: Sequence[SubscriptionItem], feeds: Sequence[Feed]
+) -> list[DeadLetterItem]:
+    """Return the dead-letter queues of the destinations that are drawn, and of the topics that lead there."""
     drawn = {(it["cluster"], it["destination"]) for it in items}
+    drawn |= {(it.cluster, it.topic) for it in feeds if (it.cluster, it.queue) in drawn}
     return [it for it in queues if any((it["cluster"], origin) in drawn for origin in it["origins"])]
 
 

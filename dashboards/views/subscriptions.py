@@ -6,10 +6,11 @@ from typing import Any
 
 import streamlit as st
 
-from dashboards.client import connect
+from dashboards.client import connect, may
 from dashboards.components.address import link, open_page, read_parameters
 from dashboards.components.filters import chosen_page, draw_choice, draw_search
 from dashboards.components.head import draw_head
+from dashboards.components.muting import ask_why_muted, change_mute
 from dashboards.components.problems import place_of, say_subject
 from dashboards.components.rows import say_drain
 from dashboards.components.states import REFRESH_SECONDS, failures_told, read, say_empty
@@ -41,7 +42,7 @@ _SORTS = {
     "name": "subscriber",
     "owner": "owner",
 }
-_OPENED = "open subscription"
+_OPENED, _MUTING = "open subscription", "mute subscription"
 _SHOWN = "subscriptions shown"
 
 
@@ -54,6 +55,7 @@ def show() -> None:
         draw_subscription(id_of(named))
         return
     draw_head("Subscriptions")
+    ask_why_muted()
     query = _draw_filters()
     _draw_table(query)
 
@@ -132,24 +134,32 @@ def _say_none(query: Mapping[str, Any]) -> None:
 
 def _draw_rows(items: Sequence[SubscriptionItem]) -> None:
     # A click names a row of the table that was seen, which this redraw may put elsewhere.
-    clicked, before = st.session_state.get(_OPENED), st.session_state.get(_SHOWN, [])
-    if clicked is not None and clicked["row"] < len(before):
-        open_page("subscriptions", **before[clicked["row"]])
-    st.session_state[_SHOWN] = [place_of(it) for it in items]
-    curves = _read_curves(items)
+    before: Sequence[SubscriptionItem] = st.session_state.get(_SHOWN, ())
+    if (row := _clicked(_OPENED, before)) is not None:
+        open_page("subscriptions", **place_of(row))
+    if (row := _clicked(_MUTING, before)) is not None:
+        change_mute(row)
+    st.session_state[_SHOWN] = items
+    curves, acts = _read_curves(items), may("operator")
     st.dataframe(
-        [subscription_row(it, curves.get(it["id"])) for it in items],
+        [subscription_row(it, curves.get(it["id"]), acts=acts) for it in items],
         hide_index=True,
         placeholder="–",
         height="content",
         key="subscriptions table",
         column_config={
             "Subscription": st.column_config.ButtonColumn(type="tertiary", key=_OPENED, alignment="left", pinned=True),
+            "Alerts": st.column_config.ButtonColumn(type="tertiary", key=_MUTING, help="A mute asks for a reason."),
             "Waiting": st.column_config.NumberColumn(format="localized"),
             "Last hour": st.column_config.AreaChartColumn(help="messages that waited", y_min=0, width="small"),
         },
         alt="subscriptions",
     )
+
+
+def _clicked(column: str, rows: Sequence[SubscriptionItem]) -> SubscriptionItem | None:
+    clicked = st.session_state.get(column)
+    return rows[clicked["row"]] if clicked is not None and clicked["row"] < len(rows) else None
 
 
 def _read_curves(items: Sequence[SubscriptionItem]) -> dict[str, list[Any]]:
@@ -171,8 +181,8 @@ def _read_curves(items: Sequence[SubscriptionItem]) -> dict[str, list[Any]]:
     return {id_: curve for id_, (_, curve) in known.items()}
 
 
-def subscription_row(item: SubscriptionItem, curve: Sequence[Any] | None) -> dict[str, Any]:
-    """Return one subscription as the columns of the table."""
+def subscription_row(item: SubscriptionItem, curve: Sequence[Any] | None, *, acts: bool) -> dict[str, Any]:
+    """Return one subscription as the columns of the table; `acts` says that one may mute."""
     muted = f"muted: {visible(item['muted_reason'] or '')}; " if item["muted_until"] else ""
     return {
         "Subscription": visible(say_subject(item), 120),
@@ -184,6 +194,7 @@ def subscription_row(item: SubscriptionItem, curve: Sequence[Any] | None) -> dic
         "Out": say_rate(item["consumed_per_second"]),
         "Drains in": say_drain(item),
         "Consumers": item["consumers"],
+        **({"Alerts": "Unmute" if item["muted_until"] else "Mute"} if acts else {}),
         "Owner": visible(item["owner"] or ""),
         "Cluster": visible(f"{item['cluster']} ({item['system']})"),
         "Why": muted + visible(item["status_reason"]),

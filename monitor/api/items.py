@@ -486,13 +486,19 @@ def detail_rows(snapshot: Snapshot, it: Subscription | DeadLetterQueue) -> dict[
 
 
 _SINGLE_THINGS = frozenset(("topic", "group", "queue", "partition"))
+_WIRING = frozenset(("sns_subscriptions",))
+"""Tables of what leads where, which belong to no single thing."""
 _MOST_WHOLE_ROWS = 500
 
 
 def whole_rows(snapshot: Snapshot | None) -> dict[str, list[dict[str, Any]]]:
     """Return, by table, the rows of the snapshot's tables that speak of the cluster and not of single things in it."""
     tables = snapshot.tables if snapshot else {}
-    whole = [name for name, it in tables.items() if _SINGLE_THINGS.isdisjoint(label.name for label in it.labels)]
+    whole = [
+        name
+        for name, it in tables.items()
+        if name in _WIRING or _SINGLE_THINGS.isdisjoint(label.name for label in it.labels)
+    ]
     found = {name: _plain_rows(snapshot, name)[:_MOST_WHOLE_ROWS] for name in whole} if snapshot else {}
     return {name: rows for name, rows in found.items() if rows}
 

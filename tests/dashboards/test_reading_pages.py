@@ -163,6 +163,15 @@ def test_the_table_is_filtered_sorted_and_paged_by_the_address(show: Any) -> Non
     assert "Nothing fits these filters" in texts(draw("subscriptions", q="no such name"))
 
 
+def test_the_map_shows_which_topics_feed_which_queues_and_where_dead_letters_go(show: Any) -> None:
+    show(World(36))
+    (drawn,) = [it.proto.spec for it in draw("event-flow", within=["aws"]).get("graphviz_chart")]
+    assert '"aws/invoice-events" -> "aws/invoices-0"' in drawn
+    drawn = "".join(it.proto.spec for it in draw("event-flow", within=["mail"]).get("graphviz_chart"))
+    assert '"mail/mailings-0" -> "mail/payments.dlq/dead"' in drawn
+    assert "SNS" not in drawn
+
+
 def subscription(**parameters: str) -> AppTest:
     return draw("subscriptions", **{**STOPPED, **parameters})
 
@@ -208,13 +217,13 @@ def test_it_is_muted_with_a_reason_shown_as_muted_and_unmuted(show: Any) -> None
     show(World(12))
     page = subscription()
     assert "Say why" in texts(click(page, "Mute"))
-    next(it for it in page.text_input if it.label == "Why").input("deploy <b>now</b>")
+    next(it for it in page.text_input if it.label == "Or in your own words").input("deploy <b>now</b>")
     page = click(page, "Mute")
     assert "**muted** until" in texts(page)
     assert "deploy <b>now</b>" in texts(page)
     assert "deploy <b>" not in "".join(it.value for it in page.markdown)
     table = draw("subscriptions", q="service-2-2").dataframe[0].value
-    assert table["Status"][0] == "■ stopped (muted)"
+    assert (table["Status"][0], table["Alerts"][0]) == ("■ stopped (muted)", "Unmute")
     assert [it.label for it in draw("overview").expander] == ["1 muted"]
     assert "**muted** until" not in texts(click(page, "Unmute"))
 

@@ -152,7 +152,7 @@ def test_edits_are_shown_before_and_after(monitor: FakeMonitor) -> None:
 def test_options_are_written_and_taken_over_at_once(monitor: FakeMonitor) -> None:
     page = draw("redrive", dead_letters=QUEUE)
     begin = datetime(2030, 1, 2, 3, 4, tzinfo=UTC)
-    moments = {it.label: it for it in page.get("datetime_input")}
+    moments = {it.label: it for it in page.datetime_input}
     moments["Not before"].set_value(begin.replace(tzinfo=None))
     moments["Not after"].set_value(datetime(2030, 1, 3))
     hours = {it.label: it for it in page.time_input}

@@ -146,7 +146,7 @@ class World:
         self.views = [
             self._view("orders", "kafka", kafka, now, self._partitions(kafka)),
             self._view("mail", "rabbitmq", rabbit, now, {}),
-            self._view("aws", "aws", sqs, now, {}),
+            self._view("aws", "aws", sqs, now, self._topics(sqs)),
         ]
 
     def _judge(self, it: Subscription, number: int, now: float) -> Judged:
@@ -202,6 +202,13 @@ class World:
             "kafka_consumer_group_lag_seconds": [it / 12 for it in lag],
         }
         return {"group_partitions": Table.of_rows(("group", "topic", "partition"), rows, columns)}
+
+    def _topics(self, sqs: Sequence[Judged]) -> dict[str, Table]:
+        """Return one topic that feeds the first queues."""
+        arns = [f"arn:aws:sqs:eu-central-1:000000000000:{it.destination}" for it, _ in sqs[:3]]
+        rows = [(self._name(0, "invoice-events"), "sqs", arn, "true") for arn in arns]
+        labels = ("topic", "protocol", "endpoint", "has_dlq")
+        return {"sns_subscriptions": Table.of_rows(labels, rows, {"sns_subscription_info": [1.0] * len(rows)})}
 
     def _dead(self, kind: str, cluster: str, now: float) -> Iterator[DeadLetterQueue]:
         for number in range(3 if self.subscriptions else 0):
