@@ -1,6 +1,7 @@
 """The demo: brokers, reference flow, monitor and dashboard on this machine, started in turn and ended together."""
 
 import fcntl
+import json
 import os
 import signal
 import sys
@@ -20,6 +21,7 @@ from stack.web import get
 
 MONITOR_PORT = 9610
 DASHBOARD_PORT = 8501
+FLOW_PORT = 9620
 READY_SECONDS = 60.0
 GRACE_SECONDS = 5.0
 _LOOK_SECONDS = 0.1
@@ -47,6 +49,8 @@ class Demo:
         self._running: dict[str, int] = {}
         # Written while the brokers are the demo's own, so that a demo that was killed is tidied up by the next one.
         self._owner_mark = stack.directory / "started-by-demo"
+        # Where the demo answers, for whoever runs a scenario against it.
+        self._addresses = stack.directory / "demo.json"
 
     def run(self) -> None:
         """Bring everything up, tell the addresses, and watch until a KeyboardInterrupt; then end what was started.
@@ -62,6 +66,7 @@ class Demo:
                 self._watch()
             finally:
                 self._progress("Stopping what the demo started")
+                self._addresses.unlink(missing_ok=True)
                 self._end_programs()
                 if self._owner_mark.exists():
                     self._stack.stop()
@@ -74,14 +79,15 @@ class Demo:
         return self._stack.start(lambda text: self._progress(f"      {text}"))
 
     def _start_programs(self, endpoints: Endpoints) -> None:
-        monitor, dashboard = next_free_port(MONITOR_PORT), next_free_port(DASHBOARD_PORT)
+        monitor, dashboard, flow = (next_free_port(it) for it in (MONITOR_PORT, DASHBOARD_PORT, FLOW_PORT))
         self._progress("2/4 Reference flow: Orders and Payment publish, Notification and Inventory consume")
-        self._launch(reference_flow(self._stack.directory))
+        self._launch(reference_flow(self._stack.directory, flow))
         self._progress(f"3/4 Monitor on port {monitor}{_instead_of(MONITOR_PORT, monitor)}")
         self._launch(monitor_program(endpoints, monitor))
         self._progress(f"4/4 Dashboard on port {dashboard}{_instead_of(DASHBOARD_PORT, dashboard)}")
         self._launch(dashboard_program(dashboard, monitor))
-        self._progress(addresses(endpoints, monitor, dashboard))
+        self._addresses.write_text(json.dumps({"monitor": f"http://127.0.0.1:{monitor}"}), encoding="utf-8")
+        self._progress(addresses(endpoints, monitor, dashboard, flow))
 
     def _launch(self, program: Program) -> None:
         argv = [sys.executable, "-m", *program.arguments]
@@ -129,10 +135,16 @@ class Demo:
 PROGRAMS = ("flow", "monitor", "dashboard")
 
 
-def reference_flow(directory: Path) -> Program:
+def reference_flow(directory: Path, metrics_port: int) -> Program:
     """Return the services that publish and consume on all three buses."""
-    arguments = ("examples.event_flow", "--endpoints", str(directory / "endpoints.json"))
-    return Program("flow", arguments, {})
+    endpoints = str(directory / "endpoints.json")
+    return Program(
+        "flow",
+        ("examples.event_flow", "--endpoints", endpoints, "--metrics-port", str(metrics_port)),
+        {},
+        metrics_port,
+        "/metrics",
+    )
 
 
 def monitor_program(endpoints: Endpoints, port: int) -> Program:
@@ -154,19 +166,20 @@ def dashboard_program(port: int, monitor_port: int) -> Program:
     return Program("dashboard", arguments, {}, port, "/_stcore/health")
 
 
-def addresses(endpoints: Endpoints, monitor: int, dashboard: int) -> str:
+def addresses(endpoints: Endpoints, monitor: int, dashboard: int, flow: int) -> str:
     """Return what a person needs to know once everything is up."""
     return "\n".join(
         [
             "",
             f"  Dashboard    http://127.0.0.1:{dashboard}",
-            f"  Metrics      http://127.0.0.1:{monitor}/metrics",
+            f"  Metrics      http://127.0.0.1:{monitor}/metrics, of the services http://127.0.0.1:{flow}/metrics",
             f"  API          http://127.0.0.1:{monitor}/docs",
             f"  Kafka        {endpoints.kafka}",
             f"  RabbitMQ     {_without_credentials(endpoints.rabbitmq.management)}",
             f"  AWS          {endpoints.aws}",
             "",
             f"  EVENTFLOW_URL=http://127.0.0.1:{monitor} .venv/bin/eventflow status",
+            "  .venv/bin/eventflow demo scenario list      what can be broken on purpose",
             "",
             "Ctrl-C stops all of it.",
         ]

@@ -9,9 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from examples.event_flow import inventory, notification, orders, payment
-from examples.event_flow.flow import Flow
+from examples.event_flow.flow import BUSES, Flow
+from examples.event_flow.metrics import Metrics
 from examples.event_flow.names import Endpoints, EndpointsUnreadable, Names
-from examples.event_flow.running import Crew, Stop, Tally, Worker, log
+from examples.event_flow.outcomes import Tally
+from examples.event_flow.running import Crew, Stop, Worker, log
 from examples.event_flow.setup import set_up_all
 
 SERVICES: Mapping[str, Callable[[Flow], list[Worker]]] = {
@@ -57,15 +59,22 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--sqs-redelivery", type=_count, default=2, metavar="S", help="first wait before SQS delivers again (default 2)"
     )
+    parser.add_argument("--newest-version", type=_count, default=1, help="of a schema that consumers know (default 1)")
+    parser.add_argument("--bus", action="append", choices=BUSES, help="only this bus; may be repeated")
+    parser.add_argument("--store", type=Path, help="folder of the services' databases (default: flow, beside FILE)")
+    parser.add_argument("--metrics-port", type=_count, help="serve metrics on this port of the loopback")
     return parser
 
 
 def _flow(options: argparse.Namespace, endpoints: Endpoints) -> Flow:
+    tally = Tally()
     return Flow(
         endpoints=endpoints,
         names=Names(options.prefix),
         stop=Stop(),
-        tally=Tally(),
+        tally=tally,
+        metrics=Metrics(tally),
+        store=options.store or options.endpoints.with_name("flow"),
         seed=random.getrandbits(32) if options.seed is None else options.seed,
         orders_per_second=options.rate,
         poison_share=options.poison,
@@ -73,6 +82,8 @@ def _flow(options: argparse.Namespace, endpoints: Endpoints) -> Flow:
         flaky_share=options.flaky,
         work_seconds=options.work / 1000,
         first_redelivery_seconds=options.sqs_redelivery,
+        newest_version=options.newest_version,
+        buses=tuple(options.bus or BUSES),
     )
 
 
@@ -110,7 +121,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     if options.command == "setup":
         return _set_up(endpoints, Names(options.prefix))
-    return _serve(_flow(options, endpoints), list(SERVICES) if options.command == "run" else [options.command])
+    flow = _flow(options, endpoints)
+    if options.metrics_port is not None:
+        flow.metrics.serve(options.metrics_port)
+    return _serve(flow, list(SERVICES) if options.command == "run" else [options.command])
 
 
 if __name__ == "__main__":

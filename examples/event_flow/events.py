@@ -70,6 +70,38 @@ class OrderCreated(Schema):
     items: Annotated[list[Item], Field(min_length=1)]
 
 
+class Customer(Schema):
+    """Who has ordered."""
+
+    email: str
+
+
+class Money(Schema):
+    """An amount with its currency."""
+
+    cents: Annotated[int, Field(ge=0)]
+    currency: str
+
+
+class OrderCreatedV2(Schema):
+    """Data of `OrderCreated`, version 2: fields are moved, which breaks whoever knows nothing but version 1."""
+
+    order_id: str
+    customer: Customer
+    total: Money
+    items: Annotated[list[Item], Field(min_length=1)]
+
+    def as_version_1(self) -> OrderCreated:
+        """Return the same as version 1, so that services need to know but one."""
+        return OrderCreated(
+            order_id=self.order_id,
+            customer_email=self.customer.email,
+            currency=self.total.currency,
+            total_cents=self.total.cents,
+            items=self.items,
+        )
+
+
 class PaymentProcessed(Schema):
     """Data of `PaymentProcessed`, version 1: the payment provider has taken the money."""
 
@@ -91,11 +123,11 @@ class Envelope(Schema):
     data: dict[str, Any]
 
 
-SCHEMAS: Mapping[str, Mapping[int, type[OrderCreated] | type[PaymentProcessed]]] = {
-    ORDER_CREATED: {1: OrderCreated},
+SCHEMAS: Mapping[str, Mapping[int, type[OrderCreated] | type[OrderCreatedV2] | type[PaymentProcessed]]] = {
+    ORDER_CREATED: {1: OrderCreated, 2: OrderCreatedV2},
     PAYMENT_PROCESSED: {1: PaymentProcessed},
 }
-"""The data schema of each type and version that this release reads."""
+"""The data schema of each type and version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,20 +162,21 @@ def to_bytes(document: Mapping[str, Any]) -> bytes:
     return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-def read(payload: bytes) -> Event:
-    """Read and check an event.
+def read(payload: bytes, newest_version: int = 1) -> Event:
+    """Read and check an event, of a version up to the newest that this release knows.
 
     Raises Unparseable, MissingField, WrongType, UnknownType or UnknownVersion, all of them BadEvent.
     """
     envelope = _validate(Envelope, payload)
-    versions = SCHEMAS.get(envelope.type)
-    if versions is None:
+    if envelope.type not in SCHEMAS:
         raise UnknownType(f"no schema for events of type {envelope.type}")
+    versions = {number: schema for number, schema in SCHEMAS[envelope.type].items() if number <= newest_version}
     schema = versions.get(envelope.schema_version)
     if schema is None:
         known = ", ".join(str(version) for version in sorted(versions))
         raise UnknownVersion(f"{envelope.type} version {envelope.schema_version} is unknown; known: {known}")
-    data = _validate(schema, envelope.data, place="data.")
+    found = _validate(schema, envelope.data, place="data.")
+    data = found.as_version_1() if isinstance(found, OrderCreatedV2) else found
     return Event(envelope.event_id, envelope.type, envelope.schema_version, envelope.time, data)
 
 

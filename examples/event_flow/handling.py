@@ -1,20 +1,39 @@
-"""What a consumer does with one message, whatever the bus: read, skip what was done before, react, retry, give up."""
+"""What a consumer does with one message, whatever the bus: read, skip what was done before, react, retry, give up.
 
+What an event leads to has two halves. The call goes to a service downstream and may fail; it carries a key, so that it
+can be made again. What is written at home is committed together with the id of the event, so that it is there once.
+"""
+
+import sqlite3
 import traceback
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
-from random import Random
 from typing import Any
 
+from pybreaker import STATE_OPEN, CircuitBreaker, CircuitBreakerError
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
+from tenacity.wait import wait_base
+
 from examples.event_flow.events import BadEvent, Event, Schema, read
+from examples.event_flow.inbox import Inbox
+from examples.event_flow.metrics import Meter
+from examples.event_flow.outcomes import Outcome
 
 _LONGEST_STACKTRACE = 8_000  # RabbitMQ wants all headers in one frame of 128 KiB, Kafka charges them to the record
+_LOOK_AGAIN_SECONDS = 0.2
+_TRIALS = 10  # of an open circuit with one message; then it may be the message that the service downstream dies of
 
 
 class DownstreamFailed(Exception):
     """The mail server or the warehouse did not do what it was asked for; asking again may help."""
+
+
+class DownstreamRefused(DownstreamFailed):
+    """It is up, and says no to this request: nothing that a circuit breaker should count."""
+
+
+class ServiceEnds(Exception):
+    """The service was told to end while it held a message."""
 
 
 class HandlingFailed(Exception):
@@ -22,18 +41,6 @@ class HandlingFailed(Exception):
 
     def __init__(self, service: str, cause: Exception) -> None:
         super().__init__(f"{service}: {cause}")
-
-
-class Outcome(StrEnum):
-    """How it ended with one message at one service, on one bus."""
-
-    PUBLISHED = "published"
-    PROCESSED = "processed"
-    DUPLICATE = "duplicate"  # processed before, so that nothing was done
-    IGNORED = "ignored"  # an event that this service has no use for
-    POSTPONED = "postponed"  # failed; the bus delivers it again
-    DEAD_LETTERED = "dead_lettered"
-    ABANDONED = "abandoned"  # the service ends; the bus delivers it again
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,56 +75,45 @@ def _full_name(error: BaseException) -> str:
     return f"{type(error).__module__}.{type(error).__qualname__}"
 
 
-class SeenIds:
-    """The ids of the events that were processed, the last `capacity` of them."""
+@dataclass(frozen=True, slots=True)
+class Reaction:
+    """What a service does about an event.
 
-    def __init__(self, capacity: int = 100_000) -> None:
-        self._ids: OrderedDict[str, None] = OrderedDict()
-        self._capacity = capacity
+    `call(key, data)` asks a service downstream, and raises DownstreamFailed. `write(db, bus, data)` writes at home what
+    came of it, within the transaction that marks the event as processed.
+    """
 
-    def add(self, event_id: str) -> None:
-        """Remember an id; forget the oldest one where there are too many."""
-        self._ids[event_id] = None
-        if len(self._ids) > self._capacity:
-            self._ids.popitem(last=False)
+    call: Callable[[str, Any], None]
+    write: Callable[[sqlite3.Connection, str, Any], object]
 
-    def __contains__(self, event_id: str) -> bool:
-        return event_id in self._ids
+
+Reactions = Mapping[type[Schema], Reaction]
+"""What a service does about an event, by the schema of its data."""
 
 
 @dataclass(frozen=True, slots=True)
-class Retry:
-    """How often and after how long a failed reaction is tried again; waits double, less a random part."""
+class Policy:
+    """How a consumer deals with failures: how often it tries a message, after which waits, and when it stops asking."""
 
     attempts: int
-    first_wait_seconds: float
-    rng: Random
-
-    def wait_seconds(self, attempt: int) -> float:
-        """Return how long to wait after the failure of attempt 1, 2, ..."""
-        return self.first_wait_seconds * 2.0 ** (attempt - 1) * self.rng.uniform(0.5, 1.0)
+    wait: wait_base
+    breaker: CircuitBreaker
+    newest_version: int = 1
 
 
 Pause = Callable[[float], bool]
-"""Waits that many seconds; False says that the service ends and the message must be left to the bus."""
-
-
-Reactions = Mapping[type[Schema], Callable[[Any], None]]
-"""What a service does with the data of an event, by the schema of the data."""
+"""Waits that many seconds, and keeps hold of the message meanwhile; False says that the service ends, and the message
+must be left to the bus."""
 
 
 class Handler:
     """Handles the messages of one service on one bus, one at a time."""
 
     def __init__(
-        self,
-        service: str,
-        reactions: Reactions,
-        retry: Retry,
-        seen: SeenIds,
+        self, service: str, bus: str, reactions: Reactions, policy: Policy, inbox: Inbox, meter: Meter
     ) -> None:
-        """Take the reactions; they raise DownstreamFailed where trying again may help."""
-        self._service, self._reactions, self._retry, self._seen = service, reactions, retry, seen
+        self._service, self._bus, self._reactions, self._policy = service, bus, reactions, policy
+        self._inbox, self._meter = inbox, meter
 
     def handle(self, payload: bytes, pause: Pause) -> Outcome | Failure:
         """Handle one message and say how it went.
@@ -125,32 +121,59 @@ class Handler:
         A payload that cannot be understood fails at the first attempt: it will not get better.
         """
         try:
-            event = read(payload)
+            event = read(payload, self._policy.newest_version)
         except BadEvent as bad:
             return self._failure(bad, attempts=1)
         reaction = self._reactions.get(type(event.data))
         if reaction is None:
             return Outcome.IGNORED
-        if event.id in self._seen:
+        if self._inbox.has(event.id):
             return Outcome.DUPLICATE
-        return self._react(reaction, event, pause)
+        with self._meter.time():
+            return self._react(reaction, event, pause)
 
-    def _react(self, reaction: Callable[[Any], None], event: Event, pause: Pause) -> Outcome | Failure:
-        attempt = 1
+    def _react(self, reaction: Reaction, event: Event, pause: Pause) -> Outcome | Failure:
+        retrying = self._retrying(pause)
+        try:
+            retrying(self._ask, reaction, event, pause)
+        except ServiceEnds:
+            return Outcome.ABANDONED
+        except DownstreamFailed as failed:
+            return self._failure(failed, int(retrying.statistics["attempt_number"]))
+        written = self._inbox.settle(event.id, lambda db: reaction.write(db, self._bus, event.data))
+        return Outcome.PROCESSED if written else Outcome.DUPLICATE
+
+    def _retrying(self, pause: Pause) -> Retrying:
+        return Retrying(
+            retry=retry_if_exception_type(DownstreamFailed),
+            stop=stop_after_attempt(self._policy.attempts),
+            wait=self._policy.wait,
+            sleep=lambda seconds: _hold(pause, seconds),
+            before_sleep=lambda _: self._meter.count_retry(),
+            reraise=True,
+        )
+
+    def _ask(self, reaction: Reaction, event: Event, pause: Pause) -> None:
+        """Ask downstream; while the circuit is open, hold the message, which is not to blame, and ask nothing."""
+        trials = 0
         while True:
             try:
-                reaction(event.data)
-            except DownstreamFailed as failed:
-                if attempt == self._retry.attempts:
-                    return self._failure(failed, attempt)
-                if not pause(self._retry.wait_seconds(attempt)):
-                    return Outcome.ABANDONED
-                attempt += 1
-            else:
-                self._seen.add(event.id)
-                return Outcome.PROCESSED
+                # What came by one bus is no duplicate on another, here as in the inbox.
+                self._policy.breaker.call(reaction.call, f"{self._bus}/{event.id}", event.data)
+                return
+            except CircuitBreakerError:
+                _hold(pause, _LOOK_AGAIN_SECONDS)
+            except DownstreamFailed:
+                if self._policy.breaker.current_state != STATE_OPEN or trials == _TRIALS:
+                    raise
+                trials += 1
 
     def _failure(self, cause: Exception, attempts: int) -> Failure:
         error = HandlingFailed(self._service, cause)
         error.__cause__ = cause
         return Failure(error, attempts)
+
+
+def _hold(pause: Pause, seconds: float) -> None:
+    if not pause(seconds):
+        raise ServiceEnds

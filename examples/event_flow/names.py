@@ -1,13 +1,42 @@
 """Where the buses are and what everything on them is called."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
+
+CONSUMERS: Final = ("notification", "inventory")
+_MECHANISM: Final = "SCRAM-SHA-512"
 
 
 class EndpointsUnreadable(Exception):
     """The file that tells the addresses cannot be used; `str()` says why, in one sentence without secrets."""
+
+
+@dataclass(frozen=True, slots=True)
+class Security:
+    """TLS and SASL, where they are switched on.
+
+    `ca_file` holds the certificates that are trusted: with it Kafka is spoken to over TLS, and so are RabbitMQ and AWS
+    where their addresses say so (amqps, https). `username` switches SASL on, for Kafka; RabbitMQ's is in its address.
+    """
+
+    ca_file: str | None = None
+    username: str | None = None
+    password: str = field(default="", repr=False)
+    mechanism: str = _MECHANISM
+
+    @classmethod
+    def load(cls, found: Mapping[str, str]) -> Self:
+        """Read `{"ca_file": FILE, "username": NAME, "password_file": FILE, "mechanism": NAME}`, all of it optional."""
+        password_file = found.get("password_file")
+        return cls(
+            ca_file=found.get("ca_file"),
+            username=found.get("username"),
+            password=Path(password_file).read_text(encoding="utf-8").strip() if password_file else "",
+            mechanism=found.get("mechanism", _MECHANISM),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,25 +46,29 @@ class Endpoints:
     kafka: str
     amqp: str
     aws: str
+    security: Security = Security()
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read `{"kafka": "host:port", "rabbitmq": {"amqp": URL}, "aws": URL}`.
+        """Read `{"kafka": "host:port", "rabbitmq": {"amqp": URL}, "aws": URL, "security": {...}}`, the last optional.
 
         Raises EndpointsUnreadable.
         """
         try:
             found = json.loads(path.read_text(encoding="utf-8"))
-            return cls(str(found["kafka"]), str(found["rabbitmq"]["amqp"]), str(found["aws"]))
+            security = Security.load(found.get("security", {})) if isinstance(found, dict) else Security()
+            return cls(str(found["kafka"]), str(found["rabbitmq"]["amqp"]), str(found["aws"]), security)
         except OSError as error:
-            raise EndpointsUnreadable(f"{path} cannot be read: {error.strerror}; start the brokers first") from error
+            raise EndpointsUnreadable(
+                f"{error.filename or path} cannot be read: {error.strerror}; start the brokers first"
+            ) from error
         except ValueError as error:
             raise EndpointsUnreadable(f"{path} is no JSON file") from error
         except (KeyError, TypeError) as error:
             raise EndpointsUnreadable(f"{path} lacks one of kafka, rabbitmq.amqp, aws") from error
 
     def __repr__(self) -> str:  # the AMQP URL holds a password
-        return f"Endpoints(kafka={self.kafka!r}, aws={self.aws!r})"
+        return f"Endpoints(kafka={self.kafka!r}, aws={self.aws!r}, security={self.security!r})"
 
 
 @dataclass(frozen=True, slots=True)

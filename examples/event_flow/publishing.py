@@ -1,19 +1,21 @@
-"""How a service publishes: it writes its events into an outbox for each bus, from where a thread a bus takes them.
+"""How a service publishes: it writes its events into its outbox, from where a thread a bus takes them.
 
 A bus that is away thus holds up neither the service nor the other buses; what waits is published when it is back.
 """
 
-from collections.abc import Callable, Mapping
+import sqlite3
+from collections.abc import Callable
 from contextlib import closing
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
 from time import monotonic
 
 from examples.event_flow.buses.base import Message
-from examples.event_flow.flow import BUSES, Flow, set_up
-from examples.event_flow.handling import Outcome
+from examples.event_flow.flow import Flow, set_up
 from examples.event_flow.outbox import Outbox
+from examples.event_flow.outcomes import Outcome
 from examples.event_flow.running import Contact, Worker, keep_connected, log
 from examples.event_flow.shop import Purchase, purchases
 
@@ -21,59 +23,62 @@ _BATCH = 100
 _WAIT_SECONDS = 0.5
 _GRACE_SECONDS = 2.0
 
-ToMessage = Callable[[Purchase, datetime], Message]
+
+@dataclass(frozen=True, slots=True)
+class Publishing:
+    """A service that publishes an event for each purchase, `delay_seconds` after it.
+
+    `tables` is the SQL of what `note` writes down of a purchase, and `note` returns whether that is new.
+    """
+
+    service: str
+    tables: str
+    message: Callable[[Purchase, datetime], Message]
+    note: Callable[[Purchase, sqlite3.Connection], bool]
+    delay_seconds: float = 0.0
 
 
-def publishing_workers(service: str, to_message: ToMessage, flow: Flow, delay_seconds: float = 0.0) -> list[Worker]:
-    """Return the threads of a service that publishes one event for each purchase, `delay_seconds` after it."""
-    outboxes = {bus: Outbox() for bus in BUSES}
-    relays = [
-        Worker(f"{service}/{bus}", partial(_relay, f"{service}/{bus}", bus, outbox, flow))
-        for bus, outbox in outboxes.items()
-    ]
-    return [Worker(f"{service}/shop", partial(_serve, to_message, outboxes, flow, delay_seconds)), *relays]
+def publishing_workers(publishing: Publishing, flow: Flow) -> list[Worker]:
+    """Return the threads of a service that publishes: one that serves the shop, and a relay for each bus."""
+    service = publishing.service
+    outbox = Outbox(flow.store_of(service), publishing.tables, flow.buses)
+    relays = [Worker(f"{service}/{bus}", partial(_relay, f"{service}/{bus}", bus, outbox, flow)) for bus in flow.buses]
+    return [Worker(f"{service}/shop", partial(_serve, publishing, outbox, flow)), *relays]
 
 
-def _serve(to_message: ToMessage, outboxes: Mapping[str, Outbox], flow: Flow, delay_seconds: float) -> None:
+def _serve(publishing: Publishing, outbox: Outbox, flow: Flow) -> None:
     """Turn purchases into events until the end is asked for or the last order has come."""
     rng = flow.rng("arrivals")
-    due = monotonic() + delay_seconds
+    due = monotonic() + publishing.delay_seconds
     for purchase in islice(purchases(flow.seed, flow.poison_share), flow.orders):
         if flow.orders is None:
             due += rng.expovariate(flow.orders_per_second)
             flow.stop.pause(due - monotonic())
-        message = to_message(purchase, datetime.now(UTC))
-        if not all(_store(message, outbox, flow) for outbox in outboxes.values()):
+        if flow.stop.requested:
             break
-    for outbox in outboxes.values():
-        outbox.close()
-
-
-def _store(message: Message, outbox: Outbox, flow: Flow) -> bool:
-    # Where an outbox is full, the shop waits: an order that nobody will ever hear of is worse than a slow shop.
-    while not flow.stop.requested:
-        if outbox.put(message, _WAIT_SECONDS):
-            return True
-    return False
+        outbox.put(publishing.message(purchase, datetime.now(UTC)), partial(publishing.note, purchase))
+    outbox.close()
 
 
 def _relay(worker: str, bus: str, outbox: Outbox, flow: Flow) -> None:
     keep_connected(worker, partial(_publish_all, worker, bus, outbox, flow), flow.stop, flow.rng(worker))
-    if len(outbox):
-        log.warning("%s: %d events were not published", worker, len(outbox))
+    if waiting := outbox.waiting(bus):
+        log.warning("%s: %d events are left for the next start", worker, waiting)
 
 
 def _publish_all(worker: str, bus: str, outbox: Outbox, flow: Flow, contact: Contact) -> None:
-    def confirmed(message: Message) -> None:
-        outbox.remove(message)
-        flow.tally.add(worker, Outcome.PUBLISHED)
-
     set_up(bus, flow.endpoints, flow.names)
     with closing(flow.open_publisher(bus)) as publisher:
-        while not outbox.finished and not flow.stop.overdue(_GRACE_SECONDS):
-            batch = outbox.look(_BATCH, _WAIT_SECONDS)
-            if batch:
-                publisher.publish(batch, confirmed)
-            else:
-                publisher.rest()
+        while not outbox.finished(bus) and not flow.stop.overdue(_GRACE_SECONDS):
+            batch = outbox.look(bus, _BATCH, _WAIT_SECONDS)
+            confirmed: list[Message] = []
+            try:
+                if batch:
+                    publisher.publish(batch, confirmed.append)
+                else:
+                    publisher.rest()
+            finally:  # what a bus that went away in the middle has confirmed is not published again
+                outbox.remove(bus, confirmed)
+                for _ in confirmed:
+                    flow.tally.add(worker, Outcome.PUBLISHED)
             contact.made()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from random import Random
 
 from examples.event_flow.buses.base import BusAway
-from examples.event_flow.handling import Outcome
+from examples.event_flow.outcomes import Outcome, Tally
 
 log = logging.getLogger("event_flow")
 
@@ -83,33 +83,6 @@ def keep_connected(worker: str, session: Callable[[Contact], None], stop: Stop, 
             contact.lost(away)
             longest = min(_LONGEST_WAIT_SECONDS, _FIRST_WAIT_SECONDS * 2.0 ** min(contact.failures - 1, 10))
             stop.pause(longest * rng.uniform(0.5, 1.0))
-
-
-class Tally:
-    """Counts outcomes by worker. Threads count into it, the main thread reads it."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._counts: Counter[tuple[str, Outcome]] = Counter()
-
-    def add(self, worker: str, outcome: Outcome) -> None:
-        """Count one outcome of a worker."""
-        with self._lock:
-            self._counts[worker, outcome] += 1
-
-    def get(self, worker: str, *outcomes: Outcome) -> int:
-        """Return how often any of the outcomes was counted for the worker."""
-        with self._lock:
-            return sum(self._counts[worker, outcome] for outcome in outcomes)
-
-    def settled(self, worker: str) -> int:
-        """Return how many messages the worker has done with for good."""
-        return self.get(worker, Outcome.PROCESSED, Outcome.DUPLICATE, Outcome.IGNORED, Outcome.DEAD_LETTERED)
-
-    def copy(self) -> Counter[tuple[str, Outcome]]:
-        """Return all counts of now."""
-        with self._lock:
-            return self._counts.copy()
 
 
 @dataclass(frozen=True, slots=True)

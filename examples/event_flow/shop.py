@@ -4,11 +4,12 @@ Orders and Payment each draw from a stream of their own. With the same seed both
 payment provider would call back with the order ids that the shop had given to it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import cycle
 from random import Random
+from typing import Any
 
 from examples.event_flow.events import (
     ORDER_CREATED,
@@ -74,3 +75,25 @@ def payment_processed(purchase: Purchase, now: datetime) -> Event:
     """Return the event that tells of the payment."""
     order_id = purchase.payment.order_id
     return Event(event_id(order_id, PAYMENT_PROCESSED), PAYMENT_PROCESSED, 1, now, purchase.payment)
+
+
+def _with_gift_note(document: dict[str, Any]) -> dict[str, Any]:
+    return {**document, "data": {**document["data"], "gift_note": "with love"}}
+
+
+def _as_version_2(document: dict[str, Any]) -> dict[str, Any]:
+    data = document["data"]
+    moved = {
+        "order_id": data["order_id"],
+        "customer": {"email": data["customer_email"]},
+        "total": {"cents": data["total_cents"], "currency": data["currency"]},
+        "items": data["items"],
+    }
+    return {**document, "schema_version": 2, "data": moved}
+
+
+SCHEMA_CHANGES: Mapping[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    "compatible": _with_gift_note,
+    "breaking": _as_version_2,
+}
+"""What a new release of Orders may do to the document of `OrderCreated`."""

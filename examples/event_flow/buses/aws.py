@@ -5,8 +5,11 @@ it to the dead-letter queue instead when it was received too often; why it faile
 """
 
 import json
+import math
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import closing
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import boto3
@@ -15,8 +18,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from examples.event_flow.buses.base import BusAway, Handle, Message
 from examples.event_flow.events import ORDER_CREATED
-from examples.event_flow.handling import Failure, Outcome
-from examples.event_flow.names import Names
+from examples.event_flow.handling import Failure
+from examples.event_flow.names import Endpoints, Names
+from examples.event_flow.outcomes import Outcome
 from examples.event_flow.running import Contact, Stop
 
 if TYPE_CHECKING:
@@ -46,14 +50,14 @@ _CLIENT = Config(
 )
 
 
-def sns_client(endpoint_url: str) -> "SNSClient":
+def sns_client(endpoints: Endpoints) -> "SNSClient":
     """Return a client of the AWS stand-in, which takes any credentials. Each thread needs a session of its own."""
-    return _session().client("sns", endpoint_url=endpoint_url, config=_CLIENT)
+    return _session().client("sns", endpoint_url=endpoints.aws, config=_CLIENT, verify=endpoints.security.ca_file)
 
 
-def sqs_client(endpoint_url: str) -> "SQSClient":
+def sqs_client(endpoints: Endpoints) -> "SQSClient":
     """Return a client of the AWS stand-in, which takes any credentials. Each thread needs a session of its own."""
-    return _session().client("sqs", endpoint_url=endpoint_url, config=_CLIENT)
+    return _session().client("sqs", endpoint_url=endpoints.aws, config=_CLIENT, verify=endpoints.security.ca_file)
 
 
 def _session() -> boto3.Session:
@@ -64,12 +68,12 @@ def _away(error: Exception) -> BusAway:
     return BusAway(str(error))
 
 
-def set_up(endpoint_url: str, names: Names) -> None:
+def set_up(endpoints: Endpoints, names: Names) -> None:
     """Create topic, queues and subscription where they are missing, and set their attributes.
 
     Raises BusAway.
     """
-    sns, sqs = sns_client(endpoint_url), sqs_client(endpoint_url)
+    sns, sqs = sns_client(endpoints), sqs_client(endpoints)
     try:
         topic_arn = sns.create_topic(Name=names.sns_topic)["TopicArn"]
         sns.set_topic_attributes(TopicArn=topic_arn, AttributeName="KmsMasterKeyId", AttributeValue=KMS_KEY_ALIAS)
@@ -136,11 +140,25 @@ def _subscribe(sns: "SNSClient", topic_arn: str, queue_arn: str) -> None:
     sns.subscribe(TopicArn=topic_arn, Protocol="sqs", Endpoint=queue_arn, Attributes={"FilterPolicy": filter_policy})
 
 
+def remove(endpoints: Endpoints, names: Names) -> None:
+    """Delete subscription, topic and queues, with what is in them. Raises BusAway."""
+    with closing(sns_client(endpoints)) as sns, closing(sqs_client(endpoints)) as sqs:
+        try:
+            topic_arn = sns.create_topic(Name=names.sns_topic)["TopicArn"]
+            for subscription in sns.list_subscriptions_by_topic(TopicArn=topic_arn)["Subscriptions"]:
+                sns.unsubscribe(SubscriptionArn=subscription["SubscriptionArn"])
+            sns.delete_topic(TopicArn=topic_arn)
+            for queue in (names.sqs_queue, names.sqs_dead_letter_queue):
+                sqs.delete_queue(QueueUrl=sqs.create_queue(QueueName=queue)["QueueUrl"])
+        except (BotoCoreError, ClientError) as error:
+            raise _away(error) from error
+
+
 class SnsPublisher:
     """Publishes events to the topic, with the attribute `eventType` that subscriptions filter by."""
 
-    def __init__(self, endpoint_url: str, names: Names) -> None:
-        self._sns = sns_client(endpoint_url)
+    def __init__(self, endpoints: Endpoints, names: Names) -> None:
+        self._sns = sns_client(endpoints)
         try:
             self._topic_arn = self._sns.create_topic(Name=names.sns_topic)["TopicArn"]
         except (BotoCoreError, ClientError) as error:
@@ -185,11 +203,11 @@ class SqsConsumer:
     """Consumes the queue of Notification; deletes after handling."""
 
     def __init__(
-        self, endpoint_url: str, names: Names, stop: Stop, contact: Contact, first_redelivery_seconds: int
+        self, endpoints: Endpoints, names: Names, stop: Stop, contact: Contact, first_redelivery_seconds: int
     ) -> None:
         self._stop, self._contact = stop, contact
         self._first_redelivery_seconds = first_redelivery_seconds
-        self._sqs = sqs_client(endpoint_url)
+        self._sqs = sqs_client(endpoints)
         try:
             self._url = self._sqs.get_queue_url(QueueName=names.sqs_queue)["QueueUrl"]
         except (BotoCoreError, ClientError) as error:
@@ -205,7 +223,7 @@ class SqsConsumer:
                 # SQS moves a message to the dead-letter queue when it would have to deliver it once too often.
                 for _ in range(given_up):
                     report(Outcome.DEAD_LETTERED)
-                outcomes = [self._settle(message, handle) for message in messages]
+                outcomes = [self._settle(messages[number:], handle) for number in range(len(messages))]
             except (BotoCoreError, ClientError) as error:
                 raise _away(error) from error
             given_up = outcomes.count(Outcome.DEAD_LETTERED)
@@ -222,17 +240,34 @@ class SqsConsumer:
         )
         return answer.get("Messages", [])
 
-    def _settle(self, message: "MessageTypeDef", handle: Handle) -> Outcome:
+    def _settle(self, hand: Sequence["MessageTypeDef"], handle: Handle) -> Outcome:
+        """Handle the first of the messages in hand."""
+        message = hand[0]
         if self._stop.requested:
             self._show_again(message, 0)
             return Outcome.ABANDONED
-        verdict = handle(unwrap(message["Body"]), self._stop.pause)
+        verdict = handle(unwrap(message["Body"]), partial(self._pause, hand))
+        if verdict is Outcome.ABANDONED:
+            self._show_again(message, 0)
+            return verdict
         if isinstance(verdict, Failure):
             receives = int(message["Attributes"]["ApproximateReceiveCount"])
             self._show_again(message, redelivery_seconds(self._first_redelivery_seconds, receives))
             return Outcome.DEAD_LETTERED if receives >= MAX_RECEIVES else Outcome.POSTPONED
         self._sqs.delete_message(QueueUrl=self._url, ReceiptHandle=message["ReceiptHandle"])
         return verdict
+
+    def _pause(self, hand: Sequence["MessageTypeDef"], seconds: float) -> bool:
+        # Else others would get them meanwhile, and their count of receives would go up to that of dead letters.
+        hidden = VISIBILITY_SECONDS + math.ceil(seconds)
+        self._sqs.change_message_visibility_batch(
+            QueueUrl=self._url,
+            Entries=[
+                {"Id": str(number), "ReceiptHandle": message["ReceiptHandle"], "VisibilityTimeout": hidden}
+                for number, message in enumerate(hand)
+            ],
+        )
+        return self._stop.pause(seconds)
 
     def _show_again(self, message: "MessageTypeDef", seconds: int) -> None:
         self._sqs.change_message_visibility(

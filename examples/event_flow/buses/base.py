@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from examples.event_flow.handling import Failure, Outcome, Pause
+from examples.event_flow.handling import Failure, Pause
+from examples.event_flow.outcomes import Outcome
 
 
 class BusAway(Exception):

@@ -1,6 +1,7 @@
 """Kafka: the topic `order-events` keyed by order id, a consumer group a service, dead letters on `order-events.dlq`."""
 
 import struct
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final, Literal
@@ -18,13 +19,15 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from examples.event_flow.buses.base import BusAway, Handle, Message
-from examples.event_flow.handling import Failure, Outcome
-from examples.event_flow.names import Names
+from examples.event_flow.handling import Failure
+from examples.event_flow.names import CONSUMERS, Endpoints, Names
+from examples.event_flow.outcomes import Outcome
 from examples.event_flow.running import Contact, Stop
 
 PARTITIONS: Final = 6
 _ATTEMPTS_HEADER: Final = "kafka_deliveryAttempt"
 _DEAD_LETTER_RETENTION_MS: Final = 14 * 24 * 3600 * 1000  # longer than the 7 days of the topic itself
+_LONGEST_HOLD_MS: Final = 15 * 60 * 1000
 _ANSWER_SECONDS: Final = 3.0
 _DELIVERY_SECONDS: Final = 8.0
 _POLL_SECONDS: Final = 0.5
@@ -45,12 +48,31 @@ _NOT_OURS_ANY_MORE: Final = frozenset(
 Headers = list[tuple[str, str | bytes | None]]
 
 
-def set_up(bootstrap_servers: str, names: Names) -> None:
+def connection(endpoints: Endpoints) -> dict[str, str | int | float | bool]:
+    """Return the settings by which every client finds the brokers, and shows who it is where that is asked for."""
+    settings: dict[str, str | int | float | bool] = {
+        "bootstrap.servers": endpoints.kafka,
+        "log_level": _LOG_ONLY_CRITICAL,
+    }
+    security = endpoints.security
+    if security.ca_file:
+        settings |= {"security.protocol": "SSL", "ssl.ca.location": security.ca_file}
+    if security.username:
+        settings |= {
+            "security.protocol": "SASL_SSL" if security.ca_file else "SASL_PLAINTEXT",
+            "sasl.mechanism": security.mechanism,
+            "sasl.username": security.username,
+            "sasl.password": security.password,
+        }
+    return settings
+
+
+def set_up(endpoints: Endpoints, names: Names) -> None:
     """Create both topics where they are missing; leave those that exist as they are.
 
     Raises BusAway.
     """
-    admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": _LOG_ONLY_CRITICAL})
+    admin = AdminClient(connection(endpoints))
     try:
         replicas = min(3, len(admin.list_topics(timeout=_ANSWER_SECONDS).brokers))
         in_sync = {"min.insync.replicas": str(max(1, replicas - 1))}
@@ -61,16 +83,28 @@ def set_up(bootstrap_servers: str, names: Names) -> None:
             NewTopic(names.kafka_dead_letter_topic, PARTITIONS, replicas, config=kept_long),
         ]
         for created in admin.create_topics(topics, request_timeout=_ANSWER_SECONDS).values():
-            _accept_existing(created.result)
+            _accept(created.result, KafkaError.TOPIC_ALREADY_EXISTS)
     except KafkaException as error:
         raise BusAway(_wording(error)) from error
 
 
-def _accept_existing(result: Callable[[], None]) -> None:
+def remove(endpoints: Endpoints, names: Names) -> None:
+    """Delete topics and groups. Raises BusAway, also while a group still has members."""
+    admin = AdminClient(connection(endpoints))
+    try:
+        groups = admin.delete_consumer_groups([names.kafka_group(service) for service in CONSUMERS])
+        topics = admin.delete_topics([names.kafka_topic, names.kafka_dead_letter_topic])
+        for deleted in [*groups.values(), *topics.values()]:
+            _accept(deleted.result, KafkaError.GROUP_ID_NOT_FOUND, KafkaError.UNKNOWN_TOPIC_OR_PART)
+    except KafkaException as error:
+        raise BusAway(_wording(error)) from error
+
+
+def _accept(result: Callable[[], None], *codes: int) -> None:
     try:
         result()
     except KafkaException as error:
-        if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+        if error.args[0].code() not in codes:
             raise
 
 
@@ -78,15 +112,14 @@ def _wording(error: KafkaException) -> str:
     return str(error.args[0].str())
 
 
-def _producer(bootstrap_servers: str) -> Producer:
+def _producer(endpoints: Endpoints) -> Producer:
     return Producer(
         {
-            "bootstrap.servers": bootstrap_servers,
+            **connection(endpoints),
             "enable.idempotence": True,  # implies acks=all, and keeps the order when a request is sent again
             "message.timeout.ms": int(_DELIVERY_SECONDS * 1000),
             # Java's partitioner, so that services in any language find an order on the same partition
             "partitioner": "murmur2_random",
-            "log_level": _LOG_ONLY_CRITICAL,
         }
     )
 
@@ -94,9 +127,10 @@ def _producer(bootstrap_servers: str) -> Producer:
 class KafkaPublisher:
     """Publishes events to the topic, keyed by order id, so that the events of an order stay in order."""
 
-    def __init__(self, bootstrap_servers: str, names: Names, stop: Stop) -> None:
-        self._topic, self._stop = names.kafka_topic, stop
-        self._producer = _producer(bootstrap_servers)
+    def __init__(self, endpoints: Endpoints, names: Names, stop: Stop, clock_error_seconds: float = 0.0) -> None:
+        """Take by how much the producer's clock is ahead: Kafka believes what a producer says of the time."""
+        self._topic, self._stop, self._clock_error_seconds = names.kafka_topic, stop, clock_error_seconds
+        self._producer = _producer(endpoints)
 
     def publish(self, batch: Sequence[Message], confirmed: Callable[[Message], None]) -> None:
         """Publish, and wait for all delivery reports. Raises BusAway where one tells of a failure."""
@@ -117,6 +151,7 @@ class KafkaPublisher:
                 message.body,
                 message.order_id,
                 headers=headers,
+                timestamp=int((time.time() + self._clock_error_seconds) * 1000),
                 on_delivery=partial(reported, message),
             )
         while waiting and not self._stop.overdue(_GRACE_SECONDS):
@@ -139,7 +174,7 @@ class KafkaConsumer:
 
     def __init__(
         self,
-        bootstrap_servers: str,
+        endpoints: Endpoints,
         names: Names,
         service: str,
         protocol: Literal["classic", "consumer"],
@@ -148,17 +183,19 @@ class KafkaConsumer:
     ) -> None:
         self._stop, self._contact = stop, contact
         self._group, self._dead_letter_topic = names.kafka_group(service), names.kafka_dead_letter_topic
-        self._producer = _producer(bootstrap_servers)
+        self._producer = _producer(endpoints)
         self._consumer = Consumer(
             {
-                "bootstrap.servers": bootstrap_servers,
+                **connection(endpoints),
                 "group.id": self._group,
                 "client.id": service,
                 "group.protocol": protocol,
                 "enable.auto.commit": False,
                 "auto.offset.reset": "earliest",
+                # A message is held while the circuit is open, and nothing polled meanwhile. An outage that is longer
+                # than this costs a rebalance, and no message.
+                "max.poll.interval.ms": _LONGEST_HOLD_MS,
                 "error_cb": self._on_error,
-                "log_level": _LOG_ONLY_CRITICAL,
             }
         )
         self._consumer.subscribe([names.kafka_topic], on_assign=self._on_assign)

@@ -7,6 +7,7 @@ no consumer can republish, as when a message crashes its consumer over and over 
 """
 
 import logging
+import ssl
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -18,8 +19,9 @@ from pika.spec import Basic, BasicProperties
 
 from examples.event_flow.buses.base import BusAway, Handle, Message
 from examples.event_flow.events import ORDER_CREATED, PAYMENT_PROCESSED
-from examples.event_flow.handling import Failure, Outcome
-from examples.event_flow.names import Names
+from examples.event_flow.handling import Failure
+from examples.event_flow.names import Endpoints, Names
+from examples.event_flow.outcomes import Outcome
 from examples.event_flow.running import Contact, Stop
 
 ROUTING_KEYS: Final[Mapping[str, str]] = {ORDER_CREATED: "order.created", PAYMENT_PROCESSED: "payment.processed"}
@@ -38,8 +40,11 @@ _POLL_SECONDS: Final = 0.5
 logging.getLogger("pika").setLevel(logging.CRITICAL)
 
 
-def _connect(amqp_url: str) -> pika.BlockingConnection:
-    parameters = pika.URLParameters(amqp_url)
+def _connect(endpoints: Endpoints) -> pika.BlockingConnection:
+    parameters = pika.URLParameters(endpoints.amqp)
+    if parameters.ssl_options and endpoints.security.ca_file:
+        context = ssl.create_default_context(cafile=endpoints.security.ca_file)
+        parameters.ssl_options = pika.SSLOptions(context, parameters.host)
     parameters.heartbeat = _HEARTBEAT_SECONDS
     # A broker in alarm stops reading from publishers; without this a publish would wait for ever.
     parameters.blocked_connection_timeout = 30
@@ -55,12 +60,12 @@ def _away(error: Exception) -> BusAway:
     return BusAway(str(error) or repr(error))
 
 
-def set_up(amqp_url: str, names: Names) -> None:
+def set_up(endpoints: Endpoints, names: Names) -> None:
     """Declare exchanges, queues and bindings; declaring what is there already changes nothing.
 
     Raises BusAway, also where a queue exists with other arguments.
     """
-    connection = _connect(amqp_url)
+    connection = _connect(endpoints)
     try:
         channel = connection.channel()
         channel.exchange_declare(names.exchange, ExchangeType("topic"), durable=True)
@@ -89,12 +94,27 @@ def _declare_queue(channel: BlockingChannel, names: Names, service: str) -> None
         channel.queue_bind(queue, names.exchange, binding)
 
 
+def remove(endpoints: Endpoints, names: Names) -> None:
+    """Delete queues and exchanges, with what is in them. Raises BusAway."""
+    connection = _connect(endpoints)
+    try:
+        channel = connection.channel()
+        for service in BINDINGS:
+            channel.queue_delete(names.queue(service))
+            channel.queue_delete(names.dead_letter_queue(service))
+        channel.exchange_delete(names.exchange)
+        channel.exchange_delete(names.dead_letter_exchange)
+        connection.close()
+    except (AMQPError, OSError) as error:
+        raise _away(error) from error
+
+
 class RabbitPublisher:
     """Publishes events to the exchange: persistent, mandatory, each confirmed."""
 
-    def __init__(self, amqp_url: str, names: Names) -> None:
+    def __init__(self, endpoints: Endpoints, names: Names) -> None:
         self._exchange = names.exchange
-        self._connection = _connect(amqp_url)
+        self._connection = _connect(endpoints)
         try:
             self._channel = self._connection.channel()
             self._channel.confirm_delivery()
@@ -134,10 +154,10 @@ class RabbitPublisher:
 class RabbitConsumer:
     """Consumes the queue of one service; acks after handling."""
 
-    def __init__(self, amqp_url: str, names: Names, service: str, stop: Stop, contact: Contact) -> None:
+    def __init__(self, endpoints: Endpoints, names: Names, service: str, stop: Stop, contact: Contact) -> None:
         self._queue, self._dead_letter_exchange = names.queue(service), names.dead_letter_exchange
         self._stop, self._contact = stop, contact
-        self._connection = _connect(amqp_url)
+        self._connection = _connect(endpoints)
         try:
             self._channel = self._connection.channel()
             self._channel.confirm_delivery()

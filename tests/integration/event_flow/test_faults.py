@@ -24,9 +24,11 @@ from pika.spec import Queue
 from examples.event_flow import inventory, notification, orders
 from examples.event_flow.buses.kafka import KafkaConsumer
 from examples.event_flow.flow import Flow, set_up
-from examples.event_flow.handling import Outcome, Pause
+from examples.event_flow.handling import Pause
+from examples.event_flow.metrics import Metrics
 from examples.event_flow.names import Endpoints, Names
-from examples.event_flow.running import Contact, Crew, Stop, Tally, Worker
+from examples.event_flow.outcomes import Outcome, Tally
+from examples.event_flow.running import Contact, Crew, Stop, Worker
 from tests import waiting
 
 ROOT = Path(__file__).parents[3]
@@ -36,12 +38,15 @@ DEADLINE_SECONDS = 45.0
 wait_for = partial(waiting.wait_for, seconds=DEADLINE_SECONDS)
 
 
-def flow(buses: Endpoints, names: Names) -> Flow:
+def flow(buses: Endpoints, names: Names, store: Path) -> Flow:
+    tally = Tally()
     return Flow(
         endpoints=buses,
         names=names,
         stop=Stop(),
-        tally=Tally(),
+        tally=tally,
+        metrics=Metrics(tally),
+        store=store,
         seed=secrets.randbits(32),
         orders_per_second=30.0,
         poison_share=0.0,
@@ -117,11 +122,11 @@ def through(port: int, amqp_url: str) -> str:
 
 
 def test_a_bus_that_is_away_at_the_start_and_cut_later_loses_and_doubles_nothing(
-    buses: Endpoints, names: Names, caplog: pytest.LogCaptureFixture
+    buses: Endpoints, names: Names, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", "event_flow")
     port, target = free_port(), urlsplit(buses.amqp).port or 0
-    consuming = flow(replace(buses, amqp=through(port, buses.amqp)), names)
+    consuming = flow(replace(buses, amqp=through(port, buses.amqp)), names, tmp_path)
     publishing = replace(consuming, stop=Stop())
 
     def processed() -> int:
@@ -141,8 +146,10 @@ def test_a_bus_that_is_away_at_the_start_and_cut_later_loses_and_doubles_nothing
     assert processed() == published > 0
 
 
-def test_a_dead_letter_that_no_queue_takes_is_kept_until_one_does(buses: Endpoints, names: Names) -> None:
-    consuming = flow(buses, names)
+def test_a_dead_letter_that_no_queue_takes_is_kept_until_one_does(
+    buses: Endpoints, names: Names, tmp_path: Path
+) -> None:
+    consuming = flow(buses, names, tmp_path)
     queue, dead_letter_queue = names.queue("inventory"), names.dead_letter_queue("inventory")
     set_up("rabbitmq", buses, names)
     with (
@@ -163,7 +170,7 @@ def test_a_dead_letter_that_no_queue_takes_is_kept_until_one_does(buses: Endpoin
 
 
 def test_a_consumer_that_ends_in_the_middle_of_a_batch_has_committed_what_it_did(
-    buses: Endpoints, names: Names
+    buses: Endpoints, names: Names, tmp_path: Path
 ) -> None:
     stop, handled = Stop(), 0
 
@@ -174,10 +181,10 @@ def test_a_consumer_that_ends_in_the_middle_of_a_batch_has_committed_what_it_did
             stop.request()
         return Outcome.PROCESSED
 
-    publishing = replace(flow(buses, names), orders=10)
+    publishing = replace(flow(buses, names, tmp_path), orders=10)
     with running(only("kafka", orders.workers(publishing)), publishing) as crew:
         crew.wait(lambda: False)
-    consumer = KafkaConsumer(buses.kafka, names, "ending", "classic", stop, Contact("ending/kafka"))
+    consumer = KafkaConsumer(buses, names, "ending", "classic", stop, Contact("ending/kafka"))
     with closing(consumer):
         consumer.run(handle, lambda outcome: None)
     reader: Consumer = Consumer({"bootstrap.servers": buses.kafka, "group.id": names.kafka_group("ending")})

@@ -19,10 +19,11 @@ from examples.event_flow import inventory, notification, orders, payment
 from examples.event_flow.buses.aws import sns_client, sqs_client, unwrap
 from examples.event_flow.events import ORDER_CREATED, event_id
 from examples.event_flow.flow import Flow
-from examples.event_flow.handling import Outcome
+from examples.event_flow.metrics import Metrics
 from examples.event_flow.names import Endpoints, Names
+from examples.event_flow.outcomes import Outcome, Tally
 from examples.event_flow.poison import POISONS
-from examples.event_flow.running import Crew, Stop, Tally
+from examples.event_flow.running import Crew, Stop
 from examples.event_flow.setup import set_up_all
 from examples.event_flow.shop import Purchase, purchases
 
@@ -35,7 +36,7 @@ CAUSES = {
     "missing_field": "examples.event_flow.events.MissingField",
     "wrong_type": "examples.event_flow.events.WrongType",
     "unknown_version": "examples.event_flow.events.UnknownVersion",
-    "hopeless_downstream": "examples.event_flow.handling.DownstreamFailed",
+    "hopeless_downstream": "examples.event_flow.handling.DownstreamRefused",
     "cut_short": "examples.event_flow.events.Unparseable",
 }
 
@@ -63,13 +64,16 @@ def assert_is_the_poison(event: str, body: bytes) -> Purchase:
 
 
 @pytest.fixture(scope="module")
-def ran(buses: Endpoints, names: Names) -> Flow:
-    """Run the flow: two consumers, and two publishers that publish everything twice."""
+def ran(buses: Endpoints, names: Names, tmp_path_factory: pytest.TempPathFactory) -> Flow:
+    """Run the flow: two consumers, and publishers that publish everything twice, the second time from new stores."""
+    tally = Tally()
     flow = Flow(
         endpoints=buses,
         names=names,
         stop=Stop(),
-        tally=Tally(),
+        tally=tally,
+        metrics=Metrics(tally),
+        store=tmp_path_factory.mktemp("flow"),
         seed=SEED,
         poison_share=POISON_SHARE,
         orders=ORDERS,
@@ -80,8 +84,9 @@ def ran(buses: Endpoints, names: Names) -> Flow:
     deadline = monotonic() + DEADLINE_SECONDS
     consumers = Crew([*notification.workers(flow), *inventory.workers(flow)], flow.stop, flow.tally)
     consumers.start()
-    for _ in range(2):
-        publishers = Crew([*orders.workers(flow), *payment.workers(flow)], Stop(), flow.tally)
+    for store in ("first", "second"):
+        publishing = replace(flow, store=flow.store / store)
+        publishers = Crew([*orders.workers(publishing), *payment.workers(publishing)], Stop(), flow.tally)
         publishers.start()
         publishers.wait(lambda: monotonic() > deadline)
         assert publishers.end()
@@ -244,7 +249,7 @@ def test_rabbitmq_dead_letters_are_the_poison_with_headers_that_tell_why(ran: Fl
 
 
 def test_sqs_dead_letters_are_the_poison_after_five_receives(ran: Flow) -> None:
-    with closing(sqs_client(ran.endpoints.aws)) as sqs:
+    with closing(sqs_client(ran.endpoints)) as sqs:
         url, work_url = (
             sqs.get_queue_url(QueueName=queue)["QueueUrl"]
             for queue in (ran.names.sqs_dead_letter_queue, ran.names.sqs_queue)
@@ -268,7 +273,7 @@ def test_sqs_dead_letters_are_the_poison_after_five_receives(ran: Flow) -> None:
 def test_setting_up_again_changes_nothing_and_leaves_what_was_asked_for(ran: Flow) -> None:
     names = ran.names
     assert set_up_all(ran.endpoints, names) == dict.fromkeys(["kafka", "rabbitmq", "aws"])
-    with closing(sns_client(ran.endpoints.aws)) as sns, closing(sqs_client(ran.endpoints.aws)) as sqs:
+    with closing(sns_client(ran.endpoints)) as sns, closing(sqs_client(ran.endpoints)) as sqs:
         topic_arn = sns.create_topic(Name=names.sns_topic)["TopicArn"]
         assert sns.get_topic_attributes(TopicArn=topic_arn)["Attributes"]["KmsMasterKeyId"] == "alias/aws/sns"
         (subscription,) = sns.list_subscriptions_by_topic(TopicArn=topic_arn)["Subscriptions"]
@@ -290,7 +295,7 @@ def test_setting_up_again_changes_nothing_and_leaves_what_was_asked_for(ran: Flo
 
 
 def test_setting_up_heals_a_subscription_whose_filter_was_changed(ran: Flow) -> None:
-    with closing(sns_client(ran.endpoints.aws)) as sns:
+    with closing(sns_client(ran.endpoints)) as sns:
         topic_arn = sns.create_topic(Name=ran.names.sns_topic)["TopicArn"]
         (subscription,) = sns.list_subscriptions_by_topic(TopicArn=topic_arn)["Subscriptions"]
         arn = subscription["SubscriptionArn"]

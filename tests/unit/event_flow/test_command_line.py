@@ -1,8 +1,10 @@
+import json
 from pathlib import Path
 
 import pytest
 
 from examples.event_flow.__main__ import main
+from examples.event_flow.buses import kafka
 from examples.event_flow.names import Endpoints, EndpointsUnreadable, Names
 
 WHOLE = '{"kafka": "127.0.0.1:1", "rabbitmq": {"amqp": "amqp://u:secret@127.0.0.1:1/"}, "aws": "http://127.0.0.1:1"}'
@@ -82,3 +84,28 @@ def test_a_prefix_stands_before_every_name() -> None:
             names.sqs_dead_letter_queue,
         )
     )
+
+
+def test_tls_and_sasl_are_switched_on_by_the_file_of_endpoints(tmp_path: Path) -> None:
+    password, path = tmp_path / "password", tmp_path / "endpoints.json"
+    password.write_text("s3cret\n")
+    security = {"ca_file": "/ca.pem", "username": "shop", "password_file": str(password)}
+    path.write_text(json.dumps({**json.loads(WHOLE), "security": security}))
+    endpoints = Endpoints.load(path)
+    assert "s3cret" not in repr(endpoints)
+    assert kafka.connection(endpoints) == {
+        "bootstrap.servers": "127.0.0.1:1",
+        "log_level": 2,
+        "security.protocol": "SASL_SSL",
+        "ssl.ca.location": "/ca.pem",
+        "sasl.mechanism": "SCRAM-SHA-512",
+        "sasl.username": "shop",
+        "sasl.password": "s3cret",
+    }
+
+
+def test_a_missing_password_file_is_told_by_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "endpoints.json"
+    path.write_text(json.dumps({**json.loads(WHOLE), "security": {"username": "shop", "password_file": "/no/such"}}))
+    with pytest.raises(EndpointsUnreadable, match="/no/such cannot be read"):
+        Endpoints.load(path)

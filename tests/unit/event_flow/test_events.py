@@ -16,7 +16,7 @@ from examples.event_flow.events import (
     to_bytes,
     to_document,
 )
-from examples.event_flow.shop import order_created, payment_processed, purchases
+from examples.event_flow.shop import SCHEMA_CHANGES, order_created, payment_processed, purchases
 
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 
@@ -95,3 +95,19 @@ def test_an_error_does_not_quote_the_payload() -> None:
         read(json.dumps(document).encode())
     assert "somebody" not in str(caught.value)
     assert caught.value.__cause__ is None
+
+
+def test_a_new_version_is_read_as_the_old_one_by_those_that_know_it_and_by_nobody_else() -> None:
+    purchase = next(purchases(1, 0.0))
+    document = to_document(order_created(purchase, NOW))
+    payload = to_bytes(SCHEMA_CHANGES["breaking"](document))
+    with pytest.raises(UnknownVersion, match="OrderCreated version 2 is unknown; known: 1"):
+        read(payload)
+    assert read(payload, newest_version=2).data == purchase.order
+
+
+def test_a_compatible_change_of_a_schema_is_read_by_everybody() -> None:
+    purchase = next(purchases(1, 0.0))
+    document = SCHEMA_CHANGES["compatible"](to_document(order_created(purchase, NOW)))
+    assert "gift_note" in document["data"]
+    assert read(to_bytes(document)).data == purchase.order

@@ -1,11 +1,12 @@
 from datetime import UTC, datetime
 from itertools import islice
+from pathlib import Path
 from random import Random
 
 import pytest
 
 from examples.event_flow import orders, payment
-from examples.event_flow.downstream import MailServer, Warehouse
+from examples.event_flow.downstream import MAIL_SERVER, Condition, MailServer, Warehouse, World
 from examples.event_flow.events import (
     BadEvent,
     MissingField,
@@ -15,7 +16,7 @@ from examples.event_flow.events import (
     WrongType,
     read,
 )
-from examples.event_flow.handling import DownstreamFailed
+from examples.event_flow.handling import DownstreamRefused
 from examples.event_flow.poison import POISONS
 from examples.event_flow.shop import Purchase, purchases
 
@@ -64,16 +65,20 @@ def test_a_poisonous_order_cannot_be_read(kind: str, error: type[BadEvent], word
         read(message.body)
 
 
-def test_an_order_with_a_hopeless_downstream_is_fine_but_no_downstream_takes_it() -> None:
+def test_an_order_with_a_hopeless_downstream_is_fine_but_no_downstream_takes_it(tmp_path: Path) -> None:
     message = orders.message(poisoned("hopeless_downstream"), NOW)
     order = read(message.body).data
     assert isinstance(order, OrderCreated)
     purchase = poisoned("hopeless_downstream")
-    rng = Random(1)
-    with pytest.raises(DownstreamFailed, match=r"mailbox\.invalid"):
-        MailServer(0.0, 0.0, rng, lambda _: None).send(order.customer_email, "your order")
-    with pytest.raises(DownstreamFailed, match="no bin"):
-        Warehouse(0.0, 0.0, rng, lambda _: None).reserve(purchase.order.order_id, order.items)
+    rng, world = Random(1), World(tmp_path / "world.db")
+    mail_server = MailServer(world, 0.0, 0.0, rng, lambda _: None)
+    with pytest.raises(DownstreamRefused, match=r"mailbox\.invalid"):
+        mail_server.send("key", order.customer_email, "your order")
+    with pytest.raises(DownstreamRefused, match="no bin"):
+        Warehouse(world, 0.0, 0.0, rng, lambda _: None).reserve("key", purchase.order.order_id, order.items)
+    world.put(MAIL_SERVER, Condition(takes_everything=True))
+    mail_server.send("key", order.customer_email, "your order")
+    world.close()
 
 
 def test_a_poisonous_order_keeps_key_id_and_type_on_the_bus() -> None:

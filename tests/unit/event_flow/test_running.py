@@ -5,8 +5,8 @@ from random import Random
 import pytest
 
 from examples.event_flow.buses.base import BusAway
-from examples.event_flow.handling import Outcome
-from examples.event_flow.running import Contact, Crew, Stop, Tally, Worker, keep_connected
+from examples.event_flow.outcomes import Outcome, Tally
+from examples.event_flow.running import Contact, Crew, Stop, Worker, keep_connected
 
 
 class Impatient(Stop):
