@@ -23,6 +23,7 @@ from monitor.errors import (
         (KafkaError._RESOLVE, Unreachable),
         (KafkaError._DESTROY_BROKER, Unreachable),
         (KafkaError.NOT_LEADER_FOR_PARTITION, Unreachable),
+        (KafkaError.UNKNOWN_LEADER_EPOCH, Unreachable),
         (KafkaError._TIMED_OUT, TimedOut),
         (KafkaError.REQUEST_TIMED_OUT, TimedOut),
         (KafkaError._AUTHENTICATION, AuthenticationFailed),
