@@ -11,6 +11,7 @@ from monitor.clock import Clock
 from monitor.config import Configuration
 from monitor.diagnosis import diagnose
 from monitor.errors import EventflowError
+from monitor.logs import without_credentials
 
 _LIBRARIES = (
     "confluent-kafka", "pika", "boto3", "apscheduler", "prometheus-client", "streamlit", "fastapi", "uvicorn",
@@ -41,9 +42,14 @@ def examine(configuration: Configuration, running: ApiClient, clock: Clock, with
 
 def hide(values: Any) -> Any:
     """Return a configuration without its secrets; pydantic has hidden those that are declared as such."""
-    if isinstance(values, dict):
-        return {key: _HIDDEN if key in _SECRET_KEYS else hide(value) for key, value in values.items()}
-    return [hide(value) for value in values] if isinstance(values, list) else values
+    match values:
+        case dict():
+            return {key: _HIDDEN if key in _SECRET_KEYS else hide(value) for key, value in values.items()}
+        case list():
+            return [hide(value) for value in values]
+        case str():
+            return without_credentials(values)
+    return values
 
 
 def _version(library: str) -> str | None:

@@ -5,7 +5,11 @@ import logging
 import re
 import sys
 import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any, Literal
 
 LogFormat = Literal["console", "json"]
@@ -13,6 +17,8 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 
 _OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _CREDENTIALS = re.compile(r"(?<=://)[^/\s@]+@")
+
+_ABOUT: ContextVar[Mapping[str, object]] = ContextVar("about", default=MappingProxyType({}))
 
 # What goes wrong in these is translated and logged once where they are called.
 _TOLD_ELSEWHERE = ("pika", "botocore", "boto3", "urllib3", "apscheduler")
@@ -29,6 +35,19 @@ def set_up_logging(form: LogFormat, level: LogLevel) -> None:
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
+@contextmanager
+def about(**names: object) -> Iterator[None]:
+    """Have every event of this thread carry these names meanwhile: what else happened in the same cycle or job.
+
+    A thread that is begun within takes them along only where it runs in a copy of the context.
+    """
+    token = _ABOUT.set({**_ABOUT.get(), **names})
+    try:
+        yield
+    finally:
+        _ABOUT.reset(token)
+
+
 class ConsoleLines(logging.Formatter):
     """`2026-05-04T10:11:12.345Z INFO monitor.app: message key=value`; line breaks are told as such."""
 
@@ -38,7 +57,7 @@ class ConsoleLines(logging.Formatter):
         text = f"{_time(record)} {record.levelname} {record.name}: {record.getMessage()}{extras}"
         if record.exc_info and record.exc_info[0]:
             text += f" | {_trace(record)}"
-        return _without_credentials(_on_one_line(text))
+        return without_credentials(_on_one_line(text))
 
 
 class JsonLines(logging.Formatter):
@@ -55,7 +74,7 @@ class JsonLines(logging.Formatter):
         }
         if record.exc_info and record.exc_info[0]:
             told["exception"] = _trace(record)
-        return _without_credentials(json.dumps(told, default=str, ensure_ascii=False))
+        return without_credentials(json.dumps(told, default=str, ensure_ascii=False))
 
 
 def _time(record: logging.LogRecord) -> str:
@@ -64,7 +83,7 @@ def _time(record: logging.LogRecord) -> str:
 
 
 def _extras(record: logging.LogRecord) -> dict[str, Any]:
-    return {name: value for name, value in vars(record).items() if name not in _OWN}
+    return {**_ABOUT.get(), **{name: value for name, value in vars(record).items() if name not in _OWN}}
 
 
 def _trace(record: logging.LogRecord) -> str:
@@ -76,5 +95,6 @@ def _on_one_line(text: str) -> str:
     return "".join(it if it.isprintable() else repr(it)[1:-1] for it in text)
 
 
-def _without_credentials(line: str) -> str:
+def without_credentials(line: str) -> str:
+    """Return a text without names and passwords in its addresses."""
     return _CREDENTIALS.sub("***@", line)

@@ -1,7 +1,6 @@
 """The one edge where every exception is caught: work is tried, and what became of it is kept and told."""
 
 import logging
-import re
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,13 +8,13 @@ from typing import Generic, TypeVar
 
 from monitor.clock import Clock
 from monitor.errors import BrokerError, StorageError
+from monitor.logs import without_credentials
 from monitor.model import CollectionError
 
 Value = TypeVar("Value")
 
 _LOG = logging.getLogger(__name__)
 _REMINDER_SECONDS = 600.0
-_CREDENTIALS = re.compile(r"(?<=://)[^/\s@]+@")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,4 +92,4 @@ def _describe(error: Exception) -> str:
     if isinstance(error, BrokerError | StorageError):
         return str(error)
     # A library's text may quote the address that it was given, with the password in it.
-    return _CREDENTIALS.sub("***@", "".join(traceback.format_exception(error)))
+    return without_credentials("".join(traceback.format_exception(error)))

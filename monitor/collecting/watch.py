@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from contextvars import copy_context
 from dataclasses import replace
 from math import floor
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -12,6 +13,7 @@ from monitor.collecting.outcome import Outcome, OutcomeLog, as_collection_error,
 from monitor.collecting.store import Store
 from monitor.config import Cluster
 from monitor.errors import BrokerError, TimedOut
+from monitor.logs import about
 from monitor.model import Snapshot, Verdict
 
 if TYPE_CHECKING:  # the registry imports every client library, and nothing in here needs one
@@ -44,7 +46,7 @@ class Errand(Generic[Value]):
         self.outcome: Outcome[Value] | None = None
         self.back = False
         self._work, self._bell = work, bell
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread = threading.Thread(target=copy_context().run, args=(self._run,), name=name, daemon=True)
         self._thread.start()
 
     def join(self, seconds: float) -> None:
@@ -124,6 +126,7 @@ class Watch:
         self._find_rules = rules
         self._rules: Rules | None = None
         self._log = OutcomeLog(f"cluster {section.name}", clock)
+        self._cycles = 0
         self._bell = threading.Event()
         self._stopping = False
         self._collector: Collector | None = None
@@ -135,7 +138,12 @@ class Watch:
         self._missed = 0
 
     def run(self) -> None:
-        """Make one cycle and score it."""
+        """Make one cycle and score it; its events in the log are told by cluster and number."""
+        self._cycles += 1
+        with about(cluster=self._section.name, cycle=self._cycles):
+            self._run()
+
+    def _run(self) -> None:
         self._note_due(missed=False)
         self._tell_missed()
         elsewhere = self._read_by(self._section.name)

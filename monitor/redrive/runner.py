@@ -10,6 +10,7 @@ from typing import Any
 from monitor.clock import Clock
 from monitor.errors import BadAnswer, BrokerError, EventflowError, LeaseLost, StorageError, Throttled, TimedOut
 from monitor.letters import Action, Choose, Held, Job, KeepsArchive, Mover, PlanRequest, RedriveBus, Step, TakesBack
+from monitor.logs import about
 from monitor.redrive.archive import ArchivingHeld, RestoringHeld
 from monitor.redrive.audit import Actor
 from monitor.redrive.bounces import Arrivals, BounceWatch
@@ -100,7 +101,11 @@ class Runner(threading.Thread):
         self._counts = Counts()
 
     def run(self) -> None:
-        """Go on until the job has ended, the monitor ends, or somebody else has the job."""
+        """Go on until the job has ended, the monitor ends, or somebody else has it. Events in the log name the job."""
+        with about(job=self._job):
+            self._run()
+
+    def _run(self) -> None:
         claims = self._means.claims
         try:
             while not self._stopping.is_set() and claims.holds(self._job):
@@ -124,13 +129,13 @@ class Runner(threading.Thread):
             self._interrupt(error)
         except Exception:  # noqa: BLE001
             # The edge that scores a job: whatever a library raises, the job is kept and tried again.
-            _LOG.exception("a redrive job failed inside", extra={"job": self._job})
+            _LOG.exception("a redrive job failed inside")
             self._failures += 1
             self._interrupt(BadAnswer("something failed inside the monitor; its log says what"))
 
     def _interrupt(self, error: EventflowError) -> None:
         reason = str(error)
-        _LOG.warning("a redrive job was interrupted: %s", reason, extra={"job": self._job})
+        _LOG.warning("a redrive job was interrupted: %s", reason)
         hopeless = isinstance(error, BadAnswer) and self._failures >= _HOPELESS_TRIES
         permanent = isinstance(error, BrokerError) and error.permanent
         with suppress(StorageError):

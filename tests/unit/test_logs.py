@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from monitor.logs import ConsoleLines, JsonLines
+from monitor.logs import ConsoleLines, JsonLines, about
 
 FORMS = [ConsoleLines, JsonLines]
 
@@ -59,3 +59,15 @@ def test_lines_for_machines_are_objects() -> None:
         "clusters": 2,
         "exception": "RuntimeError: line one\nline two",
     }
+
+
+def test_what_happens_in_the_same_cycle_or_job_carries_its_name() -> None:
+    with about(cluster="orders", cycle=7):
+        with about(job="4711"):
+            inside = json.loads(log(JsonLines, "refused", extra={"cycle": 8}))
+        line = log(ConsoleLines, "refused")
+    outside = json.loads(log(JsonLines, "refused"))
+
+    assert (inside["cluster"], inside["cycle"], inside["job"]) == ("orders", 8, "4711")
+    assert line.endswith("refused cluster=orders cycle=7\n")
+    assert not outside.keys() & {"cluster", "cycle", "job"}

@@ -1,4 +1,6 @@
 import gc
+import json
+import logging
 import threading
 import time
 import weakref
@@ -14,6 +16,7 @@ from monitor.collecting.store import Occasion, Store
 from monitor.collecting.watch import Opener, ReadBy, Watch
 from monitor.config import Cluster, KafkaCluster, Owner
 from monitor.errors import Forbidden
+from monitor.logs import JsonLines
 from monitor.model import Floats, Health, Parts, Snapshot, Status, Subscription, System
 from tests.unit.collecting.fakes import (
     PATIENCE,
@@ -86,6 +89,20 @@ class TestCycles:
             cast.watch.run()
         assert len(fleet.opened) == 1
         assert not fleet.opened[0].closed.is_set()
+
+    def test_what_a_collector_logs_names_its_cluster_and_the_cycle(self, caplog: pytest.LogCaptureFixture) -> None:
+        def speak(collector: FakeCollector) -> Snapshot:
+            logging.getLogger("monitor.brokers").warning("a read failed")
+            return snapshot()
+
+        caplog.handler.setFormatter(JsonLines())
+        cast = Cast(Fleet(speak).open)
+        for _ in range(2):
+            cast.watch.run()
+        told = [json.loads(line) for line in caplog.text.splitlines()]
+        assert [(it["message"], it["cluster"], it["cycle"]) for it in told] == [
+            ("a read failed", "orders", 1), ("a read failed", "orders", 2)
+        ]  # fmt: skip
 
     def test_it_is_asked_to_be_done_before_it_would_be_given_up(self) -> None:
         fleet, clock = Fleet(fine), SetClock()
