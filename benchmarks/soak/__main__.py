@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.soak import (
+    alerts,
     churn,
     coordinators,
     dashboard,
@@ -37,6 +38,7 @@ def redrive_sqs() -> int:
 
 
 SOAKS: Mapping[str, Callable[[], int]] = {
+    "alerts": alerts.main,
     "churn": churn.main,
     "coordinators": coordinators.main,
     "dashboard": dashboard.main,

@@ -71,7 +71,7 @@ class KafkaBroker:
 
     def programs(self) -> Sequence[Program]:
         """The broker's JVM."""
-        argv = _java(cache_directory() / _jars_name(), "kafka.Kafka", (str(self._configuration),))
+        argv = _java(jars_folder(), "kafka.Kafka", (str(self._configuration),))
         return [Program(self.name, argv, os.environ)]
 
     def find_missing(self) -> str | None:
@@ -157,6 +157,11 @@ def broker_name(node: int) -> str:
 def controller_port_name(node: int) -> str:
     """Under which name the state keeps the port of this node's controller."""
     return f"{broker_name(node)}-controller"
+
+
+def jars_folder() -> Path:
+    """Where the jars are, once a broker was prepared."""
+    return cache_directory() / _jars_name()
 
 
 def _jars_name() -> str:

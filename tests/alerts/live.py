@@ -5,7 +5,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,8 +18,11 @@ import yaml
 from monitor.rules import Adaptation, adapt, read_groups, render
 from tests.alerts.promql import ROOT, RULES
 
-TIME_SCALE = 0.05
-"""A minute's wait is three seconds."""
+TIME_SCALE = 0.02
+"""Five minutes' wait is six seconds."""
+
+GROUP_WAIT_SECONDS = 2.0
+"""Long enough that a cause and its consequences are in one flush, as they are with the waits of the file."""
 
 
 @dataclass
@@ -45,40 +48,56 @@ class Webhook:
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
+    def _alerts(self) -> Iterator[tuple[float, str, dict[str, Any]]]:
+        for moment, path, body in list(self.arrived):
+            yield from ((moment, path, alert) for alert in body["alerts"])
+
     def find(self, receiver: str, status: str, alert: str, **labels: str) -> dict[str, Any] | None:
         """Return the first alert that arrived at a receiver with that status and these labels."""
+        wanted = {"alertname": alert, **labels}.items()
         return next(
             (
                 found
-                for _, path, body in list(self.arrived)
-                if path == receiver
-                for found in body["alerts"]
-                if found["status"] == status and {"alertname": alert, **labels}.items() <= found["labels"].items()
+                for _, path, found in self._alerts()
+                if path == receiver and found["status"] == status and wanted <= found["labels"].items()
+            ),
+            None,
+        )
+
+    def arrival(self, status: str, alert: str, labels: Mapping[str, str]) -> float | None:
+        """Return when an alert with that status and these labels first arrived at anybody."""
+        wanted = {"alertname": alert, **labels}.items()
+        return next(
+            (
+                moment
+                for moment, _, found in self._alerts()
+                if found["status"] == status and wanted <= found["labels"].items()
             ),
             None,
         )
 
     def names(self) -> set[str]:
         """Return the names of all alerts that arrived firing."""
-        return {
-            found["labels"]["alertname"]
-            for _, _, body in list(self.arrived)
-            for found in body["alerts"]
-            if found["status"] == "firing"
-        }
+        return {found["labels"]["alertname"] for _, _, found in self._alerts() if found["status"] == "firing"}
 
 
 @dataclass(frozen=True)
 class Alerting:
-    """The addresses of Prometheus, and the webhook."""
+    """The addresses of Prometheus and Alertmanager, and the webhook."""
 
     prometheus: str
+    alertmanager: str
     webhook: Webhook
 
-    def firing(self) -> set[str]:
-        """Return the names of what fires in Prometheus, inhibited or not."""
+    def firing(self) -> list[dict[str, str]]:
+        """Return the labels of what fires in Prometheus, told or kept quiet."""
         answer = httpx.get(f"{self.prometheus}/api/v1/alerts", timeout=5, trust_env=False).json()
-        return {it["labels"]["alertname"] for it in answer["data"]["alerts"] if it["state"] == "firing"}
+        return [it["labels"] for it in answer["data"]["alerts"] if it["state"] == "firing"]
+
+    def fires(self, alert: str, labels: Mapping[str, str]) -> bool:
+        """Say whether an alert with these labels fires in Prometheus, told or kept quiet."""
+        wanted = {"alertname": alert, **labels}.items()
+        return any(wanted <= found.items() for found in self.firing())
 
 
 def free_port() -> int:
@@ -103,7 +122,7 @@ def alerting(folder: Path, monitor: str) -> Iterator[Alerting]:
     )  # fmt: skip
     running = [subprocess.Popen(command) for command in commands]
     try:
-        yield Alerting(f"http://127.0.0.1:{prometheus}", webhook)
+        yield Alerting(f"http://127.0.0.1:{prometheus}", f"http://127.0.0.1:{alertmanager}", webhook)
     finally:
         for process in running:
             process.terminate()
@@ -121,8 +140,7 @@ def _routes(port: int) -> Any:
     """Return our own routes, without the waits, and with receivers that call the webhook."""
     document = yaml.safe_load((ROOT / "alerts" / "alertmanager.yml").read_text(encoding="utf-8"))
     for route in (document["route"], *document["route"]["routes"]):
-        # Long enough that a cause and its consequences are in one flush, as they are with the waits of the file.
-        route |= {"group_wait": "2s", "group_interval": "1s"}
+        route |= {"group_wait": f"{GROUP_WAIT_SECONDS:g}s", "group_interval": "1s"}
     document["receivers"] = [
         {"name": it["name"], "webhook_configs": [{"url": f"http://127.0.0.1:{port}/{it['name']}"}]}
         for it in document["receivers"]

@@ -94,7 +94,7 @@ owners:
                 "the monitor is missed", lambda: webhook.find("critical", "firing", "EventflowMonitorAbsent"), 60
             )
             print(f"EventflowMonitorAbsent after {time.monotonic() - begun:.1f} s")
-            wait_until("its collector is missed as well", lambda: "EventflowCollectorMissing" in live.firing(), 60)
+            wait_until("its collector is missed as well", lambda: live.fires("EventflowCollectorMissing", {}), 60)
             monitor.popen.send_signal(signal.SIGCONT)
             wait_until(
                 "the monitor is back", lambda: webhook.find("critical", "resolved", "EventflowMonitorAbsent"), 60

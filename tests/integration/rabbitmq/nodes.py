@@ -11,21 +11,25 @@ from stack.rabbitmq.node import RabbitmqNode
 from stack.server import Program, Server, Workshop
 from stack.state import Options, State, read_state
 
-CONTROL = "/usr/lib/rabbitmq/bin/rabbitmqctl"
+CONTROL = "/usr/lib/rabbitmq/bin"
 
 
 class ControlledNode(RabbitmqNode):
-    """A node that does what a test says by `rabbitmqctl`, which takes a second or two."""
+    """A node that does what a test says by RabbitMQ's own commands, each of which takes a second or two."""
 
     @property
     def node(self) -> str:
         """What RabbitMQ calls it."""
         return self._environment()["RABBITMQ_NODENAME"]
 
+    def control(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run `rabbitmqctl` or one of its like on this node, whatever becomes of it."""
+        command = self._command(f"{CONTROL}/{program}", "--node", self.node, *arguments)
+        return subprocess.run(command, env=self._environment(), check=False, capture_output=True, text=True, timeout=60)
+
     def evaluate(self, *expressions: str) -> None:
         """Have it evaluate Erlang expressions."""
-        command = self._command(CONTROL, "--node", self.node, "eval", f"{', '.join(expressions)}.")
-        subprocess.run(command, env=self._environment(), check=True, capture_output=True, timeout=30)
+        self.control("rabbitmqctl", "eval", f"{', '.join(expressions)}.").check_returncode()
 
 
 @dataclass(frozen=True)

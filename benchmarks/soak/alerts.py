@@ -1,0 +1,282 @@
+"""Alerts provoked on real brokers, and how long each takes to arrive, over real Prometheus and Alertmanager.
+
+    python -m benchmarks.soak alerts
+
+Everything that can be provoked side by side is, then brokers are broken one after another, and at last the monitor. The
+waits of the rules are shortened as by `eventflow rules --time-scale`; the last column puts the real ones back. It takes
+a quarter of an hour, most of it for the ten minutes after which a consumer counts as stalled.
+"""
+
+import os
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.soak import rabbitmq_redrive as rabbitmq
+from benchmarks.soak.grounds import ENVIRONMENT
+from benchmarks.soak.mischief import Expected, OnKafka, OnRabbitmq, OnSqs, Trouble
+from stack.control import Stack
+from stack.ports import reserve_ports
+from stack.state import Endpoints, Options
+from tests.alerts.live import GROUP_WAIT_SECONDS, TIME_SCALE, Alerting, alerting
+from tests.alerts.promql import read_rules
+from tests.integration.aws.conftest import REGION, Aws, open_aws
+from tests.integration.kafka.link import Link
+from tests.integration.kafka.playground import Playground
+from tests.integration.rabbitmq.nodes import ControlledNode, node_of
+from tests.integration.redrive.server import Server, running
+from tests.waiting import wait_for
+
+_WAIT_SECONDS = 900.0
+_ALL = _KAFKA, _MAIL, _CUT, _TORN, _SLOW, _SHOP = "orders", "mail", "cut", "torn", "slow", "shop"
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An alert and how long it took to arrive, or to fire where another was told instead (seconds)."""
+
+    what: str
+    expected: Expected
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Brokers, what is on them, and the monitor that watches."""
+
+    stack: Stack
+    node: ControlledNode
+    kafka: Playground
+    vhost: str
+    aws: Aws
+    link: Link
+    server: Server
+    live: Alerting
+    began: float
+
+
+def main() -> int:
+    """Print the table; fail by an AssertionError when an alert does not come."""
+    with _place() as place:
+        told = [
+            *_side_by_side(place), *_from_the_beginning(place), *_blocked(place), *_frozen_kafka(place),
+            *_frozen_rabbitmq(place), *_no_monitor(place),
+        ]  # fmt: skip
+    table = Table("alert", "provoked by", "arrived after", "kept quiet by", "with real waits")
+    for it in sorted(told, key=lambda it: it.expected.alert):
+        alert, quiet = it.expected.alert, it.expected.explained_by
+        table.add_row(alert, it.what, f"{it.seconds:.1f} s", quiet, f"{_with_real_waits(it):.0f} s")
+    Console(width=180).print(table)
+    names = {it.expected.alert for it in told}
+    Console().print(f"{len(told)} provoked, {len(names)} of {len(_RULES)} alerts; waits of rules times {TIME_SCALE:g}")
+    return 0
+
+
+_RULES = {rule["alert"]: rule for rule in read_rules() if "alert" in rule}
+
+
+def _with_real_waits(told: Told) -> float:
+    """Put the rule's own wait, the time that it looks back on, and Alertmanager's wait in the place of short ones."""
+    rule = _RULES[told.expected.alert]
+    waits = _seconds(rule.get("for", "0s")) + told.expected.span_seconds
+    grouping = _seconds({"critical": "10s"}.get(rule["labels"]["severity"], "30s")) - GROUP_WAIT_SECONDS
+    return told.seconds + (1 - TIME_SCALE) * waits + (0 if told.expected.explained_by else grouping)
+
+
+def _seconds(duration: str) -> float:
+    return float(duration[:-1]) * _UNITS[duration[-1]]
+
+
+# -- what happens -----------------------------------------------------------------------------------------------------
+
+
+def _side_by_side(place: Place) -> list[Told]:
+    with ExitStack() as stack:
+        kafka = OnKafka(place.kafka, place.server, _KAFKA, stack)
+        mail = OnRabbitmq(place.stack.endpoints.rabbitmq, place.vhost, _MAIL, stack)
+        sqs = OnSqs(place.aws, _SHOP)
+        troubles = [
+            kafka.stalled(), kafka.stopped(), kafka.late(), kafka.lagging(), kafka.lost(), kafka.rewound(),
+            kafka.unowned(), kafka.uncommitted(), kafka.looping(), kafka.refused(),
+            mail.stopped(), mail.held(), mail.storm(), mail.dropped(), mail.unroutable(), mail.misconfigured(),
+            mail.interrupted(place.server, place.link, _CUT), mail.dying(), sqs.expiring(),
+        ]  # fmt: skip
+        return _provoke(place.live, troubles)
+
+
+def _from_the_beginning(place: Place) -> list[Told]:
+    """Return what the place itself brings about."""
+    already = [
+        ("a source that does not answer", Expected("EventflowCollectorErrors", {"cluster": _TORN})),
+        ("a broker that answers too slowly", Expected("EventflowCollectorLate", {"cluster": _SLOW}, 900.0)),
+        ("nothing: it always fires", Expected("EventflowWatchdog", {})),
+    ]
+    troubles = [Trouble(what, lambda: None, [expected]) for what, expected in already]
+    return _provoke(place.live, troubles, since=place.began)
+
+
+def _blocked(place: Place) -> list[Told]:
+    def set_limit(share: str) -> None:
+        place.node.control("rabbitmqctl", "set_vm_memory_high_watermark", share).check_returncode()
+
+    expected = Expected("EventflowRabbitmqPublishersBlocked", {"cluster": _MAIL, "alarm": "memory"})
+    told = _provoke(place.live, [Trouble("too little memory for RabbitMQ", lambda: set_limit("0.00001"), [expected])])
+    set_limit("0.4")
+    _wait_until_resolved(place.live, expected)
+    return told
+
+
+def _frozen_kafka(place: Place) -> list[Told]:
+    topic = place.kafka.topic("alone", replicas=1, partitions=3)  # one of them on each broker
+    strict = place.kafka.topic("strict", config={"min.insync.replicas": "3"})
+    place.kafka.produce(topic, 1)
+    missing = Expected("EventflowKafkaBrokersMissing", {"cluster": _KAFKA})
+    alerts = [
+        missing,
+        Expected("EventflowKafkaUnderReplicated", {"topic": strict}, explained_by=missing.alert),
+        Expected("EventflowKafkaUnderMinIsr", {"topic": strict}),
+        Expected("EventflowKafkaPartitionsOffline", {"topic": topic}),
+        Expected("EventflowKafkaProbeFailing", {"cluster": _KAFKA}),
+    ]
+    trouble = Trouble("one of three Kafka brokers hangs", partial(place.stack.freeze, "kafka-3"), alerts)
+    told = _provoke(place.live, [trouble])
+    place.stack.thaw("kafka-3")
+    _wait_until_resolved(place.live, missing)
+    return told
+
+
+def _frozen_rabbitmq(place: Place) -> list[Told]:
+    expected = Expected("EventflowCollectorStale", {"cluster": _MAIL})
+    told = _provoke(place.live, [Trouble("RabbitMQ hangs", partial(place.stack.freeze, "rabbitmq"), [expected])])
+    place.stack.thaw("rabbitmq")
+    _wait_until_resolved(place.live, expected)
+    return told
+
+
+def _no_monitor(place: Place) -> list[Told]:
+    absent = Expected("EventflowMonitorAbsent", {})
+    missing = Expected("EventflowCollectorMissing", {"cluster": _MAIL}, explained_by=absent.alert)
+    stop = partial(os.kill, place.server.pid, signal.SIGSTOP)
+    told = _provoke(place.live, [Trouble("the monitor hangs", stop, [absent, missing])])
+    os.kill(place.server.pid, signal.SIGCONT)
+    _wait_until_resolved(place.live, absent)
+    return told
+
+
+def _provoke(live: Alerting, troubles: Sequence[Trouble], since: float | None = None) -> list[Told]:
+    """Begin everything, and wait for all alerts. What began earlier is counted from `since`."""
+    awaited: list[tuple[Trouble, Expected, float]] = []
+    for trouble in troubles:
+        begun = time.monotonic() if since is None else since
+        trouble.begin()
+        awaited += [(trouble, expected, begun) for expected in trouble.alerts]
+    told: list[Told] = []
+
+    def look() -> bool:
+        firing = live.firing()
+        for item in list(awaited):
+            trouble, expected, begun = item
+            moment = _came(live, expected, firing)
+            if moment is not None:
+                awaited.remove(item)
+                told.append(Told(trouble.what, expected, moment - begun))
+                print(f"{expected.alert}: {moment - begun:.1f} s ({trouble.what})", file=sys.stderr)
+        return not awaited
+
+    try:
+        wait_for(look, "every alert", _WAIT_SECONDS)
+    finally:
+        for trouble, expected, _ in awaited:
+            print(f"{expected.alert} has not come: {trouble.what}, {expected.labels}", file=sys.stderr)
+    return told
+
+
+def _came(live: Alerting, expected: Expected, firing: Sequence[Mapping[str, str]]) -> float | None:
+    """Return when an alert arrived; of one that another explains, that it fires now, and it must not have arrived."""
+    arrival = live.webhook.arrival("firing", expected.alert, expected.labels)
+    if not expected.explained_by:
+        return arrival
+    assert arrival is None, f"{expected.alert} was told beside {expected.explained_by}, which explains it"
+    wanted = {"alertname": expected.alert, **expected.labels}.items()
+    return time.monotonic() if any(wanted <= labels.items() for labels in firing) else None
+
+
+def _wait_until_resolved(live: Alerting, expected: Expected) -> None:
+    resolved = partial(live.webhook.arrival, "resolved", expected.alert, expected.labels)
+    wait_for(resolved, f"the end of {expected.alert}", _WAIT_SECONDS)
+
+
+# -- where it happens -------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _place() -> Iterator[Place]:
+    with ExitStack() as exits:
+        folder = Path(exits.enter_context(tempfile.TemporaryDirectory()))
+        stack = Stack(folder / "stack", Options(kafka_brokers=3))
+        exits.callback(stack.stop)
+        endpoints = stack.start()
+        kafka = Playground(endpoints.kafka)
+        vhost = exits.enter_context(rabbitmq.virtual_host(endpoints.rabbitmq))
+        aws = exits.enter_context(open_aws(endpoints.aws))
+        ports = reserve_ports(["amqp", "slow"], folder)
+        link = Link(ports["amqp"], _port(endpoints.rabbitmq.amqp))
+        slow = Link(ports["slow"], _port(endpoints.rabbitmq.management))
+        exits.callback(slow.close)
+        slow.delay_seconds = 0.3
+        clusters = _clusters(endpoints, kafka, vhost, aws, link, slow)
+        server = Server(folder, clusters, ENVIRONMENT, _objectives(kafka.prefix))
+        exits.enter_context(running(server))
+        wait_for(lambda: len(server.client.collectors()) == len(_ALL), "all collectors", 60)
+        began = time.monotonic()
+        live = exits.enter_context(alerting(folder, server.url))
+        yield Place(stack, node_of(stack), kafka, vhost, aws, link, server, live, began)
+
+
+def _port(address: str) -> int:
+    return urlsplit(address).port or 0
+
+
+def _clusters(endpoints: Endpoints, kafka: Playground, vhost: str, aws: Aws, link: Link, slow: Link) -> str:
+    """Return the configuration: each bus, and RabbitMQ thrice more over addresses that have something wrong."""
+    where = endpoints.rabbitmq
+    own = f'{{include: ["{kafka.prefix}*"]}}'
+    queues = f'{{include: ["{aws.prefix}*"]}}'
+    rabbit = f"kind: rabbitmq, interval: 1s, vhosts: {{include: [{vhost}]}}"
+    cut, late = _moved(where.amqp, link.port), _moved(where.management, slow.port)
+    return f"""
+  - {{name: {_KAFKA}, kind: kafka, bootstrap_servers: "{endpoints.kafka}", interval: 1s, topics: {own}, groups: {own},
+     probe: {{interval: 1s, timeout: 1s}}, redrive: {{}}}}
+  - {{name: {_MAIL}, {rabbit}, management_url: "{where.management}", prometheus_url: "{where.prometheus}"}}
+  - {{name: {_CUT}, {rabbit}, amqp_url: "{cut}", management_url: "{where.management}", redrive: {{}}}}
+  - {{name: {_TORN}, {rabbit}, management_url: "{where.management}", prometheus_url: "http://127.0.0.1:9"}}
+  - {{name: {_SLOW}, {rabbit.replace("1s", "100ms")}, management_url: "{late}"}}
+  - {{name: {_SHOP}, kind: aws, region: {REGION}, endpoint_url: "{endpoints.aws}", interval: 1s, queues: {queues},
+     topics: {queues}, cloudwatch: {{enabled: false}}}}
+"""
+
+
+def _moved(address: str, port: int) -> str:
+    return address.replace(f":{_port(address)}", f":{port}")
+
+
+def _objectives(prefix: str) -> str:
+    judged = "".join(
+        f'  - {{subscription: "{_KAFKA}/{prefix}-{name}/*", max_age: 2s, target: 99%}}\n' for name in ("late", "blind")
+    )
+    return f"objectives:\n{judged}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
