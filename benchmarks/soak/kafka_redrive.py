@@ -67,7 +67,7 @@ def main() -> int:
 def main_faults() -> int:
     """Run the proof in which the broker is killed and frozen, and print its table."""
     with tempfile.TemporaryDirectory() as folder:
-        proof = prove_faults(Path(folder), MESSAGES, PER_SECOND / 2, frozen_seconds=30.0)
+        proof = prove_faults(Path(folder), MESSAGES, PER_SECOND / 2, frozen_seconds=30.0, kills_after=1)
     return tell("Kafka redrive, the broker killed, frozen for 30 s and killed again", proof)
 
 
@@ -120,8 +120,10 @@ def prove(bootstrap: str, folder: Path, messages: int, kills: int, per_second: f
     return _prove(bootstrap, folder, messages, [kill] * kills, per_second)
 
 
-def prove_faults(folder: Path, messages: int, per_second: float, frozen_seconds: float) -> Proof:
-    """Do the same while a broker of its own is killed, frozen for a time, and killed again."""
+def prove_faults(
+    folder: Path, messages: int, per_second: float, frozen_seconds: float, kills_after: int = 0
+) -> Proof:  # fmt: skip
+    """Do the same while a broker of its own is killed, frozen for a time, and killed again so many times."""
     stack = Stack(folder / "stack", Options(parts=("kafka",)))
     stack.start()
 
@@ -135,7 +137,7 @@ def prove_faults(folder: Path, messages: int, per_second: float, frozen_seconds:
         stack.thaw("kafka")
 
     try:
-        return _prove(stack.endpoints.kafka, folder, messages, [kill, freeze, kill], per_second)
+        return _prove(stack.endpoints.kafka, folder, messages, [kill, freeze, *[kill] * kills_after], per_second)
     finally:
         stack.stop()
 

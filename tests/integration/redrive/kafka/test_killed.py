@@ -7,13 +7,13 @@ from stack.state import Endpoints
 
 
 def test_a_job_survives_kills_of_the_monitor_without_loss_or_duplicate(endpoints: Endpoints, tmp_path: Path) -> None:
-    proof = prove(endpoints.kafka, tmp_path, messages=2_000, kills=3, per_second=400)
-    assert (proof.committed, proof.unique, proof.waiting) == (2_000, 2_000, 0)
+    proof = prove(endpoints.kafka, tmp_path, messages=1_500, kills=2, per_second=400)
+    assert (proof.committed, proof.unique, proof.waiting) == (1_500, 1_500, 0)
     assert (proof.state, proof.adds_up) == ("completed", True)
 
 
 def test_a_job_survives_a_killed_and_a_frozen_broker_without_loss_or_duplicate(tmp_path: Path) -> None:
-    proof = prove_faults(tmp_path, messages=2_000, per_second=400, frozen_seconds=8)
-    assert (proof.committed, proof.unique, proof.waiting) == (2_000, 2_000, 0)
+    proof = prove_faults(tmp_path, messages=1_500, per_second=400, frozen_seconds=8)
+    assert (proof.committed, proof.unique, proof.waiting) == (1_500, 1_500, 0)
     assert (proof.state, proof.adds_up) == ("completed", True)
     assert proof.interruptions >= 2
