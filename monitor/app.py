@@ -1,7 +1,6 @@
 """The monitor: everything wired together."""
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 
 from fastapi import FastAPI
 
@@ -19,8 +18,7 @@ from monitor.api.sources import Sources
 from monitor.brokers.members import read_members
 from monitor.brokers.redrivers import open_redriver
 from monitor.brokers.registry import Collector, open_collector
-from monitor.catalog.loading import load_catalog
-from monitor.catalog.model import Catalog
+from monitor.catalog.schemas import Schemas
 from monitor.clock import Clock
 from monitor.collecting.routine import Routine
 from monitor.collecting.schedule import Schedule
@@ -75,7 +73,7 @@ class Monitor:
         address: str = "",
     ) -> None:
         self._configuration, self._database, self._clock = configuration, database, clock
-        self._catalog = _load_catalog(configuration)
+        self._schemas = Schemas(configuration, clock)
         self._counters = Counters(database, clock)
         self._counters.load([cluster.name for cluster in configuration.clusters])
         self._mutes = Mutes(database, clock)
@@ -103,6 +101,7 @@ class Monitor:
             clock,
             self._history,
             self._marks,
+            self._schemas,
         )
         self._totals = Totals(stores.journal)
         redrives = self.redrives
@@ -125,7 +124,7 @@ class Monitor:
         alerts = make_alert_router(lambda: self._configuration.alerts, sources, runbooks, self._record)
         marks = make_mark_router(self._marks, self._record, self._clock)
         members = make_member_router(sources, self._read_members)
-        catalog = make_catalog_router(lambda: self._catalog, sources)
+        catalog = make_catalog_router(lambda: self._schemas.catalog, sources)
         further = [mutes, marks, history, alerts, members, catalog, make_redrive_router(self.redrives)]
         return make_api(sources, lambda: self._configuration.server, further)
 
@@ -149,6 +148,7 @@ class Monitor:
         """End all reading and writing, also what hangs; takes five seconds at most."""
         self._engine.stop(_JOBS_HALTED_WITHIN_SECONDS)
         self.redrives.close()
+        self._schemas.close()
         self._schedule.stop(_CLUSTERS_CLOSED_WITHIN_SECONDS)
         self.routine.stop(_WRITTEN_WITHIN_SECONDS)
         self._sharing.stop(_WRITTEN_WITHIN_SECONDS)
@@ -161,7 +161,7 @@ class Monitor:
         What only a new start can change (where to listen, which database) stays as it was. Raises ConfigurationError,
         with nothing changed, for a catalog with mistakes.
         """
-        self._catalog = _load_catalog(configuration)
+        self._schemas.reconfigure(configuration)
         before, self._configuration = self._configuration, configuration
         self.redrives.reconfigure(configuration)
         if self._shares:
@@ -234,10 +234,6 @@ class Monitor:
         self._totals.read()
         self._page.tell_jobs(self._totals.states())
         self._page.update(view, cycle_ended=occasion in (Occasion.SUCCESS, Occasion.FAILURE))
-
-
-def _load_catalog(configuration: Configuration) -> Catalog | None:
-    return load_catalog(Path(configuration.catalog)) if configuration.catalog else None
 
 
 def _make_history(configuration: Configuration, database: Database, clock: Clock) -> History | PrometheusHistory:

@@ -17,6 +17,7 @@ QUIET_SECONDS = 300.0
 OLD_SECONDS = 7 * 86400.0
 """How long after it expired a message is taken for history."""
 
+_ABOUT_THE_BODY = frozenset({Kind.SCHEMA, Kind.UNKNOWN_TYPE, Kind.EXCEPTION, Kind.UNKNOWN})
 _SICK = frozenset({Status.STOPPED, Status.STALLED, Status.LOSING})
 
 
@@ -25,6 +26,7 @@ class Advised(StrEnum):
 
     REDRIVE = "redrive"
     AFTER_FIX = "redrive_after_fix"
+    TRANSFORM = "transform_and_redrive"
     ARCHIVE = "archive"
     DO_NOT = "do_not"
     LOOK = "look_first"
@@ -45,6 +47,7 @@ class Facts:
 
     `came_back` counts its messages that carry the stamp of a redrive; `lesson` is what a job taught, `fixed_at` when
     the newest deployment since was marked. `readers` are how the subscriptions stand that the messages belong to.
+    `mappable` says that the catalog has a patch which makes the messages fit what their consumer knows.
     """
 
     kind: Kind
@@ -56,6 +59,7 @@ class Facts:
     lesson: Lesson | None = None
     fixed_at: float | None = None
     readers: Sequence[Status] = ()
+    mappable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +72,7 @@ class Advice:
 
 def advise(facts: Facts) -> Advice:
     """Return what to do with a group."""
-    advice = _advise_bounced(facts) or _BY_KIND[facts.kind](facts)
+    advice = _advise_bounced(facts) or _advise_mapped(facts) or _BY_KIND[facts.kind](facts)
     if advice.action is Advised.AFTER_FIX and facts.fixed_at is not None and not _came_back(facts):
         told = " A deployment was marked since the last of them died; if that was the fix, begin with a canary."
         return replace(advice, reason=advice.reason + told)
@@ -93,6 +97,10 @@ def _advise_bounced(facts: Facts) -> Advice | None:
 
 def _came_back(facts: Facts) -> bool:
     return bool(facts.came_back or (facts.lesson and facts.lesson.came_back))
+
+
+def _advise_mapped(facts: Facts) -> Advice | None:
+    return _TRANSFORM if facts.mappable and facts.kind in _ABOUT_THE_BODY else None
 
 
 def _advise_schema(_: Facts) -> Advice:
@@ -182,6 +190,11 @@ def _is_sick(facts: Facts) -> bool:
     return any(it in _SICK for it in facts.readers)
 
 
+_TRANSFORM = Advice(
+    Advised.TRANSFORM,
+    "They do not fit the version of the schema that the consumer knows, and the catalog tells how to make them fit: "
+    "redrive them with the proposed patch, a few first as a canary.",
+)
 _LOOK = Advice(
     Advised.LOOK,
     "The messages do not tell why they died: see what the consumer's log says, or redrive a few as a canary.",

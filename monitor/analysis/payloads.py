@@ -24,7 +24,7 @@ _COMPRESSED = (
 )
 _KNOWN_CODINGS = ("", "identity", "utf-8", "utf8", "gzip", "x-gzip", "deflate", "zstd", "lz4", "snappy", "br", "bzip2")
 _AVRO_FILE = b"Obj\x01"
-_CONFLUENT_BYTES = 5  # a zero, and the schema's id as a big-endian number
+FRAME_BYTES = 5  # a zero, and the schema's id as a big-endian number
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _SPACE = b" \t\r\n"
 
@@ -59,7 +59,7 @@ def _look_at_plain(value: bytes, kind: str) -> Look:
     if value[:1] == b"\x00":
         return _look_at_framed(value)
     says_json = "json" in kind
-    body = value[: 2 * _CONFLUENT_BYTES].removeprefix(_BYTE_ORDER_MARK).lstrip(_SPACE)
+    body = value[: 2 * FRAME_BYTES].removeprefix(_BYTE_ORDER_MARK).lstrip(_SPACE)
     if body[:1] in (b"{", b"[") or (says_json and value):
         return Look("JSON", find_flaw(value, believed=says_json))
     if says_json:
@@ -71,10 +71,10 @@ def _look_at_plain(value: bytes, kind: str) -> Look:
 
 def _look_at_framed(value: bytes) -> Look:
     """A zero and a schema's id in front are how serializers of a schema registry write."""
-    if len(value) < _CONFLUENT_BYTES:
+    if len(value) < FRAME_BYTES:
         return Look("framed for a schema registry", "it ends before the schema's id")
-    schema_id = int.from_bytes(value[1:_CONFLUENT_BYTES], "big")
-    flaw = "there is nothing behind the schema's id" if len(value) == _CONFLUENT_BYTES else ""
+    schema_id = int.from_bytes(value[1:FRAME_BYTES], "big")
+    flaw = "there is nothing behind the schema's id" if len(value) == FRAME_BYTES else ""
     return Look(f"framed for a schema registry, schema {schema_id}, and not opened", flaw, schema_id)
 
 

@@ -1,6 +1,6 @@
 """The shapes of redrive in the API, shared with the client: nothing in here knows the framework."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, NotRequired
 
 from pydantic import Field
 from typing_extensions import TypedDict
@@ -43,6 +43,9 @@ class LetterItem(TypedDict):
     value_cut: Annotated[bool, Field(description="whether only the beginning is shown")]
     value_form: Annotated[str | None, Field(description="what it looks like; nothing is opened or decoded for that")]
     value_flaw: Annotated[str | None, Field(description="why it cannot be read as that; null where nothing is wrong")]
+    value_decoded: NotRequired[Annotated[str | None, Field(description="as JSON, where a schema decodes it")]]
+    value_schema: NotRequired[Annotated[str | None, Field(description="by what it was decoded")]]
+    value_note: NotRequired[Annotated[str | None, Field(description="why it could not be decoded")]]
     headers: list[LetterHeader]
     properties: dict[str, Any]
     note: Annotated[str | None, Field(description="why something is hidden from you; null when nothing is")]
@@ -89,6 +92,55 @@ class AdviceItem(TypedDict):
     reason: str
 
 
+class ViolationItem(TypedDict):
+    """A field that does not fit."""
+
+    field: Annotated[str, Field(description="dotted; empty for the whole body")]
+    expected: str
+    found: str
+
+
+class HeldItem(TypedDict):
+    """What the catalog says of the messages: of the first twenty, of which version most are."""
+
+    event: str
+    wrote: Annotated[str | None, Field(description="the version that the producer wrote")]
+    told_by: Annotated[str, Field(description="how that is known")]
+    read_as: Annotated[str | None, Field(description="the version that they were held against")]
+    known: Annotated[list[str], Field(description="versions that the consumer lists in the catalog")]
+    violations: list[ViolationItem]
+    fits: Annotated[str | None, Field(description="the newest version that they fit; null for none")]
+    patch: Annotated[
+        list[dict[str, Any]] | None, Field(description="JSON Patch that makes them fit `read_as`, tried on them")
+    ]
+    looked_at: int
+    notes: list[str]
+
+
+class ConcernedService(TypedDict):
+    """A service that was to read the messages."""
+
+    name: str
+    owner: str | None
+
+
+class ConcernedEvent(TypedDict):
+    """A business event, and how many of the messages are one."""
+
+    name: str
+    messages: int
+
+
+class ImpactItem(TypedDict):
+    """Whom the messages concern, by the catalog."""
+
+    services: list[ConcernedService]
+    events: Annotated[list[ConcernedEvent], Field(description="of the first 500; empty where bodies are hidden")]
+    state: Annotated[str, Field(description="waiting, lost (as they are), or done (duplicates)")]
+    messages: int
+    lost_at: Annotated[float | None, Field(description="when the first of them expires")]
+
+
 class LetterGroup(TypedDict):
     """Dead letters of one cause. What quotes messages is null for whoever may not see bodies."""
 
@@ -115,6 +167,8 @@ class LetterGroup(TypedDict):
     changes: Annotated[list[ChangeItem], Field(description="what changed near the first one, the nearest first")]
     advice: AdviceItem
     positions: Annotated[list[str], Field(description="some of them")]
+    schema: Annotated[HeldItem | None, Field(description="null where bodies are hidden or no catalog knows them")]
+    impact: Annotated[ImpactItem | None, Field(description="null without a catalog")]
 
 
 class PlannedCause(TypedDict):

@@ -2,15 +2,17 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from monitor.analysis.advice import Advice, Facts, Lesson, advise
-from monitor.analysis.causes import Cause, cause_of, texts_of
+from monitor.analysis.causes import BODY, Cause, Evidence, cause_of, texts_of
+from monitor.analysis.faults import Certainty, Kind
 from monitor.analysis.makers import find_makers
 from monitor.letters import HEADER_JOB, DeadMessage
 from monitor.model import Status
 from monitor.redrive.choosing import header_of
+from monitor.redrive.fits import Grounds, Held, hold, tell_held, tell_impact
 from monitor.redrive.masking import mask
 
 _MOST_NAMES = 5
@@ -23,12 +25,14 @@ class Context:
 
     `lessons` are what earlier jobs taught, by the ids of causes. `readers` are how the subscriptions stand that read
     where messages came from, by their ids with destination and subscriber. `changes` are what happened, in time order.
+    `grounds` are the catalog and where the messages were meant to be read.
     """
 
     now: float
     lessons: Mapping[str, Lesson] = field(default_factory=dict)
     readers: Sequence["Reader"] = ()
     changes: Sequence["Change"] = ()
+    grounds: Grounds | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +78,9 @@ def tell_causes(messages: Iterable[DeadMessage], context: Context) -> list[dict[
     """Return which causes a plan takes, with the advice: nothing of what messages say, since plans are kept."""
     told = []
     for id_, members in group_by_cause(messages).items():
-        cause = cause_of(members[0])
-        advice = _advise(id_, cause, members, context)
+        held = hold(members, context.grounds)
+        cause = _refine(cause_of(members[0]), held)
+        advice = _advise(id_, cause, members, context, held)
         told.append(
             {
                 "group": id_,
@@ -96,11 +101,14 @@ def show_cause(message: DeadMessage, hidden: Sequence[str]) -> Cause:
 
 
 def _tell_group(id_: str, members: Sequence[DeadMessage], hidden: Sequence[str], context: Context) -> dict[str, Any]:
-    cause, shown = cause_of(members[0]), show_cause(members[0], hidden)
+    held = hold(members, context.grounds)
+    cause, shown = _refine(cause_of(members[0]), held), show_cause(members[0], hidden)
+    if not hidden:
+        shown = _refine(shown, held)
     times = sorted(it.enqueued_at for it in members if it.enqueued_at is not None)
     origins = Counter(it.origin.name for it in members if it.origin)
     makers = [find_makers(it, texts_of(it)) for it in (mask(member, hidden) for member in members)]
-    advice = _advise(id_, cause, members, context)
+    advice = _advise(id_, cause, members, context, held)
     return {
         "id": id_,
         "kind": cause.kind,
@@ -125,10 +133,32 @@ def _tell_group(id_: str, members: Sequence[DeadMessage], hidden: Sequence[str],
         "changes": _tell_changes(times[0] if times else None, members, context),
         "advice": {"action": advice.action, "reason": advice.reason},
         "positions": [it.position for it in members[:_MOST_NAMES]],
+        # Names of fields are the body's own, and hidden with it.
+        "schema": None if hidden else tell_held(held),
+        "impact": tell_impact(members, context.grounds, cause.kind, advice.action, named=not hidden),
     }
 
 
-def _advise(id_: str, cause: Cause, members: Sequence[DeadMessage], context: Context) -> Advice:
+def _refine(cause: Cause, held: Held) -> Cause:
+    """Return a cause with what the catalog knows besides: the field, and of what nobody said anything the kind."""
+    found = held.fit
+    if found is None or not found.violations:
+        return cause
+    first = found.violations[0]
+    if cause.kind is Kind.UNKNOWN:
+        told = Evidence(BODY, f"does not fit {found.read_as} of the catalog")
+        cause = replace(cause, kind=Kind.SCHEMA, certainty=Certainty.LIKELY, evidence=(told,))
+    if cause.kind is not Kind.SCHEMA or (cause.subject and cause.subject != first.field):
+        return cause
+    return replace(
+        cause,
+        subject=first.field,
+        expected=cause.expected or first.expected,
+        found=cause.found or first.found,
+    )
+
+
+def _advise(id_: str, cause: Cause, members: Sequence[DeadMessage], context: Context, held: Held) -> Advice:
     times = [it.enqueued_at for it in members if it.enqueued_at is not None]
     lesson, last_at = context.lessons.get(id_), max(times, default=None)
     came_back = sum(bool(header_of(it, HEADER_JOB)) for it in members)
@@ -145,6 +175,7 @@ def _advise(id_: str, cause: Cause, members: Sequence[DeadMessage], context: Con
         lesson,
         max(marks, default=None),
         readers,
+        held.is_mappable,
     )
     return advise(facts)
 

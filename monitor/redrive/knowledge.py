@@ -5,10 +5,12 @@ from itertools import pairwise
 from typing import Any, Protocol
 
 from monitor.analysis.advice import Lesson
+from monitor.catalog.schemas import Schemas
 from monitor.clock import Clock
 from monitor.errors import StorageError
 from monitor.letters import Action, DeadMessage
 from monitor.model import ClusterView, DeadLetterQueue
+from monitor.redrive.fits import Grounds
 from monitor.redrive.grouping import MARK, STATUS, Change, Context, Reader
 from monitor.redrive.journal import Journal, StoredJob
 from monitor.storage.history import Curve, Curves
@@ -40,8 +42,10 @@ class Knowledge:
         curves: Curves | None,
         marks: Marks | None,
         clock: Clock,
+        schemas: Schemas | None = None,
     ) -> None:
         self._journal, self._views, self._curves, self._marks, self._clock = journal, views, curves, marks, clock
+        self._schemas = schemas
 
     def gather(self, queue: DeadLetterQueue, messages: Sequence[DeadMessage]) -> Context:
         """Return what is known for judging these messages of a queue."""
@@ -55,7 +59,9 @@ class Knowledge:
         earlier = self._changes_of_status([it.id for it, _ in readers], begin, now)
         changes = [*present, *(it for it in earlier if not _is_among(it, present)), *self._marked(begin, now)]
         changes.sort(key=lambda it: it.at)
-        return Context(now, self._lessons(queue.id), [it for it, _ in readers], changes)
+        names = tuple(it.name for it in queue.origins)
+        grounds = Grounds(self._schemas, queue.cluster, names) if self._schemas else None
+        return Context(now, self._lessons(queue.id), [it for it, _ in readers], changes, grounds)
 
     def _readers(self, cluster: str) -> Iterator[tuple[Reader, float]]:
         for view in self._views():

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
+from monitor.catalog.schemas import Schemas
 from monitor.clock import Clock
 from monitor.config import MaskingRule
 from monitor.errors import BadRequest, EventflowError
@@ -21,7 +22,7 @@ from monitor.redrive.exports import Export, Exports
 from monitor.redrive.grouping import tell_causes, tell_groups
 from monitor.redrive.knowledge import Knowledge
 from monitor.redrive.masking import rule_for
-from monitor.redrive.messages import tell_message
+from monitor.redrive.messages import tell_decoded, tell_message
 from monitor.redrive.selection import selected_by
 
 COLUMNS = (
@@ -51,9 +52,10 @@ class Letters:
         audit: Audit,
         clock: Clock,
         knowledge: Knowledge,
+        schemas: Schemas | None = None,
     ) -> None:
         self._buses, self.masking, self._exports, self._audit, self._clock = buses, masking, exports, audit, clock
-        self._knowledge = knowledge
+        self._knowledge, self._schemas = knowledge, schemas
 
     def hidden_from(self, actor: Actor, queue: str) -> tuple[str, ...]:
         """Return what somebody may not see of a queue's messages (see `masking`)."""
@@ -68,7 +70,7 @@ class Letters:
         until, items = self._buses.within(_SEARCH_SECONDS), []
         for message in page.messages:
             if selected(message):
-                items.append(tell_message(message, hidden))
+                items.append({**tell_message(message, hidden), **tell_decoded(message, hidden, self._schemas)})
             if self._clock.monotonic() > until:
                 raise BadRequest("select: it takes too long on these messages; look at fewer", parameter="select")
         return {"items": items, "next": page.next, "warning": page.warning or None}

@@ -1,11 +1,13 @@
 """Dead letters as JSON for people and programs: text where it is text, base64 otherwise, cut where it is long."""
 
 import base64
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from monitor.analysis.causes import cause_of, texts_of
 from monitor.analysis.payloads import look_at
+from monitor.catalog.schemas import Schemas
 from monitor.letters import DeadMessage
 from monitor.redrive.editing import Editor
 from monitor.redrive.masking import mask
@@ -45,6 +47,28 @@ def tell_message(
         "note": None if not hidden else _ALL_HIDDEN if "" in hidden else _SOME_HIDDEN,
         "group": cause_of(message).id,
     }
+
+
+def tell_decoded(
+    message: DeadMessage, hidden: Sequence[str], schemas: Schemas | None, longest: int = LONGEST_SHOWN_BYTES
+) -> dict[str, Any]:
+    """Return what a body holds that is no text, as JSON, with by which schema; or why it cannot be read.
+
+    Of a queue where something is hidden from whoever asks nothing is decoded.
+    """
+    told: dict[str, Any] = {"value_decoded": None, "value_schema": None, "value_note": None}
+    if hidden or schemas is None:
+        return told
+    body = schemas.read(message)
+    if not body.is_read or not body.named:
+        return {**told, "value_note": body.note or None}
+    try:
+        text = json.dumps(body.value, ensure_ascii=False)
+    except RecursionError:
+        return {**told, "value_note": "it is nested too deeply to be shown"}
+    if len(text) > longest:
+        return {**told, "value_schema": body.named, "value_note": "it is too large to be shown decoded"}
+    return {**told, "value_decoded": text, "value_schema": body.named}
 
 
 def tell_sample(message: DeadMessage, editor: Editor | None, hidden: Sequence[str], longest: int) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
+from monitor.catalog.schemas import Schemas
 from monitor.clock import Clock
 from monitor.config import Configuration
 from monitor.errors import BadRequest, Conflict, NotAllowed, RequestError
@@ -52,12 +53,15 @@ class Redrives:
         clock: Clock,
         curves: Curves | None = None,
         marks: Marks | None = None,
+        schemas: Schemas | None = None,
     ) -> None:
         self._approvals, self._mapped = configuration.approvals, configuration.dead_letters
         self._stores, self._journal, self.audit, self._clock = stores, stores.journal, stores.audit, clock
         self.buses = Buses(configuration.clusters, views, opener, clock)
-        knowledge = Knowledge(stores.journal, views, curves, marks, clock)
-        self.letters = Letters(self.buses, configuration.masking, stores.exports, stores.audit, clock, knowledge)
+        knowledge = Knowledge(stores.journal, views, curves, marks, clock, schemas)
+        self.letters = Letters(
+            self.buses, configuration.masking, stores.exports, stores.audit, clock, knowledge, schemas
+        )
         self.shelf = Shelf(self.buses, self.letters, stores, clock)
         self.surroundings = Surroundings(views)
         self._wake: Callable[[], None] = lambda: None
