@@ -14,6 +14,7 @@ import typer
 
 from monitor.apiclient import DEFAULT_URL, ApiClient
 from monitor.cli.catalog import catalog_commands
+from monitor.cli.demo import demo_commands
 from monitor.cli.letters import add_letter_commands
 from monitor.cli.output import make_console, print_json, print_line, show_plain
 from monitor.cli.redrives import audit_commands, redrive_commands
@@ -34,6 +35,7 @@ dead_letter_commands = typer.Typer(no_args_is_help=True, help="Dead-letter queue
 token_commands = typer.Typer(no_args_is_help=True, help="API tokens.")
 app.add_typer(dead_letter_commands, name="dlq")
 app.add_typer(catalog_commands, name="catalog")
+app.add_typer(demo_commands, name="demo")
 app.add_typer(redrive_commands, name="redrive")
 app.add_typer(audit_commands, name="audit")
 app.add_typer(token_commands, name="token")

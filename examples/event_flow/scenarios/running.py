@@ -1,0 +1,62 @@
+"""Runs a scenario and tells what came of it."""
+
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from examples.event_flow.scenarios.ground import Ground, NotSeen, Setting
+from examples.event_flow.scenarios.model import Scenario
+from monitor.errors import EventflowError
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What came of one step."""
+
+    phase: str
+    step: str
+    seen: str
+    seconds: float
+    ok: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of a scenario. It ends with the first step that was not as it must be."""
+
+    name: str
+    rows: tuple[Row, ...]
+    steps: int
+
+    @property
+    def ok(self) -> bool:
+        """Whether every step was as it must be."""
+        return len(self.rows) == self.steps and all(row.ok for row in self.rows)
+
+    @property
+    def seconds(self) -> float:
+        """How long it took."""
+        return sum(row.seconds for row in self.rows)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all of it as plain values."""
+        return {"name": self.name, "ok": self.ok, "seconds": self.seconds, "rows": [asdict(row) for row in self.rows]}
+
+
+def run_scenario(scenario: Scenario, setting: Setting, told: Callable[[Row], None]) -> Result:
+    """Run a scenario on a flow of its own, which is removed at the end, and tell each step as soon as it is over."""
+    rows: list[Row] = []
+    with closing(Ground(setting, scenario.name, scenario.buses)) as ground:
+        for phase, step in scenario.steps():
+            began = time.monotonic()
+            try:
+                seen, ok = step.run(ground), True
+            except (NotSeen, EventflowError) as error:
+                seen, ok = str(error), False
+            rows.append(Row(phase, step.text, seen, time.monotonic() - began, ok))
+            told(rows[-1])
+            if not ok:
+                break
+    return Result(scenario.name, tuple(rows), len([*scenario.steps()]))
