@@ -12,6 +12,7 @@ from typing import Any
 
 import jmespath  # type: ignore[import-untyped]
 from jmespath import exceptions
+from jmespath.functions import Functions  # type: ignore[import-untyped]
 from jmespath.visitor import Options, TreeInterpreter  # type: ignore[import-untyped]
 
 from monitor.analysis.causes import cause_of
@@ -22,6 +23,8 @@ from monitor.redrive.masking import mask
 
 LONGEST_EXPRESSION = 2_000
 _MOST_WORK = 50_000  # nodes visited and values made for one message; a tenth of a second
+_CHARACTERS = 128  # of text count as one: searching in the longest leaves room for more
+_GO_THROUGH = ("to_string", "contains")
 
 
 class TooMuchWork(Exception):
@@ -32,20 +35,52 @@ class _Bounded(TreeInterpreter):  # type: ignore[misc]
     """The library's interpreter with a limit on what it does and makes."""
 
     def __init__(self) -> None:
-        super().__init__(Options())
+        super().__init__(Options(custom_functions=_Functions(self._spend)))
+        self.COMPARATOR_FUNC = {**TreeInterpreter.COMPARATOR_FUNC, "eq": self._equals, "ne": self._differs}
         self._work = 0
 
     def visit(self, node: Any, *arguments: Any, **more: Any) -> Any:
         self._spend(1)
         value = super().visit(node, *arguments, **more)
         if isinstance(value, str | list | dict):
-            self._spend(len(value) // (16 if isinstance(value, str) else 1))
+            self._spend(len(value) // (_CHARACTERS if isinstance(value, str) else 1))
         return value
+
+    def _equals(self, left: Any, right: Any) -> bool:
+        self._spend(_weigh(left) + _weigh(right))
+        return bool(TreeInterpreter.COMPARATOR_FUNC["eq"](left, right))
+
+    def _differs(self, left: Any, right: Any) -> bool:
+        return not self._equals(left, right)
 
     def _spend(self, work: int) -> None:
         self._work += work
         if self._work > _MOST_WORK:
             raise TooMuchWork
+
+
+class _Functions(Functions):  # type: ignore[misc]
+    """The library's functions; what they go through as a whole, or multiply, is counted before they do."""
+
+    def __init__(self, spend: Callable[[int], None]) -> None:
+        self._spend = spend
+
+    def call_function(self, function_name: str, resolved_args: Sequence[Any]) -> Any:
+        if function_name in _GO_THROUGH:
+            self._spend(sum(map(_weigh, resolved_args)))
+        if function_name == "join" and [type(it) for it in resolved_args] == [str, list]:
+            self._spend(len(resolved_args[0]) * len(resolved_args[1]) // _CHARACTERS)
+        return super().call_function(function_name, resolved_args)
+
+
+def _weigh(value: Any) -> int:
+    """Return how much there is in a value: one that stands in it many times, as in [@, @], counts each time."""
+    weight, values = 0, [value]
+    while values and weight <= _MOST_WORK:
+        it = values.pop()
+        weight += 1 + (len(it) // _CHARACTERS if isinstance(it, str) else 0)
+        values += it.values() if isinstance(it, dict) else it if isinstance(it, list) else ()
+    return weight
 
 
 class Selection:

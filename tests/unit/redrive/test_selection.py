@@ -67,6 +67,29 @@ def test_an_expression_that_would_run_long_is_given_up() -> None:
         Selection(" | ".join(["[@,@][]"] * 40))
 
 
+DOUBLED = " | ".join(["[@, @]"] * 60)
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        f"{DOUBLED} | to_string(@)",
+        f"({DOUBLED}) == ({DOUBLED})",
+        f"({DOUBLED}) != ({DOUBLED})",
+        f"contains([{DOUBLED}], {DOUBLED})",
+        "join(text, `[" + ",".join(['""'] * 600) + "]`)",
+    ],
+)
+def test_what_one_short_expression_could_make_gigabytes_of_is_given_up_before(expression: str) -> None:
+    with pytest.raises(BadRequest, match="takes too long"):
+        Selection(expression).matches(DeadMessage("1", {}, None, b"x" * 1_000_000), 0.0)
+
+
+def test_a_text_of_a_megabyte_can_be_searched() -> None:
+    message = DeadMessage("1", {}, None, b"x" * 999_999 + b"y")
+    assert Selection("contains(text, 'xy') && ends_with(text, 'y')").matches(message, 0.0)
+
+
 @pytest.mark.parametrize("value", [b"\xff\xfe", b"[" * 100_000, b'{"a": ' + b"1" * 2_000_000 + b"}", None, b"<xml/>"])
 def test_a_body_that_cannot_be_read_is_null_and_harms_nothing(value: bytes | None) -> None:
     message = DeadMessage("1", {}, None, value)
