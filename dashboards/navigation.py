@@ -12,6 +12,7 @@ from dashboards.components.text import as_text
 from dashboards.views import (
     alerts,
     audit,
+    catalog,
     dead_letters,
     event_flow,
     monitor,
@@ -39,6 +40,7 @@ PLACES = (
     Place("dead-letters", "Dead letters", "mark_email_unread", dead_letters.show),
     Place("redrive", "Redrive", "replay", redrive.show),
     Place("event-flow", "Event flow", "account_tree", event_flow.show),
+    Place("catalog", "Catalog", "menu_book", catalog.show),
     Place("alerts", "Alerts", "notifications", alerts.show),
     Place("clusters", "Monitor", "dns", monitor.show),
     Place("audit", "Audit", "history_edu", audit.show),

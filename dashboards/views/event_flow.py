@@ -7,6 +7,7 @@ import streamlit as st
 
 from dashboards.client import connect
 from dashboards.components.address import link
+from dashboards.components.differences import draw_number
 from dashboards.components.filters import draw_choice, draw_search
 from dashboards.components.graph import Feed, draw_map, read_feeds
 from dashboards.components.head import draw_head
@@ -60,6 +61,7 @@ def _draw_graph(query: dict[str, Any]) -> None:
         for item in bad:
             label = f"{look_of(item['status'])}: {as_text(say_subject(item), 120)}"
             link("subscriptions", label, icon=":material/arrow_forward:", **place_of(item))
+        draw_number()
 
 
 def _feeds(cluster: str) -> list[Feed]:

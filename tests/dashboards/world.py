@@ -18,12 +18,15 @@ from fastapi import APIRouter, FastAPI
 
 from monitor.api.alerts import make_alert_router
 from monitor.api.application import make_api
+from monitor.api.catalog import make_catalog_router
 from monitor.api.history import make_history_router
 from monitor.api.items import dead_letter_item
 from monitor.api.marks import make_mark_router
 from monitor.api.members import make_member_router
 from monitor.api.mutes import make_mute_router
 from monitor.api.sources import Sources
+from monitor.catalog.loading import load_catalog
+from monitor.catalog.model import Catalog
 from monitor.clock import Clock
 from monitor.config import Alerts, Server
 from monitor.exposition.page import MetricsPage
@@ -131,6 +134,7 @@ class World:
     drains_in: float = 240.0
     forced: dict[str, Status] = field(default_factory=dict)
     dead: int = 1_240
+    catalog: Catalog | None = None
     views: list[ClusterView] = field(default_factory=list)
     statuses: dict[str, Status] = field(default_factory=dict)
 
@@ -255,6 +259,7 @@ class World:
             audit.write(made_up, "mute", "refused" if number == 1 else "allowed", subject="orders/*", reason="deploy")
         routers = [
             _audit_router(audit),
+            make_catalog_router(lambda: self.catalog, sources),
             make_member_router(sources, _members),
             make_mark_router(marks, lambda *_, **__: None, self.clock),
             make_alert_router(Alerts, sources, find_shipped("alerts/runbooks"), lambda *_, **__: None),
@@ -310,7 +315,8 @@ def main() -> None:
     arguments.add_argument("--tokens", action="store_true", help="ask for tokens: viewer, operator, admin")
     given = arguments.parse_args()
     print(f"{NOTE}: {given.subscriptions} subscriptions on port {given.port}", flush=True)
-    world = World(given.subscriptions, hostile=given.hostile, frozen=given.frozen, dead=given.dead)
+    catalog = load_catalog(Path("config/catalog.yml"))
+    world = World(given.subscriptions, hostile=given.hostile, frozen=given.frozen, dead=given.dead, catalog=catalog)
     with tempfile.TemporaryDirectory() as folder:
         app = world.make_app(Path(folder), guarded() if given.tokens else None)
         add_letters(app, world)

@@ -1,0 +1,44 @@
+"""Draws how the event catalog differs from what is seen."""
+
+import streamlit as st
+
+from dashboards.client import connect
+from dashboards.components.address import link
+from dashboards.components.catalog import GROUPS, differences_of, say_number
+from dashboards.components.states import SLOW_REFRESH_SECONDS, read
+from dashboards.components.text import as_text
+from monitor.api.catalog_items import DifferencesItem
+from monitor.errors import MonitorRefused
+
+_MOST_SHOWN = 30
+
+
+def read_differences() -> DifferencesItem | None:
+    """Return the differences; None where no catalog is configured. Raises ClientError."""
+    try:
+        return read("catalog differences", connect().catalog_differences, SLOW_REFRESH_SECONDS)
+    except MonitorRefused as refusal:
+        if refusal.status == 404:
+            return None
+        raise
+
+
+def draw_number() -> None:
+    """Draw how many differences there are, with the way to them; nothing without a catalog."""
+    found = read_differences()
+    if found is not None:
+        link("catalog", as_text(say_number(found)), icon=":material/menu_book:")
+
+
+def draw_differences(found: DifferencesItem) -> None:
+    """Draw the differences under their headings."""
+    st.caption(as_text(say_number(found)))
+    for heading in GROUPS:
+        items = differences_of(found, heading)
+        if items:
+            st.markdown(f"**{heading}** ({len(items)})")
+        for item in items[:_MOST_SHOWN]:
+            where = f"{item['cluster']}: " if item["cluster"] else ""
+            st.markdown(f"- {as_text(where + item['text'])}")
+        if len(items) > _MOST_SHOWN:
+            st.caption(f"and {len(items) - _MOST_SHOWN} more: `eventflow catalog diff` lists all.")
