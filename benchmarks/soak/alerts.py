@@ -110,7 +110,7 @@ def _side_by_side(place: Place) -> list[Told]:
             kafka.stalled(), kafka.stopped(), kafka.late(), kafka.lagging(), kafka.lost(), kafka.rewound(),
             kafka.unowned(), kafka.uncommitted(), kafka.looping(), kafka.refused(),
             mail.stopped(), mail.held(), mail.storm(), mail.dropped(), mail.unroutable(), mail.misconfigured(),
-            mail.interrupted(place.server, place.link, _CUT), mail.dying(), sqs.expiring(),
+            mail.dying(), mail.interrupted(place.server, place.link, _CUT), sqs.expiring(),
         ]  # fmt: skip
         return _provoke(place.live, troubles)
 

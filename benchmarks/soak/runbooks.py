@@ -49,8 +49,8 @@ _MONITOR = "http://127.0.0.1:9610"
 
 def _make_probed_topic(bootstrap: str) -> None:
     # A probe would make it, and one of the pages describes it.
-    made = AdminClient({"bootstrap.servers": bootstrap}).create_topics([NewTopic(_PROBED, num_partitions=1)])
-    made[_PROBED].result(30)
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    admin.create_topics([NewTopic(_PROBED, num_partitions=1)])[_PROBED].result(30)
 
 
 def _run_all(made: Scene) -> dict[str, str]:

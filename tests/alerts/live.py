@@ -17,11 +17,12 @@ import yaml
 
 from monitor.rules import Adaptation, adapt, read_groups, render
 from tests.alerts.promql import ROOT, RULES
+from tests.waiting import wait_for
 
 TIME_SCALE = 0.02
 """Five minutes' wait is six seconds."""
 
-GROUP_WAIT_SECONDS = 2.0
+GROUP_WAIT_SECONDS = 1.0
 """Long enough that a cause and its consequences are in one flush, as they are with the waits of the file."""
 
 
@@ -118,11 +119,13 @@ def alerting(folder: Path, monitor: str) -> Iterator[Alerting]:
         ["prometheus-alertmanager", f"--config.file={folder}/alertmanager.yml", f"--storage.path={folder}/alertmanager",
          f"--web.listen-address=127.0.0.1:{alertmanager}", "--cluster.listen-address=", "--log.level=error"],
         ["prometheus", f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/prometheus",
-         f"--web.listen-address=127.0.0.1:{prometheus}", "--log.level=error", "--rules.alert.resend-delay=2s"],
+         f"--web.listen-address=127.0.0.1:{prometheus}", "--log.level=error", "--rules.alert.resend-delay=1s"],
     )  # fmt: skip
     running = [subprocess.Popen(command) for command in commands]
     try:
-        yield Alerting(f"http://127.0.0.1:{prometheus}", f"http://127.0.0.1:{alertmanager}", webhook)
+        live = Alerting(f"http://127.0.0.1:{prometheus}", f"http://127.0.0.1:{alertmanager}", webhook)
+        wait_for(lambda: _is_ready(live.prometheus) and _is_ready(live.alertmanager), "Prometheus and Alertmanager")
+        yield live
     finally:
         for process in running:
             process.terminate()
@@ -130,6 +133,13 @@ def alerting(folder: Path, monitor: str) -> Iterator[Alerting]:
             process.wait(20)
         webhook.server.shutdown()
         webhook.server.server_close()
+
+
+def _is_ready(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/-/ready", timeout=5, trust_env=False).is_success
+    except httpx.TransportError:
+        return False
 
 
 def _write(path: Path, document: Any) -> None:
@@ -150,7 +160,7 @@ def _routes(port: int) -> Any:
 
 def _scraping(monitor: str, alertmanager: str) -> Any:
     return {
-        "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
+        "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "500ms"},
         "rule_files": ["rules.yml"],
         "alerting": {"alertmanagers": [{"static_configs": [{"targets": [alertmanager]}]}]},
         "scrape_configs": [{"job_name": "eventflow", "static_configs": [{"targets": [monitor]}]}],

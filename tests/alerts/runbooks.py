@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from unittest.mock import patch
@@ -95,7 +95,9 @@ class Scene:
             assert self.node is not None, "there is no node here that takes commands"
             return _ended(self.node.control(name, *arguments))
         argv = tool_command(name, arguments) if name in TOOLS else ["bash", "-o", "pipefail", "-c", line]
-        return _ended(subprocess.run(argv, capture_output=True, text=True, timeout=_PATIENCE_SECONDS, check=False))
+        ended = _ended(subprocess.run(argv, capture_output=True, text=True, timeout=_PATIENCE_SECONDS, check=False))
+        # Kafka's tools tell of some failures and end as if nothing had been.
+        return replace(ended, code=1) if name in TOOLS and "Error:" in ended.said else ended
 
     def _here(self, call: Callable[[], int]) -> Ended:
         """Run Python's own commands in this process: each would take longer to start than to do its work."""
