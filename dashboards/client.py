@@ -6,6 +6,7 @@ import streamlit as st
 
 from dashboards.components.states import read
 from dashboards.gate import COOKIE, GATE, PERSON_HEADER
+from dashboards.sharing import Answers, SharingClient
 from monitor.api.items import AboutItem
 from monitor.apiclient import DEFAULT_URL, ApiClient
 from monitor.errors import ClientError
@@ -19,10 +20,14 @@ _MOST_CLIENTS = 200
 _ROLES = ("viewer", "operator", "admin")
 
 
+ANSWERS = Answers(lasts_seconds=1.0)
+"""What is shared by all sessions of this process."""
+
+
 @st.cache_resource(on_release=ApiClient.close, max_entries=_MOST_CLIENTS)
 def _client(url: str, token: str | None, person: str | None, timeout_seconds: float) -> ApiClient:
     # One client a token for all its sessions and redraws: it is thread-safe, and connections stay open.
-    return ApiClient(url, token, person=person, timeout_seconds=timeout_seconds)
+    return SharingClient(ANSWERS, url, token, person, timeout_seconds)
 
 
 def connect(timeout_seconds: float = _TIMEOUT_SECONDS) -> ApiClient:

@@ -68,6 +68,7 @@ def main() -> int:
         lasted, end = time.monotonic() - began, megabytes(shown.pid)
         used = [_processor_seconds(it.pid) - before for it, before in zip((shown, world), processor, strict=True)]
     Console().print(_table(protocol, chromium))
+    print(f"load of the machine {os.getloadavg()[0]:.0f} on {os.cpu_count()} processors")
     print(
         f"{lasted:.0f} s, {PEOPLE} people; memory of the dashboard {begin:.0f} MB at the begin, {end:.0f} MB at the end"
         f"; processor: dashboard {used[0] / lasted:.0%}, API {used[1] / lasted:.0%} of one core"

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from dashboards.client import connect
-from dashboards.components.states import REFRESH_SECONDS, remember
+from dashboards.components.states import REFRESH_SECONDS
 from dashboards.components.status import collector_look
 from dashboards.components.text import as_text
 from dashboards.components.times import now, say_ago
@@ -32,7 +32,6 @@ def _draw_ages() -> None:
     except ClientError as refusal:
         st.markdown(f":red-badge[✖ refused] :small[{as_text(str(refusal))}]")
     else:
-        remember("collectors", collectors)
         told = " · ".join(say_data_age(item, now()) for item in collectors[:_MOST_CLUSTERS])
         more = f" · and {len(collectors) - _MOST_CLUSTERS} more" if len(collectors) > _MOST_CLUSTERS else ""
         st.markdown(f":small[Data:] {told}{more}" if collectors else ":small[Data: no cluster is configured]")

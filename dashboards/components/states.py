@@ -17,9 +17,6 @@ REFRESH_SECONDS = 3
 SLOW_REFRESH_SECONDS = 10
 """Of what changes by the minute; it heals as soon as the monitor is back."""
 
-TOGETHER_SECONDS = 1.0
-"""What several parts of a page ask for is asked for once in this time."""
-
 _REMEMBERED = "last answers"
 _MOST_REMEMBERED = 16
 _OLDEST_SHOWN_SECONDS = 600.0
@@ -43,17 +40,11 @@ def read(key: Hashable, ask: Callable[[], T], fresh_seconds: float = 0.0) -> T:
             raise
         say_stale(at)
         return old  # type: ignore[no-any-return]
-    remember(key, answer)
-    return answer
-
-
-def remember(key: Hashable, answer: object) -> None:
-    """Keep an answer for `read`. Each session has its own: what one may see is not another's."""
-    memory: dict[Hashable, tuple[float, Any]] = st.session_state.setdefault(_REMEMBERED, {})
     memory.pop(key, None)
     memory[key] = (now(), answer)
     while len(memory) > _MOST_REMEMBERED:
         del memory[next(iter(memory))]
+    return answer
 
 
 def say_stale(at: float) -> None:

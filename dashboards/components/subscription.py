@@ -23,7 +23,7 @@ from dashboards.components.states import (
 )
 from dashboards.components.status import look_of
 from dashboards.components.text import as_text, visible
-from dashboards.components.times import now, say_moment, say_since, say_utc
+from dashboards.components.times import end_of_curves, say_moment, say_since, say_utc
 from monitor.api.items import HistoryPoint, MemberItem, SubscriptionDetail
 from monitor.words import say_age, say_count, say_duration, say_rate
 
@@ -96,7 +96,7 @@ def _exact(value: float | None, unit: str) -> str:
 @st.fragment(run_every=SLOW_REFRESH_SECONDS)
 def _draw_history(id_: str, seconds: float) -> None:
     with failures_told(lesser=True):
-        end = now()
+        end = end_of_curves()
         subject = f"subscription:{id_}"
         answer = read((subject, seconds), lambda: connect().history(subject, end - seconds, end), _KEPT_SECONDS)
         points = answer["points"]

@@ -8,6 +8,8 @@ import streamlit as st
 
 from monitor.words import NOT_KNOWN, say_duration
 
+_CURVE_STEP_SECONDS = 15.0
+
 
 def viewer_zone() -> tzinfo:
     """Return the zone that the viewer's browser is in; UTC where it does not say so."""
@@ -46,6 +48,11 @@ def say_since(at: float, moment: float | None = None, zone: tzinfo | None = None
 
 def _lasting(at: float, moment: float | None) -> float:
     return max(0.0, (now() if moment is None else moment) - at)
+
+
+def end_of_curves() -> float:
+    """Return up to when curves are asked for: the same for all who look within some seconds."""
+    return now() // _CURVE_STEP_SECONDS * _CURVE_STEP_SECONDS
 
 
 def now() -> float:

@@ -18,7 +18,7 @@ from dashboards.components.shelf import draw_archives, draw_export, draw_purge
 from dashboards.components.states import REFRESH_SECONDS, SLOW_REFRESH_SECONDS, failures_told, read, say_empty
 from dashboards.components.status import say_problem
 from dashboards.components.text import as_text
-from dashboards.components.times import now, say_moment, viewer_zone
+from dashboards.components.times import end_of_curves, now, say_moment, viewer_zone
 from monitor.api.items import DeadLetterItem
 from monitor.words import say_age, say_count, say_duration
 
@@ -97,7 +97,7 @@ def _draw_numbers(id_: str) -> None:
 def _draw_curve(id_: str) -> None:
     """Draw how many waited over the last hours: since when it grows is half of the answer to why."""
     with failures_told(lesser=True):
-        end = now()
+        end = end_of_curves()
         subject = f"dead_letters:{id_}"
         answer = read(subject, lambda: connect().history(subject, end - _CURVE_SECONDS, end), _KEPT_SECONDS)
         points = [it for it in answer["points"] if it["messages"] is not None]

@@ -11,7 +11,6 @@ from dashboards.components.head import draw_head
 from dashboards.components.states import (
     REFRESH_SECONDS,
     SLOW_REFRESH_SECONDS,
-    TOGETHER_SECONDS,
     failures_told,
     read,
     say_empty,
@@ -61,7 +60,7 @@ def _draw_about() -> None:
 @st.fragment(run_every=REFRESH_SECONDS)
 def _draw_collectors(named: str | None) -> None:
     with failures_told():
-        items = read("collectors", connect().collectors, TOGETHER_SECONDS)
+        items = read("collectors", connect().collectors)
         chosen = [it for it in items if named is None or it["cluster"] == named]
         if not chosen:
             _say_none(named)

@@ -15,14 +15,13 @@ from dashboards.components.rows import say_drain
 from dashboards.components.states import (
     REFRESH_SECONDS,
     SLOW_REFRESH_SECONDS,
-    TOGETHER_SECONDS,
     failures_told,
     read,
     say_empty,
 )
 from dashboards.components.status import GOOD, STATUSES, look_of
 from dashboards.components.text import as_text, visible
-from dashboards.components.times import now, say_since
+from dashboards.components.times import end_of_curves, now, say_since
 from monitor.api.items import DeadLetterItem, SubscriptionItem
 from monitor.words import say_age, say_count, say_duration
 
@@ -51,7 +50,7 @@ def _draw_state() -> None:
         summary = read("summary", monitor.summary)
         look, told = say_state(summary)
         st.markdown(f"### {look.symbol} {as_text(told)}")
-        collectors = read("collectors", monitor.collectors, TOGETHER_SECONDS)
+        collectors = read("collectors", monitor.collectors)
         bad = read("bad", lambda: monitor.subscriptions(status=_BAD, role="work", limit=100))
         queues = read("dead", lambda: monitor.dead_letters(limit=50))
         troubles = find_troubles(collectors, bad["items"], queues["items"], now())
@@ -90,7 +89,7 @@ def _draw_trouble(trouble: Trouble) -> None:
 def _draw_health() -> None:
     st.subheader("Health of the clusters over the last hours")
     with failures_told(lesser=True):
-        monitor, end = connect(), now()
+        monitor, end = connect(), end_of_curves()
         names = [it["cluster"] for it in read("summary", monitor.summary, REFRESH_SECONDS)["clusters"]]
         if not names:
             say_empty("No cluster is configured.", "Add one under `clusters` in the configuration of the monitor.")
@@ -157,7 +156,7 @@ def _objective_row(item: SubscriptionItem) -> dict[str, object]:
 def _draw_dead_letters() -> None:
     st.subheader("Dead letters")
     with failures_told(lesser=True):
-        monitor, end = connect(), now()
+        monitor, end = connect(), end_of_curves()
         page = read("dead", lambda: monitor.dead_letters(limit=50), REFRESH_SECONDS)
         queues = [it for it in page["items"] if it["messages"]]
         if not queues:

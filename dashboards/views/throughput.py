@@ -14,7 +14,7 @@ from dashboards.components.head import draw_head
 from dashboards.components.states import SLOW_REFRESH_SECONDS, failures_told, read, say_empty
 from dashboards.components.status import look_of
 from dashboards.components.text import as_text, visible
-from dashboards.components.times import now
+from dashboards.components.times import end_of_curves
 from monitor.api.items import SubscriptionItem
 from monitor.words import say_count, say_rate
 
@@ -60,7 +60,7 @@ def _draw_flows(by: By, seconds: float, query: Mapping[str, Any]) -> None:
 
 
 def _draw_charts(flows: Sequence[Flow], by: By, seconds: float) -> None:
-    end = now()
+    end = end_of_curves()
     shown = [Flow(it.name, it.cluster, it.system, it.items[:_MOST_LINES], it.produced, it.consumed) for it in flows]
     subjects = [f"subscription:{item['id']}" for flow in shown for item in flow.items]
     values = ["published_per_second", "consumed_per_second"]
