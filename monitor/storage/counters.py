@@ -2,17 +2,17 @@
 
 import json
 import threading
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from monitor.clock import Clock
 from monitor.memory import Memory, Remembered
 from monitor.model import Table
-from monitor.storage.database import Database
+from monitor.storage.database import Database, upsert
 from monitor.storage.tables import COUNTERS
 
 _UNCLAIMED_KEPT_SECONDS = 3600.0
@@ -20,6 +20,8 @@ _UNCLAIMED_KEPT_SECONDS = 3600.0
 
 _FORSAKEN_SECONDS = 30 * 86400.0
 """How long the counters of a cluster that is no longer configured are kept, in case it is again."""
+
+_ROWS_AT_ONCE = 5_000
 
 Numbers = dict[str, dict[str, float]]  # by the labels as JSON, then by column
 
@@ -67,29 +69,34 @@ class Counters:
         memories = dict(self._memories)
         changes = {cluster: memory.changes() for cluster, memory in memories.items()}
         gone = [{"c": c, "f": f, "l": labels} for c, it in changes.items() for f, labels in it.gone]
-        changed = [
+        changed = (
             {"cluster": c, "family": f, "labels": labels, "value": value, "settled_until": now}
             for c, it in changes.items()
             for f, labels, value in it.changed
-        ]
-        if gone or changed:
+        )
+        some = list(islice(changed, _ROWS_AT_ONCE))
+        if gone or some:
             with self._database.writing() as connection:
                 if gone:
                     connection.execute(_DELETE, gone)
-                if changed:
-                    connection.execute(_upsert(connection), changed)
+                while some:
+                    upsert(connection, COUNTERS, some)
+                    some = list(islice(changed, _ROWS_AT_ONCE))
         for cluster, it in changes.items():
             memories[cluster].note_saved(it)
 
 
 class _Changes:
-    """What is to be written of one cluster: (family, labels) that are gone, (family, labels, value) that changed."""
+    """What is to be written of one cluster: (family, labels) that are gone, (family, labels, value) that changed.
+
+    The latter are made while they are written: of all groups of a large cluster at once they would be its peak memory.
+    """
 
     def __init__(self) -> None:
         self.tables: dict[str, Table] = {}
         self.expired: list[str] = []
         self.gone: list[tuple[str, str]] = []
-        self.changed: list[tuple[str, str, float]] = []
+        self.changed: Iterator[tuple[str, str, float]] = iter(())
 
 
 class _ClusterMemory:
@@ -136,7 +143,7 @@ class _ClusterMemory:
             unclaimed = {name: set(self._unclaimed.get(name, ())) for name in found.tables}
         for name, table in found.tables.items():
             saved = self._saved.get(name)
-            found.changed += _changed(name, table, saved)
+            found.changed = chain(found.changed, _changed(name, table, saved))
             leaving: set[str] = unclaimed[name] if name in found.expired else set()
             if saved is not None and saved.labels is not table.labels:
                 leaving |= set(_keys(saved)) - unclaimed[name]
@@ -190,11 +197,3 @@ _DELETE = sa.delete(COUNTERS).where(
     COUNTERS.c.family == sa.bindparam("f"),
     COUNTERS.c.labels == sa.bindparam("l"),
 )
-
-
-def _upsert(connection: sa.Connection) -> sa.Insert:
-    insert: Any = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    begun = insert(COUNTERS)
-    new: Mapping[str, Any] = {name: begun.excluded[name] for name in ("value", "settled_until")}
-    upsert: sa.Insert = begun.on_conflict_do_update(index_elements=["cluster", "family", "labels"], set_=new)
-    return upsert
