@@ -9,7 +9,7 @@ T = TypeVar("T")
 _LOOK_SECONDS = 0.02
 
 
-def wait_for(condition: Callable[[], T | None], what: str = "the condition", seconds: float = 30.0) -> T:
+def wait_for(condition: Callable[[], T | None], what: str = "the condition", seconds: float = 60.0) -> T:
     """Return the first true value of `condition`; fail when none has come in `seconds`."""
     deadline = time.monotonic() + seconds
     while not (found := condition()):

@@ -21,6 +21,6 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="session")
 def until() -> Until:
-    """Wait until something holds; fail with what was waited for after half a minute."""
+    """Wait until something holds; fail with what was waited for after a minute."""
 
     return wait_for

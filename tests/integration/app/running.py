@@ -23,7 +23,7 @@ from tests.waiting import wait_for
 
 ROOT = Path(__file__).parents[3]
 UNTRUSTED = Path(__file__).with_name("untrusted.pem")
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 60.0
 # No AWS credentials of the machine, and answers in English.
 _ENVIRONMENT = {"PATH": os.environ["PATH"], "AWS_EC2_METADATA_DISABLED": "true", "HOME": "/nonexistent"}
 

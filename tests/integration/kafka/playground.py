@@ -24,7 +24,8 @@ from monitor.memory import FORGETFUL, Memory
 from monitor.model import Snapshot, Subscription
 from tests import waiting
 
-_PATIENCE = 20.0
+_PATIENCE = 60.0
+_CYCLE_SECONDS = 20.0
 
 
 class Playground:
@@ -178,7 +179,7 @@ class Watcher:
         self.collector = collector
         self.snapshot: Snapshot
 
-    def look(self, seconds: float = _PATIENCE) -> Snapshot:
+    def look(self, seconds: float = _CYCLE_SECONDS) -> Snapshot:
         """Run one cycle."""
         self.snapshot = self.collector.collect(time.monotonic() + seconds)
         return self.snapshot

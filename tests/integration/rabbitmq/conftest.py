@@ -71,7 +71,7 @@ def as_user(url: str, user: str, password: str) -> str:
     return urlunsplit(parts._replace(netloc=f"{user}:{password}@{parts.hostname}:{parts.port}"))
 
 
-def until(condition: Callable[[], T | None], within: float = 20.0) -> T:
+def until(condition: Callable[[], T | None], within: float = 60.0) -> T:
     """Return the condition's first value that is not false; fail when none comes in time."""
     return wait_for(condition, seconds=within)
 
