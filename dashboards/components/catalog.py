@@ -25,12 +25,12 @@ def event_row(event: EventItem) -> dict[str, Any]:
     return {
         "Event": visible(event["name"]),
         "Version": visible(event["version"]) or "–",
-        "What": visible(event["summary"] or event["title"] or ""),
         "Sent by": _say_all(event["producers"], "nobody"),
         "Received by": _say_all(event["consumers"], "nobody"),
         "Owner": _say_all(event["owners"], "–"),
         "Schema": event["format"] or "none",
         "Against the version before": say_since(event["since"]),
+        "What": visible(event["summary"] or event["title"] or ""),
     }
 
 

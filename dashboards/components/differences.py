@@ -10,7 +10,7 @@ from dashboards.components.text import as_text
 from monitor.api.catalog_items import DifferencesItem
 from monitor.errors import MonitorRefused
 
-_MOST_SHOWN = 30
+_MOST_SHOWN = 12
 
 
 def read_differences() -> DifferencesItem | None:
@@ -37,8 +37,7 @@ def draw_differences(found: DifferencesItem) -> None:
         items = differences_of(found, heading)
         if items:
             st.markdown(f"**{heading}** ({len(items)})")
-        for item in items[:_MOST_SHOWN]:
-            where = f"{item['cluster']}: " if item["cluster"] else ""
-            st.markdown(f"- {as_text(where + item['text'])}")
+        told = [f"{item['cluster']}: {item['text']}" if item["cluster"] else item["text"] for item in items]
+        st.markdown("\n".join(f"- {as_text(it)}" for it in told[:_MOST_SHOWN]))
         if len(items) > _MOST_SHOWN:
             st.caption(f"and {len(items) - _MOST_SHOWN} more: `eventflow catalog diff` lists all.")

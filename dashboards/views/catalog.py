@@ -66,8 +66,8 @@ def _texts(event: EventItem) -> str:
 def _draw_event(event: EventItem) -> None:
     st.subheader(as_text(name_of(event)))
     draw_facts(event_facts(event))
-    for line in say_problems(event["since"]) if event["since"] else ():
-        st.markdown(f"- {as_text(line)}")
+    if event["since"]:
+        st.markdown("\n".join(f"- {as_text(line)}" for line in say_problems(event["since"])))
     schema, examples = st.columns(2)
     with schema:
         st.caption("Schema of the payload")

@@ -71,7 +71,7 @@ def _in_mermaid(*lines: str) -> str:
 
 def _draw_dot(catalog: Catalog) -> str:
     names = _names(catalog)
-    lines = ["digraph {", '  rankdir="LR"; node [fontname="sans-serif" fontsize="11"]; edge [fontsize="10"];']
+    lines = ["digraph {", *_DOT_LOOK]
     lines += [f"  {names[f'service {name}']} [label={_in_dot(name)} shape=box];" for name in catalog.services]
     for key, channel in catalog.channels.items():
         shape = _DOT_SHAPES.get(_kind(channel), "parallelogram")
@@ -80,6 +80,12 @@ def _draw_dot(catalog: Catalog) -> str:
     return "\n".join([*lines, "}"]) + "\n"
 
 
+_DOT_LOOK = (
+    '  rankdir="LR"; bgcolor="transparent";',
+    '  node [fontname="sans-serif" fontsize="11" fontcolor="#222222" color="#555555" style="filled" fillcolor="#ffffff"];',
+    '  edge [fontname="sans-serif" fontsize="10" fontcolor="#808080" color="#808080"];',
+)
+"""Readable on light and dark pages."""
 _DOT_SHAPES = {ChannelKind.QUEUE: "cylinder", ChannelKind.EXCHANGE: "hexagon"}
 
 
