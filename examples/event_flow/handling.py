@@ -21,7 +21,7 @@ from examples.event_flow.outcomes import Outcome
 
 _LONGEST_STACKTRACE = 8_000  # RabbitMQ wants all headers in one frame of 128 KiB, Kafka charges them to the record
 _LOOK_AGAIN_SECONDS = 0.2
-_TRIALS = 10  # of an open circuit with one message; then it may be the message that the service downstream dies of
+_TRIALS = 60  # of an open circuit with one message; then it may be the message that the service downstream dies of
 
 
 class DownstreamFailed(Exception):
@@ -127,7 +127,7 @@ class Handler:
         reaction = self._reactions.get(type(event.data))
         if reaction is None:
             return Outcome.IGNORED
-        if self._inbox.has(event.id):
+        if self._inbox.knows(event.id):
             return Outcome.DUPLICATE
         with self._meter.time():
             return self._react(reaction, event, pause)

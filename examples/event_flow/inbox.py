@@ -12,7 +12,8 @@ from examples.event_flow.store import open_store, transaction
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS processed (
-    bus TEXT NOT NULL, event_id TEXT NOT NULL, at REAL NOT NULL, PRIMARY KEY (bus, event_id)
+    bus TEXT NOT NULL, event_id TEXT NOT NULL, at REAL NOT NULL, duplicates INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (bus, event_id)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS breaker_changes (bus TEXT NOT NULL, state TEXT NOT NULL, at REAL NOT NULL);
 """
@@ -27,17 +28,17 @@ class Inbox:
         self._bus, self._clock = bus, clock
         self._db.execute("DELETE FROM processed WHERE at < ?", (clock() - _KEEP_SECONDS,))
 
-    def has(self, event_id: str) -> bool:
-        """Say whether an event has been processed."""
-        query = "SELECT 1 FROM processed WHERE bus = ? AND event_id = ?"
-        return self._db.execute(query, (self._bus, event_id)).fetchone() is not None
+    def knows(self, event_id: str) -> bool:
+        """Say whether an event has been processed, and count that it came again."""
+        count = "UPDATE processed SET duplicates = duplicates + 1 WHERE bus = ? AND event_id = ?"
+        return self._db.execute(count, (self._bus, event_id)).rowcount > 0
 
     def settle(self, event_id: str, write: Callable[[sqlite3.Connection], object]) -> bool:
         """Commit that an event was processed, with what `write` makes of it; False where another was quicker.
 
         Two members of a group can have the same event in hand while partitions are moved from one to the other.
         """
-        add = "INSERT OR IGNORE INTO processed VALUES (?, ?, ?)"
+        add = "INSERT OR IGNORE INTO processed (bus, event_id, at) VALUES (?, ?, ?)"
         with transaction(self._db):
             if self._db.execute(add, (self._bus, event_id, self._clock())).rowcount == 0:
                 return False

@@ -87,6 +87,7 @@ _CLASSES = (
         r"UnsupportedVersion\w{0,20}",
         r"UnsupportedEvent\w{0,30}",
         r"UnsupportedSchema\w{0,20}",
+        r"UnknownVersion\w{0,20}",
         r"UnknownType\w{0,20}",
         r"NoHandler\w{0,30}",
         r"UnknownSchema\w{0,20}",

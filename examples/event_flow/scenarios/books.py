@@ -40,6 +40,12 @@ class Books:
         with closing(self._open("notification")) as db:
             return Counter(order_id for (order_id,) in db.execute(query, (bus,)))
 
+    def duplicates(self, service: str, bus: str) -> int:
+        """Return how many deliveries were skipped, since their events had been processed."""
+        query = "SELECT coalesce(sum(duplicates), 0) FROM processed WHERE bus = ?"
+        with closing(self._open(service)) as db:
+            return int(db.execute(query, (bus,)).fetchone()[0])
+
     def breaker(self, service: str, bus: str) -> list[str]:
         """Return the states that the circuit breaker of a consumer went through."""
         query = "SELECT state FROM breaker_changes WHERE bus = ? ORDER BY at"

@@ -96,7 +96,8 @@ def crash(service: str, times: int) -> Step:
     def run(ground: Ground) -> str:
         def advanced(before: dict[str, int]) -> tuple[bool | None, str]:
             now = {bus: len(ground.books.done(service, bus)) for bus in ground.buses}
-            return True if all(now[bus] > before[bus] for bus in now) else None, f"{before} before, {now} now"
+            moved = all(now[bus] > before[bus] or now[bus] == len(ground.ordered) for bus in now)
+            return True if moved else None, f"{before} before, {now} now"
 
         for _ in range(times):
             before = {bus: len(ground.books.done(service, bus)) for bus in ground.buses}
@@ -230,6 +231,16 @@ def is_told_as(*kinds: str) -> Step:
         return {group["kind"] for group in groups} <= set(kinds) and bool(groups), "; ".join(sorted(found)) or "nothing"
 
     return on_each("the monitor tells why", chosen, look)
+
+
+def has_skipped(share: float) -> Step:
+    """See in the services' own stores that so many deliveries, or more, were skipped as duplicates."""
+
+    def look(ground: Ground, name: str, bus: str) -> Verdict:
+        skipped = ground.books.duplicates(name, bus)
+        return skipped >= round(ground.setting.size * share), f"{skipped} skipped"
+
+    return on_each("consumers have skipped what came again", everybody, look)
 
 
 def breaker_was(state: str, *services: str) -> Step:
