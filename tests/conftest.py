@@ -1,10 +1,12 @@
-"""What all tests share: one stack of real brokers for the whole session, and one PostgreSQL."""
+"""What all tests share: one stack of real brokers for the whole run, and one PostgreSQL."""
 
 import os
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -13,10 +15,17 @@ from hypothesis import HealthCheck, settings
 from stack.control import Stack
 from stack.ports import reserve_ports
 from stack.state import Endpoints, read_endpoints
+from tests.sharing import BySharedServers, run_folder, shared
 
 # The same examples in every run, and a machine under load is no failure.
 settings.register_profile("steady", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("steady")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> BySharedServers | None:
+    """Choose which process gets which files."""
+    return BySharedServers(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 @pytest.fixture(scope="session")
@@ -29,27 +38,19 @@ def endpoints(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoints]:
     if running:
         yield read_endpoints(Path(running))
         return
-    stack = Stack(tmp_path_factory.mktemp("stack"))
-    stack.start()
-    yield stack.endpoints
-    stack.stop()
+    folder = run_folder(tmp_path_factory) / "shared-stack"
+    stack = Stack(folder / "stack")
+    with shared(folder, stack.start, stack.stop):
+        yield stack.endpoints
 
 
 @pytest.fixture(scope="session")
 def postgresql_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Run PostgreSQL from Debian's package on a free port for the session; it refuses to run as root."""
-    folder = tmp_path_factory.mktemp("postgresql")
-    port = reserve_ports(["postgresql"], folder)["postgresql"]
-    for parent in (folder, *folder.parents):
-        if parent.stat().st_mode & 0o777 == 0o700:  # as pytest makes its own: the server's user could not pass
-            parent.chmod(0o755)
-    shutil.chown(folder, *_owner())
-    data = folder / "data"
-    _run(["initdb", "-D", str(data), "-U", "eventflow", "-A", "trust", "--no-sync"])
-    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c fsync=off"
-    _run(["pg_ctl", "-D", str(data), "-w", "-l", str(folder / "log"), "-o", options, "start"])
-    yield f"postgresql+psycopg://eventflow@127.0.0.1:{port}/postgres"
-    _run(["pg_ctl", "-D", str(data), "-w", "-m", "immediate", "stop"])
+    """Run PostgreSQL from Debian's package on a free port for the whole run."""
+    folder = run_folder(tmp_path_factory) / "shared-postgresql"
+    data, port = folder / "data", folder / "port"
+    with shared(folder, partial(_start_postgresql, data, port), partial(_stop_postgresql, data)):
+        yield f"postgresql+psycopg://eventflow@127.0.0.1:{port.read_text()}/postgres"
 
 
 @pytest.fixture
@@ -65,11 +66,28 @@ def empty_postgresql_url(postgresql_url: str) -> Iterator[str]:
     engine.dispose()
 
 
+def _start_postgresql(data: Path, port: Path) -> None:
+    folder = data.parent
+    port.write_text(str(reserve_ports(["postgresql"], folder)["postgresql"]))
+    for parent in (folder, *folder.parents):
+        if parent.stat().st_mode & 0o777 == 0o700:  # as pytest makes its own: the server's user could not pass
+            parent.chmod(0o755)
+    shutil.chown(folder, *_owner())
+    _run(["initdb", "-D", str(data), "-U", "eventflow", "-A", "trust", "--no-sync"])
+    options = f"-p {port.read_text()} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c fsync=off"
+    _run(["pg_ctl", "-D", str(data), "-w", "-l", str(folder / "log"), "-o", options, "start"])
+
+
+def _stop_postgresql(data: Path) -> None:
+    _run(["pg_ctl", "-D", str(data), "-w", "-m", "immediate", "stop"])
+
+
 def _owner() -> tuple[str, str]:
     return ("postgres", "postgres") if os.geteuid() == 0 else (str(os.geteuid()), str(os.getegid()))
 
 
 def _run(argv: Sequence[str]) -> None:
+    """Run one of PostgreSQL's programs, which refuse to be run by root."""
     newest = max(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
     command = [str(newest / argv[0]), *argv[1:]]
     if os.geteuid() == 0:
