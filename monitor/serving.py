@@ -13,6 +13,7 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
+from monitor.allocator import return_freed_memory
 from monitor.app import Monitor
 from monitor.clock import Clock
 from monitor.collecting.outcome import attempt
@@ -42,6 +43,7 @@ def serve(load: Loader, clock: Clock) -> None:
     `load` reads the configuration: now, and again at every SIGHUP. To be called from the main thread. Raises
     EventflowError when the configuration is wrong, the address cannot be listened on, or the database cannot be used.
     """
+    return_freed_memory()
     configuration = load()
     with open_listener(configuration.server.listen) as listener, closing(_open_database(configuration)) as database:
         monitor = Monitor(configuration, database, clock, address=address_of(listener))

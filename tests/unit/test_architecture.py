@@ -33,6 +33,7 @@ LAYERS = (
         "letters",
         "conventions",
         "errors",
+        "allocator",
         "clock",
         "memory",
         "words",
