@@ -16,6 +16,7 @@ from monitor.redrive.audit import Actor
 from monitor.redrive.bounces import Arrivals, BounceWatch
 from monitor.redrive.choosing import Edits, make_chooser
 from monitor.redrive.claims import Claims
+from monitor.redrive.failures import Failures
 from monitor.redrive.gates import Gate, Obstacle
 from monitor.redrive.journal import StoredJob
 from monitor.redrive.journaled import JournaledMover
@@ -38,8 +39,6 @@ _JOURNAL_SECONDS = 0.25
 _STEP_SECONDS = 20.0
 _VERIFY_SECONDS = 2.0
 _LOOK_AT_CANARY_SECONDS = 1.0
-_SHORTEST_BACKOFF, _LONGEST_BACKOFF = 0.25, 5.0
-_HOPELESS_TRIES = 5
 _ENGINE = Actor("eventflow", "engine")
 _AT_WORK = frozenset({JobState.CANARY, JobState.RUNNING, JobState.RECOVERING, JobState.VERIFYING})
 
@@ -95,7 +94,7 @@ class Runner(threading.Thread):
         self._job, self._means, self._stopping = job, means, stopping
         self._journal, self._audit, self._clock = means.stores.journal, means.stores.audit, means.clock
         self.wake = threading.Event()
-        self._failures = 0
+        self._failures = Failures()
         self._listened_at = self._journaled_at = float("-inf")
         self._pending = _Progress()
         self._counts = Counts()
@@ -123,27 +122,26 @@ class Runner(threading.Thread):
         try:
             self._carry_out()
         except _Halt:
-            self._failures = 0
+            self._failures.forget()
         except EventflowError as error:
-            self._failures += 1
             self._interrupt(error)
         except Exception:  # noqa: BLE001
             # The edge that scores a job: whatever a library raises, the job is kept and tried again.
             _LOG.exception("a redrive job failed inside")
-            self._failures += 1
             self._interrupt(BadAnswer("something failed inside the monitor; its log says what"))
 
     def _interrupt(self, error: EventflowError) -> None:
         reason = str(error)
         _LOG.warning("a redrive job was interrupted: %s", reason)
-        hopeless = isinstance(error, BadAnswer) and self._failures >= _HOPELESS_TRIES
+        self._failures.add(error)
+        hopeless = isinstance(error, BadAnswer) and self._failures.is_hopeless
         permanent = isinstance(error, BrokerError) and error.permanent
         with suppress(StorageError):
             job = self._journal.job(self._job)
             if permanent or hopeless:
                 self._end(JobState.FAILED, reason)
                 return
-            if isinstance(error, LeaseLost) and self._failures >= _HOPELESS_TRIES:
+            if isinstance(error, LeaseLost) and self._failures.is_hopeless:
                 self._journal.want(self._job, "pause")
                 self._journal.update_job(self._job, state=JobState.PAUSED, reason=f"lease_lost: {reason}")
             elif isinstance(error, Throttled):
@@ -151,7 +149,7 @@ class Runner(threading.Thread):
             else:
                 again = job.interruptions + 1
                 self._journal.update_job(self._job, state=JobState.INTERRUPTED, reason=reason, interruptions=again)
-        self._rest(min(_LONGEST_BACKOFF, _SHORTEST_BACKOFF * 2 ** min(self._failures, 10)))
+        self._rest(self._failures.backoff_seconds)
 
     def _carry_out(self) -> None:
         stored = self._journal.job(self._job)
@@ -246,7 +244,7 @@ class Runner(threading.Thread):
                 return Step()  # what is on its way back to the queue may take longer than one step
             raise
         if step.moved or step.fates:
-            self._failures = 0
+            self._failures.forget()
         return step
 
     def _take(self, task: _Task, step: Step, *, flush: bool = False) -> None:
