@@ -82,7 +82,7 @@ def _draw_dot(catalog: Catalog) -> str:
 
 _DOT_LOOK = (
     '  rankdir="LR"; bgcolor="transparent";',
-    '  node [fontname="sans-serif" fontsize="11" fontcolor="#222222" color="#555555" style="filled" fillcolor="#ffffff"];',
+    '  node [fontname="sans-serif" fontsize="11" fontcolor="#222222" color="#555555" style=filled fillcolor=white];',
     '  edge [fontname="sans-serif" fontsize="10" fontcolor="#808080" color="#808080"];',
 )
 """Readable on light and dark pages."""
