@@ -8,16 +8,20 @@ export KAFKA_BROKERS RABBITMQ
 # A dashboard whose libraries are compiled anew at each start takes three times as long to be there.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test lint format stack stack-down bench soak docs clean
+.PHONY: demo test suite lint format stack stack-down bench soak docs clean
 .DEFAULT_GOAL := demo
 
 demo: .venv/.ready  ## brokers, reference flow, monitor and dashboard on this machine; Ctrl-C stops them
 	@$(PYTHON) -m stack install --for demo
 	@$(BIN)/python -m stack.demo
 
-test: .venv/.ready lint  ## what CI runs
+test: .venv/.ready  ## what CI runs
 	@$(PYTHON) -m stack install --for test
-	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST)
+	@$(MAKE) --no-print-directory -j 2 lint suite
+
+# Three processes on two cores, since most of the time tests wait for brokers.
+suite: .venv/.ready
+	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 lint: .venv/.ready
 	$(BIN)/ruff check .
