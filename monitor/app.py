@@ -105,7 +105,7 @@ class Monitor:
         )
         self._totals = Totals(stores.journal)
         redrives = self.redrives
-        self._engine = Engine(Means(stores, Claims(database), redrives.buses.of, redrives.surroundings, clock))
+        self._engine = Engine(Means(stores, Claims(database), redrives.buses.to_redrive, redrives.surroundings, clock))
         self.redrives.attach(self._engine)
         # Others that share the database may have muted something.
         jobs = {"mutes": self._mutes.load, "history": self._write_history, "counters": self._save_counters}

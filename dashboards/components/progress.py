@@ -51,6 +51,7 @@ _REASONS = {
     "target_backpressure": "the broker takes nothing now; it goes on by itself",
     "window_closed": "its time window is closed; it goes on by itself",
     "lease_lost": "another monitor redrives this queue",
+    "read_only": "the configuration allows no redrive on this cluster now; it goes on by itself when it does",
 }
 
 

@@ -48,6 +48,12 @@ class Buses:
                 self._buses[cluster] = self._opener(self._clusters[cluster])
             return self._buses[cluster]
 
+    def to_redrive(self, cluster: str) -> RedriveBus:
+        """Return the redrive side of a cluster. Raises BadAnswer, and ReadOnly where nothing may be redriven now."""
+        bus = self.of(cluster)
+        self.check_rights(cluster)
+        return bus
+
     def queues(self) -> dict[str, DeadLetterQueue]:
         """Return the dead-letter queues that are seen now, by id."""
         return {

@@ -8,7 +8,16 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from monitor.clock import Clock
-from monitor.errors import BadAnswer, BrokerError, EventflowError, LeaseLost, StorageError, Throttled, TimedOut
+from monitor.errors import (
+    BadAnswer,
+    BrokerError,
+    EventflowError,
+    LeaseLost,
+    ReadOnly,
+    StorageError,
+    Throttled,
+    TimedOut,
+)
 from monitor.letters import Action, Choose, Held, Job, KeepsArchive, Mover, PlanRequest, RedriveBus, Step, TakesBack
 from monitor.logs import about
 from monitor.redrive.archive import ArchivingHeld, RestoringHeld
@@ -45,7 +54,11 @@ _AT_WORK = frozenset({JobState.CANARY, JobState.RUNNING, JobState.RECOVERING, Jo
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """What jobs are carried out with. `bus_of` gives the redrive side of a cluster by its configured name."""
+    """What jobs are carried out with.
+
+    `bus_of` gives the redrive side of a cluster by its configured name, another one when that has changed. It raises
+    ReadOnly where nothing may be redriven any more, BadAnswer where the cluster is not configured.
+    """
 
     stores: Stores
     claims: Claims
@@ -70,6 +83,7 @@ class _Task:
 
     plan: Mapping[str, Any]
     request: PlanRequest
+    bus: RedriveBus
     mover: Mover
     pace: Pace
     gate: Gate
@@ -146,6 +160,8 @@ class Runner(threading.Thread):
                 self._journal.update_job(self._job, state=JobState.PAUSED, reason=f"lease_lost: {reason}")
             elif isinstance(error, Throttled):
                 self._journal.update_job(self._job, state=JobState.PAUSED, reason=f"target_backpressure: {reason}")
+            elif isinstance(error, ReadOnly):
+                self._journal.update_job(self._job, state=JobState.PAUSED, reason=f"read_only: {reason}")
             else:
                 again = job.interruptions + 1
                 self._journal.update_job(self._job, state=JobState.INTERRUPTED, reason=reason, interruptions=again)
@@ -157,6 +173,7 @@ class Runner(threading.Thread):
         request = read_request(plan["request"])
         gate = Gate(plan, request, self._means.surroundings)
         stored = self._wait_until_wanted(gate)
+        bus = self._means.bus_of(plan["cluster"])
         began = stored.started_at is not None
         state = JobState.RECOVERING if began else _first_state(stored, request)
         changes: dict[str, Any] = {} if began else {"started_at": self._clock.now()}
@@ -164,7 +181,7 @@ class Runner(threading.Thread):
             changes["interruptions"] = stored.interruptions + 1
         self._journal.update_job(self._job, state=state, reason=None, **changes)
         self._pending, self._counts = _Progress(), stored.counts
-        task = self._open(stored, plan, request, gate)
+        task = self._open(stored, plan, request, bus, gate)
         try:
             if not began:
                 self._journal.update_job(self._job, arrivals_before=task.bounces.begin())
@@ -179,10 +196,11 @@ class Runner(threading.Thread):
                 self._flush()
             task.mover.close()
 
-    def _open(self, stored: StoredJob, plan: Mapping[str, Any], request: PlanRequest, gate: Gate) -> _Task:
+    def _open(
+        self, stored: StoredJob, plan: Mapping[str, Any], request: PlanRequest, bus: RedriveBus, gate: Gate
+    ) -> _Task:
         job = Job(stored.id, request, plan["source"], plan["target"], plan["bounds"], stored.reached)
         edits, stores = Edits(), self._means.stores
-        bus = self._means.bus_of(plan["cluster"])
         originals = stores.archive.usable and not isinstance(bus, KeepsArchive)
 
         def keep_edits() -> None:
@@ -192,7 +210,7 @@ class Runner(threading.Thread):
         arrivals = Arrivals(stored, plan, bus, mover, self._means.surroundings, self._clock)
         bounces = BounceWatch(stored, mover, arrivals, self._journal, self._clock)
         pace = Pace(stored.rate_per_second, self._clock.monotonic)
-        return _Task(plan, request, mover, pace, gate, bounces, keep_edits)
+        return _Task(plan, request, bus, mover, pace, gate, bounces, keep_edits)
 
     def _open_mover(self, bus: RedriveBus, job: Job, choose: Choose, keep_edits: Callable[[], None]) -> Mover:
         archive, action = self._means.stores.archive, job.request.action
@@ -354,6 +372,8 @@ class Runner(threading.Thread):
         self._listened_at = now
         if not self._means.claims.holds(self._job):
             raise _Halt
+        if self._means.bus_of(task.plan["cluster"]) is not task.bus:
+            raise _Halt  # its cluster has another configuration now, by which it goes on
         stored = self._journal.job(self._job)
         task.pace.rate = stored.rate_per_second
         obstacle = task.gate.look(stored, self._clock.now(), now)

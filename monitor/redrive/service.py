@@ -13,7 +13,7 @@ from typing import Any
 from monitor.catalog.schemas import Schemas
 from monitor.clock import Clock
 from monitor.config import Configuration
-from monitor.errors import BadRequest, Conflict, NotAllowed, RequestError
+from monitor.errors import BadAnswer, BadRequest, Conflict, NotAllowed, RequestError
 from monitor.letters import Action, CountsSelected, KeepsArchive, Outcome, PlanRequest, Survey
 from monitor.model import ClusterView, DeadLetterQueue
 from monitor.redrive.approvals import NOT_APPROVED, check_approver, has_expired, why_approval
@@ -217,11 +217,17 @@ class Redrives:
             survey = self.shelf.survey_restore(queue, request)
         else:
             with broker_errors():
-                deadline = self.buses.within(_SURVEY_SECONDS)
-                survey = self.buses.of(queue.cluster).survey(queue.queue, request, deadline)
+                survey = self._survey_again(plan, queue, request)
         drift = find_drift(plan.body, survey)
         if drift is not None:
-            raise Conflict(f"the queue has changed since the plan was made: {drift}; make a new plan", plan=plan.id)
+            raise _drifted(plan, drift)
+
+    def _survey_again(self, plan: StoredPlan, queue: DeadLetterQueue, request: PlanRequest) -> Survey:
+        deadline = self.buses.within(_SURVEY_SECONDS)
+        try:
+            return self.buses.of(queue.cluster).survey(queue.queue, request, deadline)
+        except BadAnswer as error:  # as where the queue is gone, which the collector has not seen yet
+            raise _drifted(plan, str(error)) from error
 
     # -- steering -----------------------------------------------------------------------------------------------------
 
@@ -397,6 +403,10 @@ class Redrives:
             "approved_by": job.approved_by,
         }
         self.audit.write(actor, operation, "allowed", **told, **more)
+
+
+def _drifted(plan: StoredPlan, drift: str) -> Conflict:
+    return Conflict(f"the queue has changed since the plan was made: {drift}; make a new plan", plan=plan.id)
 
 
 def _check_same(job: StoredJob, plan: StoredPlan) -> None:

@@ -31,7 +31,7 @@ from monitor.brokers.rabbitmq.survey import Surroundings, alarms_of, look_around
 from monitor.brokers.rabbitmq.taking import Taker
 from monitor.clock import Clock
 from monitor.config import DeadLetterMapping, RabbitCluster
-from monitor.errors import BadRequest, BrokerError, Forbidden, Unreachable
+from monitor.errors import BadAnswer, BadRequest, BrokerError, Forbidden, Unreachable
 from monitor.letters import Choose, DeadMessage, Job, Page, PlanRequest, Survey
 from monitor.model import Finding, Role
 
@@ -110,7 +110,10 @@ class RabbitRedriveBus:
         deadline = self._clock.monotonic() + _OPEN_SECONDS
         key = (str(job.bounds["vhost"]), str(job.bounds["queue"]))
         target = Target.from_bounds(job.bounds["target"])
-        standing = read_standing(self._management, key, deadline)
+        try:
+            standing = read_standing(self._management, key, deadline)
+        except NotThere as error:
+            raise BadAnswer("there is no such queue any more, or its node does not run", target=label_of(key)) from error
         router = None
         if target.each_origin:
             around = self._look_around(key, (), deadline)

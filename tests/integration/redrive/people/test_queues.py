@@ -139,3 +139,31 @@ def test_a_rabbitmq_target_that_dead_letters_everything_again_stops_the_job_earl
     team.server.wait_for_job(job["id"])
     assert max(seen.values()) == 1
     wait_until("nothing is lost", lambda: yard.ready(DLQ) + yard.ready(WORK) == 200)
+
+
+def test_an_sqs_target_that_dead_letters_everything_again_stops_the_job_early(team: Team) -> None:
+    sqs = team.aws.sqs
+    url = team.aws.make_queue("back-dlq")
+    work = team.aws.make_queue("back", "back-dlq", 1)
+    for begin in range(0, 200, 10):
+        entries: Any = [{"Id": str(number), "MessageBody": f"m{number}"} for number in range(begin, begin + 10)]
+        sqs.send_message_batch(QueueUrl=url, Entries=entries)
+    queue = f"a/{team.aws.name('back-dlq')}"
+    team.server.wait_for_queue(queue, 200)
+    plan = team.alice.plan_redrive(queue, rate=40)
+    job = team.alice.start_redrive(plan["id"], plan["hash"])
+    seen: Counter[str] = Counter()
+
+    def fail() -> bool:
+        # Received once and never deleted, a message is dead at the next receive.
+        answer = sqs.receive_message(QueueUrl=work, MaxNumberOfMessages=10, VisibilityTimeout=0)
+        seen.update(it["Body"] for it in answer.get("Messages", []))
+        return team.alice.redrive(job["id"])["state"] == "paused"
+
+    wait_until("it stops itself", fail)
+    paused = team.alice.redrive(job["id"])
+    assert str(paused["reason"]).startswith("circuit_open: ")
+    assert paused["counts"]["left"] > 50
+    team.alice.steer_redrive(job["id"], "cancel")
+    team.server.wait_for_job(job["id"])
+    assert max(seen.values()) == 1
