@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
+from monitor.brokers.aws.queue_policies import lets_in
 from monitor.brokers.aws.queues import Queue, name_of
 from monitor.brokers.naming import is_dead_by_name, is_retry_by_name, strip_dead_suffix
 from monitor.config import DeadLetterMapping, origins_by_place
@@ -16,13 +17,17 @@ from monitor.model import FoundBy, Origin, Problem, Role
 
 @dataclass(frozen=True, slots=True)
 class TopicSource:
-    """An SNS subscription as a source of dead letters; `name` is `topic/endpoint`, `target_arn` its queue for these."""
+    """An SNS subscription as a source of dead letters; `name` is `topic/endpoint`, `target_arn` its queue for these.
+
+    `delivers_to` is the ARN of the queue that it feeds, None where its endpoint is none.
+    """
 
     name: str
     topic: str
     topic_arn: str
     target_arn: str | None = None
     drops_everything: bool = False
+    delivers_to: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +49,7 @@ class Relations:
 
     `roles` has every queue, `targets` the name of the dead-letter queue of each source that has one in its region.
     `source_problems` and `topic_problems` have the sources whose dead letters have no usable queue to go to, and the
-    SNS subscriptions that filter everything out.
+    SNS subscriptions that filter everything out or that a queue does not let in.
     """
 
     roles: Mapping[str, Role]
@@ -96,7 +101,7 @@ def resolve(
         targets=targets,
         dead_letters=dead_letters,
         source_problems={name: problems for name, problems in source_problems.items() if problems},
-        topic_problems=_find_topic_problems(topic_sources, missing),
+        topic_problems=_find_topic_problems(topic_sources, missing, {queue.arn: queue for queue in queues.values()}),
     )
 
 
@@ -115,11 +120,13 @@ def _topics_by_target(topic_sources: Iterable[TopicSource]) -> Mapping[str, list
     return topics
 
 
-def _find_topic_problems(topic_sources: Iterable[TopicSource], missing: Set[str]) -> Mapping[str, tuple[Problem, ...]]:
+def _find_topic_problems(
+    topic_sources: Iterable[TopicSource], missing: Set[str], queues: Mapping[str, Queue]
+) -> Mapping[str, tuple[Problem, ...]]:
     found: defaultdict[str, set[Problem]] = defaultdict(set)
     for source in topic_sources:
         # two endpoints of one name (in two accounts, say) are told together
-        found[source.name].update(_judge_topic_source(source, missing))
+        found[source.name].update(_judge_topic_source(source, missing, queues))
     return {name: tuple(sorted(problems)) for name, problems in found.items() if problems}
 
 
@@ -210,8 +217,12 @@ def _judge_source(queue: Queue, role: Role, missing: Set[str]) -> tuple[Problem,
     return (Problem.TARGET_MISSING,) if queue.dead_letter_arn in missing else ()
 
 
-def _judge_topic_source(source: TopicSource, missing: Set[str]) -> list[Problem]:
+def _judge_topic_source(source: TopicSource, missing: Set[str], queues: Mapping[str, Queue]) -> list[Problem]:
     problems = [Problem.DROPS_EVERYTHING] if source.drops_everything else []
+    # What could not be read (a queue of another account, say) is not judged.
+    receiving = [queues[arn] for arn in (source.delivers_to, source.target_arn) if arn and arn in queues]
+    if not all(lets_in(queue.policy, queue.arn, source.topic_arn) for queue in receiving):
+        problems.append(Problem.NOT_ALLOWED)
     if source.target_arn is None:
         problems.append(Problem.NONE_CONFIGURED)
     elif _region_of(source.target_arn) != _region_of(source.topic_arn):

@@ -32,8 +32,9 @@ ATTRIBUTES: "Sequence[QueueAttributeFilterType]" = (
     "RedriveAllowPolicy",
     "QueueArn",
     "CreatedTimestamp",
+    "Policy",
 )
-"""By name, since `All` brings the access policy too. FifoQueue is not among them: a standard queue refuses it."""
+"""By name, since `All` brings what nobody needs. FifoQueue is not among them: a standard queue refuses it."""
 
 _WILD = "*?["
 
@@ -54,7 +55,10 @@ class AllowPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """What GetQueueAttributes says of a queue. Counts are approximate, as SQS has them; durations in seconds."""
+    """What GetQueueAttributes says of a queue. Counts are approximate, as SQS has them; durations in seconds.
+
+    `policy` is the text of its access policy, empty where it has none.
+    """
 
     name: str
     url: str
@@ -68,6 +72,7 @@ class Queue:
     dead_letter_arn: str | None = None
     max_receive_count: float | None = None
     allow: AllowPolicy = AllowPolicy()
+    policy: str = ""
 
     @property
     def fifo(self) -> bool:
@@ -219,6 +224,7 @@ def parse_queue(url: str, attributes: Mapping[str, str]) -> Queue:
             dead_letter_arn=redrive.get("deadLetterTargetArn") or None,
             max_receive_count=None if receives is None else float(receives),
             allow=AllowPolicy(allow.get("redrivePermission", "allowAll"), frozenset(allow.get("sourceQueueArns", ()))),
+            policy=attributes.get("Policy", ""),
         )
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise BadAnswer(f"its attributes cannot be read ({error})", target="sqs:GetQueueAttributes") from error

@@ -48,7 +48,14 @@ class TopicSubscription:
         if self.attributes is None:
             return None
         known = self.attributes
-        return TopicSource(self.name, self.topic, self.topic_arn, known.dead_letter_arn, known.drops_everything)
+        return TopicSource(
+            self.name,
+            self.topic,
+            self.topic_arn,
+            known.dead_letter_arn,
+            known.drops_everything,
+            delivers_to=self.endpoint if self.protocol == "sqs" else None,
+        )
 
 
 @dataclass(frozen=True, slots=True)

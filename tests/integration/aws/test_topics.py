@@ -6,6 +6,7 @@ import time
 
 from monitor.model import FoundBy, Origin, Problem, System
 from tests.integration.aws.conftest import Aws, collect, dead_by_queue, redrive_policy, rows
+from tests.unit.aws.builders import policy
 
 
 def subscribe(aws: Aws, topic: str, protocol: str, endpoint: str, **attributes: str) -> str:
@@ -17,18 +18,21 @@ def subscribe(aws: Aws, topic: str, protocol: str, endpoint: str, **attributes: 
 
 def test_subscriptions_are_told_with_their_dead_letter_queues_and_filters_that_are_shut(aws: Aws) -> None:
     topic = aws.sns.create_topic(Name=aws.name("events"))["TopicArn"]
-    aws.make_queue("undeliverable")
-    for name in ("good", "shut", "hopeless"):
-        aws.make_queue(name)
+    lets_sns_in = policy({"Condition": {"ArnEquals": {"aws:SourceArn": topic}}})
+    for name in ("undeliverable", "good", "shut", "hopeless"):
+        aws.make_queue(name, Policy=lets_sns_in)
+    aws.make_queue("closed")
     subscribe(aws, topic, "sqs", aws.arn("good"), RedrivePolicy=redrive_policy(aws.arn("undeliverable")))
     subscribe(aws, topic, "sqs", aws.arn("shut"), FilterPolicy=json.dumps({"event type": ["OrderCreated"]}))
     subscribe(aws, topic, "sqs", aws.arn("hopeless"), RedrivePolicy=redrive_policy(aws.arn("gone")))
+    subscribe(aws, topic, "sqs", aws.arn("closed"), RedrivePolicy=redrive_policy(aws.arn("undeliverable")))
     snapshot = aws.collect()
     name = aws.name("events")
     assert rows(snapshot.tables["sns_subscriptions"], "sns_subscription_info") == {
         (name, "sqs", aws.arn("good"), "true"): 1.0,
         (name, "sqs", aws.arn("shut"), "false"): 1.0,
         (name, "sqs", aws.arn("hopeless"), "true"): 1.0,
+        (name, "sqs", aws.arn("closed"), "true"): 1.0,
     }
     found = dead_by_queue(snapshot)
     undeliverable = found[aws.name("undeliverable")]
@@ -38,6 +42,7 @@ def test_subscriptions_are_told_with_their_dead_letter_queues_and_filters_that_a
     assert (shut.system, shut.messages) == (System.SNS, None)
     assert set(shut.problems) == {Problem.DROPS_EVERYTHING, Problem.NONE_CONFIGURED}
     assert found[f"{name}/{aws.name('hopeless')}"].problems == (Problem.TARGET_MISSING,)
+    assert found[f"{name}/{aws.name('closed')}"].problems == (Problem.NOT_ALLOWED,)
     assert f"{name}/{aws.name('good')}" not in found
 
 

@@ -1,5 +1,6 @@
 """Queues and subscriptions for tests, with defaults for what a test does not care about."""
 
+import json
 from dataclasses import replace
 
 from monitor.brokers.aws.queues import Queue
@@ -32,3 +33,9 @@ def queue(name: str, dead_letters: str | None = None, *, depth: float = 0.0, **c
 
 def by_name(*queues: Queue) -> dict[str, Queue]:
     return {one.name: one for one in queues}
+
+
+def policy(*statements: dict[str, object]) -> str:
+    """An access policy with these statements; what they do not say is as SNS's documentation tells one to write it."""
+    base = {"Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"}, "Action": "sqs:SendMessage"}
+    return json.dumps({"Version": "2012-10-17", "Statement": [base | it for it in statements]})

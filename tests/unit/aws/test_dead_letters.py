@@ -4,7 +4,7 @@ from monitor.brokers.aws.dead_letters import TopicSource, find_expiry, mapped_or
 from monitor.brokers.aws.queues import AllowPolicy
 from monitor.config import DeadLetterMapping
 from monitor.model import FoundBy, Origin, Problem, Role
-from tests.unit.aws.builders import arn, by_name, queue
+from tests.unit.aws.builders import arn, by_name, policy, queue
 
 LONG = 1_209_600.0
 
@@ -101,7 +101,7 @@ def test_a_redrive_allow_policy_that_does_not_name_the_source_forbids_it() -> No
 
 def test_the_queue_of_a_topic_subscription_is_a_dead_letter_queue_of_the_topic() -> None:
     source = TopicSource("events/orders", "events", arn("events", service="sns"), arn("undeliverable"))
-    relations = resolve(by_name(queue("undeliverable")), [source])
+    relations = resolve(by_name(queue("undeliverable", policy=policy({}))), [source])
     assert relations.dead_letters["undeliverable"].origins == (Origin("events", FoundBy.TOPOLOGY),)
     assert relations.dead_letters["undeliverable"].problems == ()
     assert relations.topic_problems == {}
@@ -127,6 +127,20 @@ def test_what_is_wrong_with_a_topic_subscription_is_told_under_its_own_name() ->
         "events/far": (Problem.OTHER_REGION,),
         "events/shut": (Problem.DROPS_EVERYTHING,),
     }
+
+
+def test_a_queue_that_does_not_let_a_topic_in_is_told_under_the_name_of_the_subscription() -> None:
+    topic = arn("events", service="sns")
+    fed, shut, parked = queue("fed", policy=policy({})), queue("shut"), queue("parked", policy=policy({}))
+
+    def problems(delivers_to: str, target: str) -> tuple[Problem, ...]:
+        source = TopicSource("events/it", "events", topic, arn(target), delivers_to=arn(delivers_to))
+        return resolve(by_name(fed, shut, parked), [source]).topic_problems.get("events/it", ())
+
+    assert problems("fed", "parked") == ()
+    assert problems("shut", "parked") == (Problem.NOT_ALLOWED,)
+    assert problems("fed", "shut") == (Problem.NOT_ALLOWED,)
+    assert problems("not-watched", "not-watched-either") == ()
 
 
 def test_a_dead_letter_expires_earlier_by_the_time_that_it_may_have_spent_in_its_source() -> None:
