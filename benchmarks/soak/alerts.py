@@ -37,18 +37,20 @@ from tests.integration.rabbitmq.nodes import ControlledNode, node_of
 from tests.integration.redrive.server import Server, running
 from tests.waiting import wait_for
 
-_WAIT_SECONDS = 900.0
+_PATIENCE_SECONDS = 720.0
+_LOOK_SECONDS = 0.1
+_INTERVAL = "2s"
 _ALL = _KAFKA, _MAIL, _CUT, _TORN, _SLOW, _SHOP = "orders", "mail", "cut", "torn", "slow", "shop"
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """An alert and how long it took to arrive, or to fire where another was told instead (seconds)."""
+    """An alert and how long it took to arrive, or to fire where another is told instead (seconds; None: it did not)."""
 
     what: str
     expected: Expected
-    seconds: float
+    seconds: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ class Place:
 
 
 def main() -> int:
-    """Print the table; fail by an AssertionError when an alert does not come."""
+    """Print the table; return 1 when an alert did not come."""
     with _place() as place:
         told = [
             *_side_by_side(place), *_from_the_beginning(place), *_blocked(place), *_frozen_kafka(place),
@@ -75,12 +77,12 @@ def main() -> int:
         ]  # fmt: skip
     table = Table("alert", "provoked by", "arrived after", "kept quiet by", "with real waits")
     for it in sorted(told, key=lambda it: it.expected.alert):
-        alert, quiet = it.expected.alert, it.expected.explained_by
-        table.add_row(alert, it.what, f"{it.seconds:.1f} s", quiet, f"{_with_real_waits(it):.0f} s")
+        seconds = ("never", "") if it.seconds is None else (f"{it.seconds:.1f} s", f"{_with_real_waits(it):.0f} s")
+        table.add_row(it.expected.alert, it.what, seconds[0], it.expected.explained_by, seconds[1])
     Console(width=180).print(table)
-    names = {it.expected.alert for it in told}
-    Console().print(f"{len(told)} provoked, {len(names)} of {len(_RULES)} alerts; waits of rules times {TIME_SCALE:g}")
-    return 0
+    came = {it.expected.alert for it in told if it.seconds is not None}
+    Console().print(f"{len(came)} of {len(_RULES)} alerts came; waits of rules times {TIME_SCALE:g}")
+    return int(any(it.seconds is None for it in told))
 
 
 _RULES = {rule["alert"]: rule for rule in read_rules() if "alert" in rule}
@@ -91,7 +93,7 @@ def _with_real_waits(told: Told) -> float:
     rule = _RULES[told.expected.alert]
     waits = _seconds(rule.get("for", "0s")) + told.expected.span_seconds
     grouping = _seconds({"critical": "10s"}.get(rule["labels"]["severity"], "30s")) - GROUP_WAIT_SECONDS
-    return told.seconds + (1 - TIME_SCALE) * waits + (0 if told.expected.explained_by else grouping)
+    return (told.seconds or 0.0) + (1 - TIME_SCALE) * waits + (0 if told.expected.explained_by else grouping)
 
 
 def _seconds(duration: str) -> float:
@@ -182,8 +184,8 @@ def _provoke(live: Alerting, troubles: Sequence[Trouble], since: float | None = 
         trouble.begin()
         awaited += [(trouble, expected, begun) for expected in trouble.alerts]
     told: list[Told] = []
-
-    def look() -> bool:
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while awaited and time.monotonic() < deadline:
         firing = live.firing()
         for item in list(awaited):
             trouble, expected, begun = item
@@ -192,29 +194,23 @@ def _provoke(live: Alerting, troubles: Sequence[Trouble], since: float | None = 
                 awaited.remove(item)
                 told.append(Told(trouble.what, expected, moment - begun))
                 print(f"{expected.alert}: {moment - begun:.1f} s ({trouble.what})", file=sys.stderr)
-        return not awaited
-
-    try:
-        wait_for(look, "every alert", _WAIT_SECONDS)
-    finally:
-        for trouble, expected, _ in awaited:
-            print(f"{expected.alert} has not come: {trouble.what}, {expected.labels}", file=sys.stderr)
-    return told
+        time.sleep(_LOOK_SECONDS)
+    return [*told, *(Told(trouble.what, expected, None) for trouble, expected, _ in awaited)]
 
 
 def _came(live: Alerting, expected: Expected, firing: Sequence[Mapping[str, str]]) -> float | None:
-    """Return when an alert arrived; of one that another explains, that it fires now, and it must not have arrived."""
+    """Return when an alert arrived; of one that another explains, that it fires now, as long as it has not arrived."""
     arrival = live.webhook.arrival("firing", expected.alert, expected.labels)
     if not expected.explained_by:
         return arrival
-    assert arrival is None, f"{expected.alert} was told beside {expected.explained_by}, which explains it"
     wanted = {"alertname": expected.alert, **expected.labels}.items()
-    return time.monotonic() if any(wanted <= labels.items() for labels in firing) else None
+    fires = any(wanted <= labels.items() for labels in firing)
+    return time.monotonic() if fires and arrival is None else None
 
 
 def _wait_until_resolved(live: Alerting, expected: Expected) -> None:
     resolved = partial(live.webhook.arrival, "resolved", expected.alert, expected.labels)
-    wait_for(resolved, f"the end of {expected.alert}", _WAIT_SECONDS)
+    wait_for(resolved, f"the end of {expected.alert}", _PATIENCE_SECONDS)
 
 
 # -- where it happens -------------------------------------------------------------------------------------------------
@@ -240,7 +236,7 @@ def _place() -> Iterator[Place]:
         exits.enter_context(running(server))
         wait_for(lambda: len(server.client.collectors()) == len(_ALL), "all collectors", 60)
         began = time.monotonic()
-        live = exits.enter_context(alerting(folder, server.url))
+        live = exits.enter_context(alerting(folder, server.url, scrape_seconds=2))
         yield Place(stack, node_of(stack), kafka, vhost, aws, link, server, live, began)
 
 
@@ -253,17 +249,17 @@ def _clusters(endpoints: Endpoints, kafka: Playground, vhost: str, aws: Aws, lin
     where = endpoints.rabbitmq
     own = f'{{include: ["{kafka.prefix}*"]}}'
     queues = f'{{include: ["{aws.prefix}*"]}}'
-    rabbit = f"kind: rabbitmq, interval: 1s, vhosts: {{include: [{vhost}]}}"
+    rabbit = f"kind: rabbitmq, interval: {_INTERVAL}, vhosts: {{include: [{vhost}]}}"
     cut, late = _moved(where.amqp, link.port), _moved(where.management, slow.port)
     return f"""
-  - {{name: {_KAFKA}, kind: kafka, bootstrap_servers: "{endpoints.kafka}", interval: 1s, topics: {own}, groups: {own},
-     probe: {{interval: 1s, timeout: 1s}}, redrive: {{}}}}
+  - {{name: {_KAFKA}, kind: kafka, bootstrap_servers: "{endpoints.kafka}", interval: {_INTERVAL},
+     topics: {own}, groups: {own}, probe: {{interval: 1s, timeout: 1s}}, redrive: {{}}}}
   - {{name: {_MAIL}, {rabbit}, management_url: "{where.management}", prometheus_url: "{where.prometheus}"}}
   - {{name: {_CUT}, {rabbit}, amqp_url: "{cut}", management_url: "{where.management}", redrive: {{}}}}
   - {{name: {_TORN}, {rabbit}, management_url: "{where.management}", prometheus_url: "http://127.0.0.1:9"}}
-  - {{name: {_SLOW}, {rabbit.replace("1s", "100ms")}, management_url: "{late}"}}
-  - {{name: {_SHOP}, kind: aws, region: {REGION}, endpoint_url: "{endpoints.aws}", interval: 1s, queues: {queues},
-     topics: {queues}, cloudwatch: {{enabled: false}}}}
+  - {{name: {_SLOW}, {rabbit.replace(_INTERVAL, "100ms")}, management_url: "{late}"}}
+  - {{name: {_SHOP}, kind: aws, region: {REGION}, endpoint_url: "{endpoints.aws}", interval: {_INTERVAL},
+     queues: {queues}, topics: {queues}, cloudwatch: {{enabled: false}}}}
 """
 
 

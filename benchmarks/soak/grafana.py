@@ -5,9 +5,6 @@ python -m benchmarks.soak grafana
 Grafana itself is not there: what it would put in the place of its variables is put there here.
 """
 
-import os
-import re
-import signal
 import subprocess
 import sys
 import tempfile
@@ -16,23 +13,27 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import yaml
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.soak.demo import running_demo
 from dashboards.grafana.boards import BOARDS
 from tests.alerts.live import free_port
-from tests.alerts.promql import ROOT, RULES
+from tests.alerts.promql import RULES
 from tests.waiting import wait_for
 
-_STARTED_SECONDS = 120.0
 _SCRAPED_SECONDS = 90.0
 _VARIABLES = {"$job": ".+", "$instance": ".+", "$cluster": ".+", "$__rate_interval": "1m", "$__range": "5m"}
 
 EMPTY_THERE = {
     "kafka_partition_last_stable_offset": "no transaction is open",
+    "kafka_partition_open_transaction_seconds": "no transaction is open",
+    "kafka_consumer_group_idle_members": "every member owns a partition",
+    "kafka_probe_": "no probe is configured",
     "kafka_consumer_group_rewinds_total": "no group goes back",
     "sqs_queue_messages_delayed": "no queue delays messages",
     "subscription_objective_seconds_total": "no objective has time that cannot be judged",
@@ -45,7 +46,11 @@ EMPTY_THERE = {
 
 def main() -> int:
     """Print which panels are empty; return 1 when one is without a known reason."""
-    with tempfile.TemporaryDirectory() as folder, _demo(Path(folder)) as target, _prometheus(folder, target) as url:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        running_demo(Path(folder)) as monitor,
+        _prometheus(folder, urlsplit(monitor).netloc) as url,
+    ):
         _wait_for_data(url)
         rows = [(board.name, *row) for board in BOARDS for row in _ask_board(url, board.render())]
     empty = [row for row in rows if not row[3]]
@@ -88,23 +93,6 @@ def _is_ready(url: str) -> bool:
         return httpx.get(f"{url}/-/ready", timeout=5, trust_env=False).status_code == 200
     except httpx.TransportError:
         return False
-
-
-@contextmanager
-def _demo(folder: Path) -> Iterator[str]:
-    """Run the demo; give the host and port of its monitor."""
-    log = folder / "demo.log"
-    with log.open("wb") as output:
-        environment = {**os.environ, "EVENTFLOW_STACK_DIR": str(folder / "stack")}
-        running = subprocess.Popen([sys.executable, "-m", "stack.demo"], env=environment, stdout=output, cwd=ROOT)
-    try:
-        found = wait_for(
-            lambda: re.search(r"Metrics +http://(\S+)/metrics", log.read_text()), "the demo", _STARTED_SECONDS
-        )
-        yield str(found[1])
-    finally:
-        running.send_signal(signal.SIGINT)
-        running.wait(60)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from confluent_kafka import TopicPartition
+from confluent_kafka.admin import NewPartitions  # type: ignore[attr-defined]
 
 from benchmarks.soak import rabbitmq_redrive as rabbitmq
 from monitor.model import encode_id
@@ -173,6 +174,7 @@ class OnKafka:
 
         def begin() -> None:
             topic, group = self._topic("back", 50)
+            self._wait_until_seen(group, topic, 50)
             self.kafka.commit(group, topic, 40)
             self._wait_until_seen(group, topic, 10)
             self.kafka.commit(group, topic, 5)
@@ -181,17 +183,22 @@ class OnKafka:
         return Trouble("a Kafka group set back", begin, [Expected("EventflowSubscriptionRewound", about)])
 
     def unowned(self) -> Trouble:
-        """The members of a group read another topic than the one that has a backlog."""
+        """A topic gets a partition that its consumers have not heard of yet."""
 
         def begin() -> None:
-            _, group = self._topic("orphan", 5)
-            other = self.kafka.topic("other")
-            consumer = self.kafka.consumer(group, [other])
+            topic, group = self._topic("grown", 5)
+            consumer = self.kafka.consumer(group, [topic])
             self.stack.callback(consumer.close)
+            self.kafka.admin.create_partitions([NewPartitions(topic, 2)])[topic].result(_PATIENCE_SECONDS)
+            wait_for(lambda: len(self.kafka.partitions_led_by(topic, lambda broker: broker >= 0)) == 2, "leaders")
+            consumer.commit(offsets=[TopicPartition(topic, 1, 0)], asynchronous=False)
+            Playground(self.kafka.bootstrap).produce(topic, 5, partition=1)  # ours has not heard of it either
             again_and_again(self.stack, lambda: consumer.poll(0))
 
-        about = self._about("orphan", "orphan")
-        return Trouble("partitions that no member owns", begin, [Expected("EventflowKafkaPartitionsUnowned", about)])
+        about = self._about("grown", "grown")
+        return Trouble(
+            "a partition that no member has heard of", begin, [Expected("EventflowKafkaPartitionsUnowned", about)]
+        )
 
     def uncommitted(self) -> Trouble:
         """A group with an objective has never committed, so that nobody can tell its age."""
@@ -323,9 +330,12 @@ class OnRabbitmq:
 
         def begin() -> None:
             channel = self._channel()
-            again_and_again(self.stack, lambda: self._reject(channel, rabbitmq.TARGET))
+            channel.queue_declare("dying.dlq", durable=True)
+            dead = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "dying.dlq"}
+            channel.queue_declare("dying", durable=True, arguments=dead)
+            again_and_again(self.stack, lambda: self._reject(channel, "dying"))
 
-        about = {"cluster": self.cluster, "queue": f"{self.vhost}/{rabbitmq.DEAD}"}
+        about = {"cluster": self.cluster, "queue": f"{self.vhost}/dying.dlq"}
         return Trouble("rejected messages", begin, [Expected("EventflowDeadLettersArriving", about)])
 
     def dropped(self) -> Trouble:

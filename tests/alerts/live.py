@@ -107,14 +107,14 @@ def free_port() -> int:
 
 
 @contextmanager
-def alerting(folder: Path, monitor: str) -> Iterator[Alerting]:
+def alerting(folder: Path, monitor: str, scrape_seconds: int = 1) -> Iterator[Alerting]:
     """Run Prometheus with our rules and Alertmanager with our routes, both in a hurry."""
     webhook = Webhook()
     prometheus, alertmanager = free_port(), free_port()
     groups = adapt(read_groups(RULES), Adaptation(time_scale=TIME_SCALE))
     (folder / "rules.yml").write_text(render(groups, "prometheus", "", {}), encoding="utf-8")
     _write(folder / "alertmanager.yml", _routes(webhook.server.server_address[1]))
-    _write(folder / "prometheus.yml", _scraping(monitor.removeprefix("http://"), f"127.0.0.1:{alertmanager}"))
+    _write(folder / "prometheus.yml", _scraping(monitor, f"127.0.0.1:{alertmanager}", scrape_seconds))
     commands = (
         ["prometheus-alertmanager", f"--config.file={folder}/alertmanager.yml", f"--storage.path={folder}/alertmanager",
          f"--web.listen-address=127.0.0.1:{alertmanager}", "--cluster.listen-address=", "--log.level=error"],
@@ -158,10 +158,16 @@ def _routes(port: int) -> Any:
     return document
 
 
-def _scraping(monitor: str, alertmanager: str) -> Any:
+def _scraping(monitor: str, alertmanager: str, seconds: int) -> Any:
     return {
-        "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "500ms"},
+        "global": {
+            "scrape_interval": f"{seconds}s",
+            "scrape_timeout": f"{seconds}s",
+            "evaluation_interval": "500ms",
+        },
         "rule_files": ["rules.yml"],
         "alerting": {"alertmanagers": [{"static_configs": [{"targets": [alertmanager]}]}]},
-        "scrape_configs": [{"job_name": "eventflow", "static_configs": [{"targets": [monitor]}]}],
+        "scrape_configs": [
+            {"job_name": "eventflow", "static_configs": [{"targets": [monitor.removeprefix("http://")]}]}
+        ],
     }
