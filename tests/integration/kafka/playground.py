@@ -3,6 +3,7 @@
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from functools import partial
 from typing import Any
 
@@ -26,6 +27,16 @@ from tests import waiting
 
 _PATIENCE = 60.0
 _CYCLE_SECONDS = 20.0
+_COORDINATOR_SECONDS = 15.0
+_NEVER_SECONDS = 3600.0  # the longest that the library takes
+_NOT_READY = (
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.NOT_COORDINATOR,
+    KafkaError._WAIT_COORD,
+    KafkaError._TRANSPORT,
+    KafkaError._TIMED_OUT,
+)
 
 
 class Playground:
@@ -61,8 +72,29 @@ class Playground:
 
     def coordinator(self, group: str) -> int:
         """The broker that keeps a group's offsets."""
-        described = self.admin.describe_consumer_groups([group])[group].result(_PATIENCE)
+        described = self._ask_coordinator(
+            lambda admin: admin.describe_consumer_groups([group], request_timeout=_NEVER_SECONDS)[group]
+        )
         return int(described.coordinator.id)
+
+    def _ask_coordinator(self, ask: Callable[[AdminClient], Future[Any]]) -> Any:
+        """Return the answer of a group's coordinator, asked again until it is there and ready.
+
+        A request that the library gives up itself, while it looks for the coordinator, ends the process later on: see
+        `monitor.brokers.kafka.client`. So here its handle is given up instead.
+        """
+
+        def answers() -> list[Any]:
+            try:
+                return [ask(self.admin).result(_COORDINATOR_SECONDS)]
+            except TimeoutError:
+                self.admin = AdminClient({"bootstrap.servers": self.bootstrap})
+            except KafkaException as error:
+                if error.args[0].code() not in _NOT_READY:
+                    raise
+            return []
+
+        return wait_for(answers, "an answer of the coordinator")[0]
 
     def delete_topic(self, name: str) -> None:
         """Delete a topic and wait until it is gone."""
@@ -102,19 +134,26 @@ class Playground:
         request = ConsumerGroupTopicPartitions(group, partitions)
 
         def is_taken() -> bool:  # a broker that has not heard of the topic yet refuses
-            done = self.admin.alter_consumer_group_offsets([request])[group].result(_PATIENCE)
+            done = self._ask_coordinator(
+                lambda admin: admin.alter_consumer_group_offsets([request], request_timeout=_NEVER_SECONDS)[group]
+            )
             return all(partition.error is None for partition in done.topic_partitions)
 
         wait_for(is_taken, "the commit")
 
     def delete_group(self, group: str) -> None:
-        """Delete a group that has no members, again when a coordinator is not ready for it yet."""
+        """Delete a group, again while a member of it is still leaving; it may be gone already."""
 
-        def is_taken() -> bool:
-            error = self.admin.delete_consumer_groups([group])[group].exception(_PATIENCE)
-            return error is None or error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND
+        def is_gone() -> bool:
+            try:
+                self._ask_coordinator(
+                    lambda admin: admin.delete_consumer_groups([group], request_timeout=_NEVER_SECONDS)[group]
+                )
+            except KafkaException as error:
+                return bool(error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND)
+            return True
 
-        wait_for(is_taken, f"deletion of {group}")
+        wait_for(is_gone, f"deletion of {group}")
         self._groups.discard(group)
 
     def consumer(self, group: str, topics: Sequence[str], **config: Any) -> Consumer:
@@ -153,15 +192,8 @@ class Playground:
         """Delete what was made."""
         for future in self.admin.delete_topics(list(self._topics)).values() if self._topics else ():
             future.result(_PATIENCE)
-        for group in self._groups:
-            wait_for(lambda group=group: self._try_delete_group(group), f"deletion of {group}")  # type: ignore[misc]
-
-    def _try_delete_group(self, group: str) -> bool:
-        try:
-            self.admin.delete_consumer_groups([group])[group].result(_PATIENCE)
-        except KafkaException as error:
-            return error.args[0].code() in (KafkaError.GROUP_ID_NOT_FOUND,)  # else a member is still leaving
-        return True
+        for group in list(self._groups):
+            self.delete_group(group)
 
     def collector(self, clock: Clock | None = None, memory: Memory = FORGETFUL, **config: Any) -> KafkaCollector:
         """A collector that sees only what belongs to this test."""
