@@ -302,9 +302,9 @@ class ApiClient:
         """Return the event catalog."""
         return cast(CatalogItem, self._get("catalog", {}))
 
-    def catalog_differences(self) -> DifferencesItem:
+    def catalog_differences(self, limit: int | None = None) -> DifferencesItem:
         """Return what is seen and not written down in the catalog, and the other way round."""
-        return cast(DifferencesItem, self._get("catalog/diff", {}))
+        return cast(DifferencesItem, self._get("catalog/diff", {"limit": limit}))
 
     def catalog_graph(self, style: str) -> str:
         """Return the flow of events as `mermaid` or `dot`."""
@@ -313,6 +313,10 @@ class ApiClient:
     def catalog_draft(self) -> str:
         """Return a first catalog from what is seen, as YAML."""
         return self._read_text("catalog/draft", {})
+
+    def catalog_draft_as_json(self) -> dict[str, Any]:
+        """Return a first catalog from what is seen, as JSON values."""
+        return cast(dict[str, Any], self._get("catalog/draft", {"format": "json"}))
 
     def audit(self, **query: Any) -> AuditPage:
         """Return one page of audit records, the newest first."""

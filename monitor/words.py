@@ -1,8 +1,9 @@
 """Numbers and lists as people say them: one wording for commands, pages and reasons."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from typing import Any
 
 _UNITS = ((86400.0, "d"), (3600.0, "h"), (60.0, "min"), (1.0, "s"))
 NOT_KNOWN = "not known"
@@ -52,3 +53,31 @@ def say_names(names: Sequence[str]) -> str:
     """Return the first of many names and how many more there are: `a, b, c and 4 more`."""
     more = len(names) - _NAMED
     return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+_MOST_FIELDS = 3
+
+
+def say_schema(held: Mapping[str, Any]) -> str:
+    """Say what the catalog says of messages (`schema` of a group in the API): version, fields, what they fit."""
+    told = [f"{held['event']} {held['wrote'] or ''}".rstrip() + f", by {held['told_by']}"]
+    if held["known"] and held["wrote"] not in held["known"]:
+        told.append(f"the consumer lists {', '.join(held['known'])}")
+    told += [
+        f"{it['field'] or 'the whole'}: expected {it['expected']}, found {it['found']}"
+        for it in held["violations"][:_MOST_FIELDS]
+    ]
+    if len(held["violations"]) > _MOST_FIELDS:
+        told.append(f"and {len(held['violations']) - _MOST_FIELDS} more fields")
+    told.append(f"the newest version that fits is {held['fits']}" if held["fits"] else "no version fits")
+    return "; ".join(told + held["notes"])
+
+
+def say_impact(impact: Mapping[str, Any]) -> str:
+    """Say whom messages concern (`impact` of a group in the API): services with owners, events, and their state."""
+    services = [f"{it['name']} ({it['owner']})" if it["owner"] else it["name"] for it in impact["services"]]
+    events = [f"{say_count(it['messages'])} {it['name']}" for it in impact["events"]]
+    states = {"waiting": "wait", "lost": "are lost as they are", "done": "were done before"}
+    what = say_names(events) if events else f"{say_count(impact['messages'])} messages"
+    of = f" for {say_names(services)}" if services else ""
+    return f"{what} {states[impact['state']]}{of}"

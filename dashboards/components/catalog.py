@@ -91,7 +91,7 @@ def differences_of(found: DifferencesItem, heading: str) -> list[DifferenceItem]
 
 def say_number(found: DifferencesItem) -> str:
     """Say how many differences there are, and of how much nothing can be said."""
-    number, unjudged = len(found["items"]), _clusters(found)
+    number, unjudged = found["total"], _clusters(found)
     told = f"{say_count(number)} {'difference' if number == 1 else 'differences'}" if number else "Nothing differs"
     return f"{told} between the catalog and what is seen" + (f"; not judged: {say_names(unjudged)}" if unjudged else "")
 

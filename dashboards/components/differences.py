@@ -40,4 +40,4 @@ def draw_differences(found: DifferencesItem) -> None:
         told = [f"{item['cluster']}: {item['text']}" if item["cluster"] else item["text"] for item in items]
         st.markdown("\n".join(f"- {as_text(it)}" for it in told[:_MOST_SHOWN]))
         if len(items) > _MOST_SHOWN:
-            st.caption(f"and {len(items) - _MOST_SHOWN} more: `eventflow catalog diff` lists all.")
+            st.caption(f"and {len(items) - _MOST_SHOWN} more: `eventflow catalog diff` lists all")

@@ -10,7 +10,7 @@ from dashboards.components.message import in_cell, read_json, say_evidence, shor
 from dashboards.components.times import say_moment
 from monitor.api.items import DeadLetterItem
 from monitor.api.redrive_items import AdviceItem, ChangeItem, LetterGroup, LetterGroups, LetterItem
-from monitor.words import NOT_KNOWN, say_count, say_duration
+from monitor.words import NOT_KNOWN, say_count, say_duration, say_impact, say_schema
 
 KINDS = {
     "schema_violation": "breaks the schema",
@@ -33,6 +33,7 @@ CERTAINTIES = {"certain": "", "likely": "likely ", "guessed": "perhaps ", "none"
 ADVICE = {
     "redrive": ("▶", "Redrive them"),
     "redrive_after_fix": ("⚒", "Redrive after a fix"),
+    "transform_and_redrive": ("⇄", "Redrive with the patch"),
     "archive": ("▽", "Set them aside"),
     "do_not": ("✖", "Do not redrive"),
     "look_first": ("?", "Look first"),
@@ -88,6 +89,13 @@ def say_surroundings(group: LetterGroup) -> str:
     if group["changes"]:
         parts.append(_say_change(group["changes"][0]))
     return in_cell(" · ".join(parts), 600) if parts else ""
+
+
+def say_by_catalog(group: LetterGroup) -> str:
+    """Say what the event catalog knows of a group: plain text, empty where it knows nothing."""
+    held, impact = group.get("schema"), group.get("impact")
+    told = [*([say_schema(held)] if held else []), *([say_impact(impact)] if impact else [])]
+    return in_cell(" · ".join(told), 800) if told else ""
 
 
 def _say_change(change: ChangeItem) -> str:

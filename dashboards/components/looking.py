@@ -4,6 +4,7 @@ Where looking harms that is said first, and nothing is looked at before somebody
 for the session: a redraw looks at nothing again, since even a look can count.
 """
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +17,7 @@ from dashboards.components.facts import LETTER_COLUMNS
 from dashboards.components.groups import (
     make_examples,
     say_advice,
+    say_by_catalog,
     say_cause,
     say_kind,
     say_looked_at,
@@ -27,7 +29,7 @@ from dashboards.components.groups import (
 from dashboards.components.letter import draw_letter
 from dashboards.components.message import letter_row, without_empty
 from dashboards.components.plan import Choices
-from dashboards.components.planning import PLAN_FIRST, open_plan
+from dashboards.components.planning import PLAN_FIRST, make_plan, open_plan
 from dashboards.components.states import failures_told, say_empty
 from dashboards.components.text import as_text
 from dashboards.components.times import now, say_moment, viewer_zone
@@ -146,6 +148,9 @@ def _draw_cause(item: DeadLetterItem, group: LetterGroup, groups: LetterGroups, 
             involved = say_surroundings(group)
             if involved:
                 st.caption(as_text(involved, 800))
+            by_catalog = say_by_catalog(group)
+            if by_catalog:
+                st.caption(as_text(by_catalog, 1_000))
             st.markdown(f":small[{as_text(say_advice(group['advice']), 500)}]")
         with st.container(horizontal=True, width="content", vertical_alignment="center"):
             st.button(
@@ -154,6 +159,9 @@ def _draw_cause(item: DeadLetterItem, group: LetterGroup, groups: LetterGroups, 
             )  # fmt: skip
             if acts:
                 _redrive_button("Redrive these", f"redrive {group['id']}", item, group=group["id"])
+            held = group.get("schema")
+            if acts and held and held["patch"]:
+                _patch_button(item, group["id"], held["patch"])
             if acts and group["advice"]["action"] == "archive":
                 _aside_button(f"aside {group['id']}", item, group=group["id"])
 
@@ -161,6 +169,14 @@ def _draw_cause(item: DeadLetterItem, group: LetterGroup, groups: LetterGroups, 
 def _redrive_button(label: str, key: str, item: DeadLetterItem, **selection: Any) -> None:
     if st.button(label, key=key, icon=":material/replay:", help=PLAN_FIRST):
         open_plan(Choices(item["id"], **selection))
+
+
+def _patch_button(item: DeadLetterItem, group: str, patch: list[dict[str, Any]]) -> None:
+    told = f"Make a plan that changes each on its way: {as_text(json.dumps(patch, ensure_ascii=False), 600)}"
+    if st.button("Redrive with the patch", key=f"patch {group}", icon=":material/transform:", help=told):
+        # Where no plan can be made it is told here: no address can say a patch, and none must be made without it.
+        with failures_told():
+            open_page("redrive", plan=make_plan(Choices(item["id"], group=group, patch=tuple(patch)))["id"])
 
 
 def _aside_button(key: str, item: DeadLetterItem, **selection: Any) -> None:

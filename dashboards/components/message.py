@@ -115,11 +115,17 @@ def _wrapped(document: Any) -> str | None:
 def read_body(item: LetterItem) -> Body:
     """Return a body decoded as far as it goes: JSON laid out, the envelope of SNS opened, bytes in hexadecimal."""
     value = item["value"]
+    if decoded := item.get("value_decoded"):
+        return Body(
+            _lay_out(json.loads(decoded)), "json", f"Decoded by {item.get('value_schema')}; see Raw for its bytes."
+        )
     if value is None:
         return Body("", note=item["note"] or "No body: the value is null, which on a compacted topic deletes the key.")
     cut = f"Only the beginning of {say_count(item['value_bytes'])} bytes is shown. " if item["value_cut"] else ""
     if item["value_encoding"] == "base64":
-        return Body(_dump(value), None, f"{cut}This is no text: bytes in hexadecimal, and what is readable of them.")
+        why = f" Not decoded: {item.get('value_note')}." if item.get("value_note") else ""
+        told = f"{cut}This is no text: bytes in hexadecimal, and what is readable of them.{why}"
+        return Body(_dump(value), None, told)
     return _read_text(value, cut) if value else Body("", note="The body is empty.")
 
 

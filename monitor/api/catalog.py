@@ -1,21 +1,24 @@
 """`/api/v1/catalog`: the event catalog, how it differs from what is seen, as a graph, and a first one drafted."""
 
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query
-from fastapi.responses import JSONResponse, PlainTextResponse
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
 from monitor.api.catalog_items import CatalogItem, DifferencesItem, catalog_item, differences_item
 from monitor.api.guard import needs
 from monitor.api.sources import PREFIX, Sources
 from monitor.catalog.differences import find_differences
-from monitor.catalog.drafts import draft
+from monitor.catalog.drafts import draft, draft_as_yaml
 from monitor.catalog.graphs import Style, draw
 from monitor.catalog.model import Catalog
 from monitor.errors import NotFound
 
 _UNCACHED = {"Cache-Control": "no-store"}
+_DEFAULT_LIMIT = 1_000
+
+Limit = Annotated[int, Query(ge=1, le=100_000, description="how many differences at most")]
 
 
 def make_catalog_router(catalog: Callable[[], Catalog | None], sources: Sources) -> APIRouter:
@@ -33,15 +36,17 @@ def make_catalog_router(catalog: Callable[[], Catalog | None], sources: Sources)
         return JSONResponse(catalog_item(find()), headers=_UNCACHED)
 
     @router.get("/diff", response_model=DifferencesItem, summary="What is seen and not written down, and vice versa")
-    def tell_differences() -> JSONResponse:
-        return JSONResponse(differences_item(find_differences(find(), sources.views())), headers=_UNCACHED)
+    def tell_differences(limit: Limit = _DEFAULT_LIMIT) -> JSONResponse:
+        return JSONResponse(differences_item(find_differences(find(), sources.views()), limit), headers=_UNCACHED)
 
     @router.get("/graph", response_class=PlainTextResponse, summary="The flow of events as Mermaid or Graphviz")
     def draw_graph(style: Annotated[Style, Query(alias="format")] = Style.MERMAID) -> PlainTextResponse:
         return PlainTextResponse(draw(find(), style), headers=_UNCACHED)
 
-    @router.get("/draft", response_class=PlainTextResponse, summary="A first catalog from what is seen, as YAML")
-    def tell_draft() -> PlainTextResponse:
-        return PlainTextResponse(draft(sources.views()), headers=_UNCACHED)
+    @router.get("/draft", response_class=PlainTextResponse, summary="A first catalog from what is seen")
+    def tell_draft(style: Annotated[Literal["yaml", "json"], Query(alias="format")] = "yaml") -> Response:
+        if style == "json":
+            return JSONResponse(draft(sources.views()), headers=_UNCACHED)
+        return PlainTextResponse(draft_as_yaml(sources.views()), headers=_UNCACHED)
 
     return router

@@ -127,6 +127,7 @@ class DifferencesItem(TypedDict):
 
     items: list[DifferenceItem]
     next: str | None
+    total: Annotated[int, Field(description="of all, also where fewer are told")]
     not_judged: list[UnjudgedItem]
 
 
@@ -145,11 +146,11 @@ def catalog_item(catalog: Catalog) -> CatalogItem:
     }
 
 
-def differences_item(found: Differences) -> DifferencesItem:
-    """Return differences as the API tells them."""
-    items: list[Any] = [_without_empty(asdict(it)) for it in found.items]
+def differences_item(found: Differences, limit: int) -> DifferencesItem:
+    """Return differences as the API tells them, up to a limit."""
+    items: list[Any] = [_without_empty(asdict(it)) for it in found.items[:limit]]
     not_judged: list[Any] = [_without_empty(asdict(it)) for it in found.not_judged]
-    return {"items": items, "next": None, "not_judged": not_judged}
+    return {"items": items, "next": None, "total": len(found.items), "not_judged": not_judged}
 
 
 def _without_empty(told: dict[str, Any]) -> dict[str, Any]:

@@ -90,9 +90,13 @@ def _unjudged(catalog: Catalog, views: list[ClusterView], sights: dict[str, Sigh
 
 
 def _not_written(catalog: Catalog, sight: Sight) -> Iterator[Difference]:
-    for destination in sight.destinations:
-        channels = catalog.channels_at(sight.cluster, destination)
-        readers = [it for it in sight.subscriptions if it.destination == destination]
+    channels_at: dict[str, list[Channel]] = {}
+    for channel in catalog.channels.values():
+        for place in channel.places:
+            if place.cluster == sight.cluster:
+                channels_at.setdefault(place.destination, []).append(channel)
+    for destination, readers in sight.readers.items():
+        channels = channels_at.get(destination, [])
         if channels:
             yield from _consumers_not_written(catalog, channels, readers)
         elif not sight.is_aside(destination):
@@ -103,7 +107,7 @@ def _not_written(catalog: Catalog, sight: Sight) -> Iterator[Difference]:
 
 
 def _consumers_not_written(
-    catalog: Catalog, channels: list[Channel], readers: list[Subscription]
+    catalog: Catalog, channels: list[Channel], readers: Iterable[Subscription]
 ) -> Iterator[Difference]:
     written = [it for it in _receivers(catalog) if any(it.channel == channel.key for channel in channels)]
     for it in readers:
@@ -135,7 +139,7 @@ def _not_seen(catalog: Catalog, sights: dict[str, Sight]) -> Iterator[Difference
 
 
 def _groups_not_seen(catalog: Catalog, channel: Channel, place: Place, sight: Sight) -> Iterator[Difference]:
-    seen = {it.subscriber for it in sight.subscriptions if it.destination == place.destination}
+    seen = {it.subscriber for it in sight.readers.get(place.destination, ())}
     for operation in _receivers(catalog):
         for group in operation.groups if operation.channel == channel.key else ():
             if group not in seen:

@@ -18,13 +18,18 @@ _HEAD = """\
 """
 
 
-def draft(views: Iterable[ClusterView]) -> str:
-    """Return an AsyncAPI 3 document as YAML."""
+def draft_as_yaml(views: Iterable[ClusterView]) -> str:
+    """Return a draft as people go on with it."""
+    return _HEAD + yaml.safe_dump(draft(views), sort_keys=False, allow_unicode=True)
+
+
+def draft(views: Iterable[ClusterView]) -> dict[str, Any]:
+    """Return an AsyncAPI 3 document."""
     servers: dict[str, Any] = {}
     channels: dict[str, Any] = {}
     operations: dict[str, Any] = {}
     for sight in (it for view in views if (it := look_at(view)) is not None):
-        for destination in sight.destinations:
+        for destination in sight.readers:
             if not sight.is_aside(destination):
                 _draft_destination(sight, destination, servers, channels, operations)
     document = {
@@ -34,13 +39,13 @@ def draft(views: Iterable[ClusterView]) -> str:
         "channels": channels,
         "operations": operations,
     }
-    return _HEAD + yaml.safe_dump({key: it for key, it in document.items() if it}, sort_keys=False, allow_unicode=True)
+    return {key: it for key, it in document.items() if it}
 
 
 def _draft_destination(
     sight: Sight, destination: str, servers: dict[str, Any], channels: dict[str, Any], operations: dict[str, Any]
 ) -> None:
-    readers = [it for it in sight.subscriptions if it.destination == destination]
+    readers = sight.readers[destination]
     system = readers[0].system.value if readers else ("sns" if sight.kind == "aws" else sight.kind)
     server = _draft_server(sight, system, servers)
     key = _free_key(f"{sight.cluster}-{destination}", channels)

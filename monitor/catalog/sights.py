@@ -1,5 +1,6 @@
 """What is seen of a cluster, as far as a catalog speaks of it: destinations and who reads them. Pure."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from monitor.letters import GROUP_PREFIX
@@ -11,17 +12,16 @@ _INTERNAL = "__"
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """One cluster: its destinations in order, its subscriptions, and what dead letters and retries lie in."""
+    """One cluster: who reads each of its destinations, these in order, and what dead letters and retries lie in."""
 
     cluster: str
     kind: str
-    destinations: tuple[str, ...]
-    subscriptions: tuple[Subscription, ...]
+    readers: Mapping[str, Sequence[Subscription]]
     aside: frozenset[str]
 
     def has(self, destination: str) -> bool:
         """Say whether a destination is there."""
-        return destination in self.destinations or destination in self.aside
+        return destination in self.readers or destination in self.aside
 
     def is_aside(self, destination: str) -> bool:
         """Say whether a destination holds dead letters or waits for a retry."""
@@ -35,9 +35,11 @@ def look_at(view: ClusterView) -> Sight | None:
         return None
     aside = {it.queue for it in snapshot.dead_letters if it.messages is not None}
     aside |= {it.destination for it in snapshot.subscriptions if it.role is not Role.WORK}
-    subscriptions = tuple(it for it in snapshot.subscriptions if not it.subscriber.startswith(GROUP_PREFIX))
     topics = snapshot.tables.get("topics")
     named = [label for label in (topics.labels if topics else ()) if label.name == "topic"]
     seen = {*(it.destination for it in snapshot.subscriptions), *(name for label in named for name in label.values)}
-    own = {it for it in seen if it.startswith((_OWN, _INTERNAL))}
-    return Sight(view.health.cluster, view.health.kind, tuple(sorted(seen - own)), subscriptions, frozenset(aside))
+    readers: dict[str, list[Subscription]] = {it: [] for it in sorted(seen) if not it.startswith((_OWN, _INTERNAL))}
+    for subscription in snapshot.subscriptions:
+        if subscription.destination in readers and not subscription.subscriber.startswith(GROUP_PREFIX):
+            readers[subscription.destination].append(subscription)
+    return Sight(view.health.cluster, view.health.kind, readers, frozenset(aside))

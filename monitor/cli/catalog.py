@@ -14,11 +14,14 @@ from monitor.catalog.loading import load_catalog, make_catalog
 from monitor.catalog.problems import Compatibility
 from monitor.catalog.reading import read_document
 from monitor.catalog.schema_files import read_schema
-from monitor.cli.output import print_json, print_line, show_plain
+from monitor.cli.output import make_console, print_json, print_line, show_plain
 from monitor.cli.redrives import Url, connect
+from monitor.cli.tables import catalog_table
 from monitor.errors import ConfigurationError
 
 EXIT_CODES = {Compatibility.COMPATIBLE: 0, Compatibility.INCOMPATIBLE: 1, Compatibility.UNKNOWN: 3}
+
+_MOST_DIFFERENCES = 100_000
 
 catalog_commands = typer.Typer(no_args_is_help=True, help="The event catalog: an AsyncAPI 3 document.")
 
@@ -72,7 +75,7 @@ def diff(url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
     Exit code 0 when nothing differs, 1 when something does, 3 when nothing differs as far as can be seen.
     """
     with connect(url) as monitor:
-        found = monitor.catalog_differences()
+        found = monitor.catalog_differences(limit=_MOST_DIFFERENCES)
     if as_json:
         print_json(found)
     else:
@@ -83,14 +86,28 @@ def diff(url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
             print_line(show_plain(f"not judged: {unjudged['cluster'] or ''} {unjudged['reason']}"))
         if not (found["items"] or found["not_judged"]):
             print_line("nothing differs")
-    raise typer.Exit(1 if found["items"] else 3 if found["not_judged"] else 0)
+    raise typer.Exit(1 if found["total"] else 3 if found["not_judged"] else 0)
 
 
 @catalog_commands.command("draft")
-def draft(url: Url = DEFAULT_URL) -> None:
+def draft(url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
     """Print a first catalog, from what the monitor sees: destinations and who receives from them."""
     with connect(url) as monitor:
-        print_line(monitor.catalog_draft().rstrip("\n"))
+        if as_json:
+            print_json(monitor.catalog_draft_as_json())
+        else:
+            print_line(monitor.catalog_draft().rstrip("\n"))
+
+
+@catalog_commands.command("show")
+def show(url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
+    """Show the events of the monitor's catalog, with who sends and receives them."""
+    with connect(url) as monitor:
+        found = monitor.catalog()
+    if as_json:
+        print_json(found)
+        return
+    make_console().print(catalog_table(found))
 
 
 @catalog_commands.command("graph")

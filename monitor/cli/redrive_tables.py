@@ -1,5 +1,6 @@
 """Messages, plans and jobs for a terminal."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,7 +22,7 @@ from monitor.api.redrive_items import (
 )
 from monitor.cli.output import plain
 from monitor.cli.tables import say_moment
-from monitor.words import say_count, say_duration, say_rate
+from monitor.words import say_count, say_duration, say_impact, say_rate, say_schema
 
 _SHOWN = 80
 _NOTHING = "–"
@@ -29,6 +30,7 @@ _SAID = (("expected", "expected"), ("found", "found"))
 _ADVICE = {
     "redrive": "redrive now",
     "redrive_after_fix": "redrive after the fix",
+    "transform_and_redrive": "redrive with the patch",
     "archive": "archive",
     "do_not": "do not redrive",
     "look_first": "look first",
@@ -67,6 +69,12 @@ def group_lines(item: LetterGroup) -> list[RenderableType]:
     if item["subject"]:
         said = ", ".join(f"{word} {item[name]}" for word, name in _SAID if item[name])  # type: ignore[literal-required]
         lines.append(f"  about     {item['subject']}{f': {said}' if said else ''}")
+    if held := item.get("schema"):
+        lines.append(f"  schema    {say_schema(held)}")
+        if held["patch"]:
+            lines.append(f"  patch     {json.dumps(held['patch'], ensure_ascii=False)}")
+    if impact := item.get("impact"):
+        lines.append(f"  concerns  {say_impact(impact)}")
     if item["frame"]:
         lines.append(f"  in        {item['frame']}")
     if item["first_at"] is not None and item["last_at"] is not None:

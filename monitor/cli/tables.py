@@ -7,6 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from monitor.api.catalog_items import CatalogItem
 from monitor.api.items import CollectorItem, DeadLetterItem, MuteItem, SubscriptionItem
 from monitor.checks import Report
 from monitor.cli.output import plain
@@ -106,6 +107,16 @@ def mutes_table(items: Sequence[MuteItem]) -> Table:
         matches = say_count(item["subscriptions"] + item["dead_letters"])
         texts = (item["subject"], say_moment(item["until"]), item["actor"], item["reason"], matches, str(item["id"]))
         table.add_row(*(plain(text) for text in texts))
+    return table
+
+
+def catalog_table(catalog: CatalogItem) -> Table:
+    """Return one row a version of an event."""
+    table = _table("EVENT", "VERSION", "SENT BY", "RECEIVED BY", "OWNER", "SCHEMA", "WHAT")
+    for it in catalog["events"]:
+        who = (it["producers"], it["consumers"], it["owners"])
+        texts = (it["name"], it["version"] or _NOTHING, *(", ".join(names) or _NOTHING for names in who))
+        table.add_row(*(plain(text) for text in (*texts, it["format"] or _NOTHING, it["summary"] or _NOTHING)))
     return table
 
 

@@ -2,15 +2,18 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from dashboards.components.message import read_body
+from monitor.api.redrive_items import LetterItem
 from monitor.catalog.loading import load_catalog, make_catalog
 from monitor.catalog.model import Catalog
 from monitor.catalog.reading import Document
 from tests.dashboards.conftest import serving
-from tests.dashboards.pages import draw, texts
+from tests.dashboards.fake_monitor import FakeMonitor, FakeQueue, make_group, make_letter, make_queue
+from tests.dashboards.pages import click, draw, texts
 from tests.dashboards.world import HOSTILE, World
 
 SHIPPED = Path(__file__).parents[2] / "config" / "catalog.yml"
@@ -97,3 +100,41 @@ def test_names_in_a_catalog_are_texts_whatever_they_hold(show: Any) -> None:
     page = draw("catalog", event="**bold**")
     assert "<img" not in "".join(str(it.proto.body) for it in page.get("html"))
     assert any("\\*\\*bold\\*\\*" in str(it.value) for it in page.subheader)
+
+
+HELD = {
+    "event": "OrderCreated", "wrote": "2", "told_by": "its headers", "read_as": "1", "known": ["1"], "fits": "2",
+    "violations": [{"field": "data.customer_email", "expected": "a value", "found": "nothing"}],
+    "patch": [{"op": "move", "from": "/data/customer/email", "path": "/data/customer_email"}],
+    "looked_at": 20, "notes": [],
+}  # fmt: skip
+IMPACT = {
+    "services": [{"name": "inventory", "owner": "warehouse"}], "events": [{"name": "OrderCreated", "messages": 32}],
+    "state": "waiting", "messages": 32, "lost_at": None,
+}  # fmt: skip
+
+
+def test_a_cause_is_shown_with_what_the_catalog_knows_and_its_patch_is_one_click_away(fake: FakeMonitor) -> None:
+    advice = {"action": "transform_and_redrive", "reason": "the catalog knows how"}
+    group = make_group(schema=HELD, impact=IMPACT, advice=advice)
+    item = make_queue()
+    fake.add(FakeQueue(item, make_letter, groups=[group]))
+    page = draw("dead-letters", id=item["id"])
+    said = texts(page)
+    assert "data.customer_email: expected a value, found nothing; the newest version that fits is 2" in said
+    assert "32 OrderCreated wait for inventory (warehouse)" in said
+    assert "⇄ Redrive with the patch: the catalog knows how" in said
+    click(page, "Redrive with the patch")
+    (plan,) = fake.plans.values()
+    assert plan["request"]["patch"] == HELD["patch"]
+
+
+def test_a_decoded_body_is_shown_as_what_it_holds(fake: FakeMonitor) -> None:
+    letter = make_letter(0)
+    decoded = {**letter, "value": "AAAAAAfIAQ==", "value_encoding": "base64", "value_decoded": '{"weight_grams": 100}',
+               "value_schema": "schema 7 of the registry"}  # fmt: skip
+    shown = read_body(cast(LetterItem, decoded))
+    assert (shown.text, shown.language) == ('{\n  "weight_grams": 100\n}', "json")
+    assert "Decoded by schema 7 of the registry" in shown.note
+    left = {**decoded, "value_decoded": None, "value_note": "the registry has no schema 7"}
+    assert "Not decoded: the registry has no schema 7." in read_body(cast(LetterItem, left)).note

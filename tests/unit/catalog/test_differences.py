@@ -1,5 +1,6 @@
 """Truth against catalog, the draft from what is seen, and the graph."""
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +12,7 @@ from monitor.api.catalog import make_catalog_router
 from monitor.api.sources import Sources
 from monitor.apiclient import ApiClient
 from monitor.catalog.differences import Differences, Kind, find_differences
-from monitor.catalog.drafts import draft
+from monitor.catalog.drafts import draft_as_yaml
 from monitor.catalog.graphs import Style, draw
 from monitor.cli.commands import app
 from monitor.clock import Clock
@@ -140,7 +141,7 @@ def test_a_draft_is_a_catalog_from_which_nothing_differs() -> None:
     rabbit = view([queue], cluster="mail", kind="rabbitmq")
     aws = view([sqs], cluster="aws", kind="aws", tables={"topics": Table.of_rows(("topic",), [("Alarms",)], {})})
     views = [view([subscription("orders"), subscription("a b/ü")]), rabbit, aws]
-    drafted = read(draft(views))
+    drafted = read(draft_as_yaml(views))
     assert find_differences(drafted, views) == Differences((), ())
     assert {it.service for it in drafted.operations} == {"orders", "a b/ü", "shop/mails", "Jobs"}
 
@@ -216,3 +217,12 @@ def test_the_commands_print_graph_and_draft(api: Api, monkeypatch: pytest.Monkey
     monkeypatch.setattr("monitor.cli.catalog.connect", lambda url: ApiClient(url, transport=AppTransport(api)))
     assert CliRunner().invoke(app, ["catalog", "graph"]).output.startswith("flowchart LR\n")
     assert "asyncapi: 3.0.0" in CliRunner().invoke(app, ["catalog", "draft"]).output
+    assert json.loads(CliRunner().invoke(app, ["catalog", "draft", "--json"]).output)["asyncapi"] == "3.0.0"
+    shown = CliRunner().invoke(app, ["catalog", "show"]).output
+    assert [it for it in ("Ordered", "checkout", "mailing", "json") if it not in shown] == []
+
+
+def test_many_differences_are_told_up_to_a_limit_and_counted(api: Api) -> None:
+    api.views = [view([subscription(f"t{number}") for number in range(20)])]
+    answer = api.get("catalog/diff", params={"limit": 5}).json()
+    assert (len(answer["items"]), answer["total"]) == (5, 21)
