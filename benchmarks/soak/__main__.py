@@ -20,6 +20,7 @@ from benchmarks.soak import (
     redrive_faults,
     redrive_memory,
     runbooks,
+    scenarios,
 )
 from stack.control import Stack
 from stack.state import Options
@@ -51,6 +52,7 @@ SOAKS: Mapping[str, Callable[[], int]] = {
     "redrive-sqs": redrive_sqs,
     "redrive-memory": redrive_memory.main,
     "runbooks": runbooks.main,
+    "scenarios": scenarios.main,
     "redrive-faults-kafka": partial(redrive_faults.main, "kafka"),
     "redrive-faults-rabbitmq": partial(redrive_faults.main, "rabbitmq"),
     "redrive-faults-sqs": partial(redrive_faults.main, "sqs"),

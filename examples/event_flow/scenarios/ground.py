@@ -1,5 +1,6 @@
 """Where a scenario happens: a flow under names of its own, on the demo's brokers, seen by the demo's monitor."""
 
+import json
 import secrets
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from examples.event_flow import orders, payment
 from examples.event_flow.buses.base import BusAway, Message
@@ -25,6 +27,7 @@ from examples.event_flow.outcomes import Outcome, Tally
 from examples.event_flow.publishing import Publishing, publishing_workers
 from examples.event_flow.running import Crew, Stop
 from examples.event_flow.scenarios.books import Books
+from examples.event_flow.scenarios.forwarding import Forwarder, through
 from examples.event_flow.shop import Purchase, order_created, purchases
 from monitor.apiclient import ApiClient
 from monitor.errors import MonitorRefused
@@ -65,11 +68,15 @@ class Ground:
     books: Books = field(init=False)
     clusters: dict[str, str] = field(init=False)
     ordered: list[Purchase] = field(default_factory=list)
+    endpoints_file: Path = field(init=False)
+    forwarder: Forwarder | None = None
+    forwarding_port: int = 0
     _processes: dict[str, list["subprocess.Popen[bytes]"]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.names = Names(f"{self.name}-{secrets.token_hex(2)}-")
-        self.endpoints = Endpoints.load(self.setting.endpoints_file)
+        self.endpoints_file = self.setting.endpoints_file
+        self.endpoints = Endpoints.load(self.endpoints_file)
         self.books = Books(self.store)
         self.clusters = {item["system"]: item["cluster"] for item in reversed(self.client.collectors())}
 
@@ -102,7 +109,7 @@ class Ground:
         self._make_stores()
         chosen = [part for bus in self.buses for part in ("--bus", bus)]
         argv = [sys.executable, "-m", "examples.event_flow", service, "--prefix", self.names.prefix, *chosen, *options]
-        where = ["--endpoints", str(self.setting.endpoints_file), "--store", str(self.store)]
+        where = ["--endpoints", str(self.endpoints_file), "--store", str(self.store)]
         calm = ["--flaky", "0", "--work", "0", "--sqs-redelivery", "0"]
         with (self.store / f"{service}.log").open("ab") as log:
             process = subprocess.Popen([*argv, *where, *calm], cwd=ROOT, stdout=log, stderr=log)  # noqa: S603
@@ -132,7 +139,13 @@ class Ground:
     # The orders
 
     def order(
-        self, number: int, write: Write = to_bytes, key: str | None = None, times: int = 1, clock_error: float = 0.0
+        self,
+        number: int,
+        write: Write = to_bytes,
+        key: str | None = None,
+        times: int = 1,
+        clock_error_seconds: float = 0.0,
+        seed: int | None = None,
     ) -> None:
         """Place orders and publish them, `times` over; all under one key if there is one. Raises NotSeen."""
 
@@ -141,13 +154,14 @@ class Ground:
             body = write(to_document(event))
             return Message(event.id, event.type, key or purchase.order.order_id, body)
 
-        seed = secrets.randbits(32)
-        for turn in range(
-            times
-        ):  # each time from a store of its own, as a relay would that lost its last confirmations
+        seed = secrets.randbits(32) if seed is None else seed
+        for turn in range(times):
+            # Each time from a store of its own, as a relay would that lost its last confirmations.
             store = self.store / f"turn-{turn}"
             publishing = Publishing(orders.SERVICE, orders.TABLES, message, orders.note)
-            self._publish(publishing, replace(self._flow(seed, number), store=store, clock_error_seconds=clock_error))
+            self._publish(
+                publishing, replace(self._flow(seed, number), store=store, clock_error_seconds=clock_error_seconds)
+            )
         self.ordered += islice(purchases(seed, 0.0), number)
 
     def pay(self, number: int) -> int:
@@ -181,6 +195,28 @@ class Ground:
         published = {bus: flow.tally.get(f"{publishing.service}/{bus}", Outcome.PUBLISHED) for bus in flow.buses}
         if set(published.values()) != {flow.orders}:
             raise NotSeen(f"published in {PUBLISHING_SECONDS:.0f} s: {published} of {flow.orders}")
+
+    # The network
+
+    def lead_rabbitmq_through(self, port: int) -> None:
+        """Have the processes that are started from now on find RabbitMQ at another port of this machine."""
+        found = json.loads(self.endpoints_file.read_text(encoding="utf-8"))
+        found["rabbitmq"]["amqp"] = through(port, found["rabbitmq"]["amqp"])
+        self.endpoints_file = self.store / "endpoints.json"
+        self.endpoints_file.parent.mkdir(parents=True, exist_ok=True)
+        self.endpoints_file.write_text(json.dumps(found), encoding="utf-8")
+        self.forwarding_port = port
+        self.connect()
+
+    def connect(self) -> None:
+        """Open the way to RabbitMQ."""
+        self.forwarder = Forwarder(self.forwarding_port, urlsplit(self.endpoints.amqp).port or 0)
+
+    def cut(self) -> None:
+        """Cut the way to RabbitMQ, if it leads through here."""
+        if self.forwarder is not None:
+            self.forwarder.close()
+            self.forwarder = None
 
     # What the monitor calls things
 
@@ -224,6 +260,7 @@ class Ground:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+        self.cut()
         for bus in self.buses:
             self.wait(partial(self._removed, bus), ENDING_SECONDS)
 

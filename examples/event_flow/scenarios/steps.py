@@ -71,6 +71,17 @@ def order(share: float = 1.0, *, poison: str | None = None, change: str | None =
     return Step(f"place orders{what}", run)
 
 
+def pay_before_order(share: float = 1.0) -> Step:
+    """Have the payments of orders come in before the orders themselves."""
+
+    def run(ground: Ground) -> str:
+        number = max(1, round(ground.setting.size * share))
+        ground.order(number, seed=ground.pay(number))
+        return f"{number} payments, then their {number} orders"
+
+    return Step("publish payments before the orders that they are for", run)
+
+
 def _writer(poison: str | None, change: str | None) -> Write:
     if poison:
         return POISONS[poison]
@@ -176,6 +187,18 @@ def has_backlog(service: str, share: float, *, consumers: bool) -> Step:
 
     who = "consumers there" if consumers else "nobody there"
     return on_each(f"the monitor shows the backlog of {service}, {who}", of(service), look)
+
+
+def has_detail(text: str, table: str, holds: Callable[[dict[str, Any]], bool], *columns: str) -> Step:
+    """See something about Notification in one of the tables that the monitor has of its subscription on Kafka."""
+
+    def look(ground: Ground, name: str, bus: str) -> Verdict:
+        item = _subscription(ground, name, bus)
+        rows = item["details"].get(table, []) if item else []
+        told = "; ".join(", ".join(f"{column} {row.get(column)}" for column in columns) for row in rows)
+        return any(holds(row) for row in rows), told or "not seen yet"
+
+    return on_each(text, of("notification"), look)
 
 
 def has_status(service: str, *statuses: str, buses: Sequence[str] = (), within_seconds: float) -> Step:
@@ -324,6 +347,17 @@ def _once(ground: Ground, service: str, bus: str) -> Verdict:
     return once == len(ids) and set(done) == ids and not more, f"{once} of {len(ids)} once, {more} more than once"
 
 
+def _paid_once(ground: Ground, service: str, bus: str) -> Verdict:
+    ids, paid = {purchase.order.order_id for purchase in ground.ordered}, ground.books.paid(bus)
+    return paid == dict.fromkeys(ids, 1), f"{sum(paid[order_id] == 1 for order_id in ids)} of {len(ids)} once"
+
+
+EVERY_PAYMENT_ONCE = on_each(
+    "every payment is told to its customer exactly once",
+    lambda ground: [("notification", bus) for bus in ground.buses if bus != "aws"],  # it filters payments out
+    _paid_once,
+    SOON_SECONDS * 2,
+)
 EVERY_ORDER_ONCE = on_each(
     "every order is notified, and its stock reserved, exactly once", everybody, partial(_once), SOON_SECONDS * 2
 )

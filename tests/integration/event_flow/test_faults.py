@@ -2,12 +2,10 @@
 
 import json
 import secrets
-import select
 import signal
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
@@ -29,6 +27,7 @@ from examples.event_flow.metrics import Metrics
 from examples.event_flow.names import Endpoints, Names
 from examples.event_flow.outcomes import Outcome, Tally
 from examples.event_flow.running import Contact, Crew, Stop, Worker
+from examples.event_flow.scenarios.forwarding import Forwarder, through
 from tests import waiting
 
 ROOT = Path(__file__).parents[3]
@@ -70,55 +69,9 @@ def only(bus: str, workers: list[Worker]) -> list[Worker]:
     return [worker for worker in workers if worker.name.endswith((f"/{bus}", "/shop"))]
 
 
-class Forwarder:
-    """Forwards a port of this machine to another one, as long as it is open."""
-
-    def __init__(self, port: int, target_port: int) -> None:
-        self._target = ("127.0.0.1", target_port)
-        self._listener = socket.create_server(("127.0.0.1", port))
-        self._ends: list[socket.socket] = []
-        self._threads = [threading.Thread(target=self._accept, daemon=True)]
-        self._threads[0].start()
-
-    def _accept(self) -> None:
-        with suppress(OSError):  # when the listener is shut down
-            while True:
-                near, _ = self._listener.accept()
-                far = socket.create_connection(self._target)
-                self._ends += [near, far]
-                self._threads.append(threading.Thread(target=self._pump, args=(near, far), daemon=True))
-                self._threads[-1].start()
-
-    @staticmethod
-    def _pump(near: socket.socket, far: socket.socket) -> None:
-        with suppress(OSError):
-            while True:
-                for ready in select.select([near, far], [], [])[0]:
-                    data = ready.recv(65536)
-                    if not data:
-                        near.shutdown(socket.SHUT_RDWR)
-                        far.shutdown(socket.SHUT_RDWR)
-                        return
-                    (far if ready is near else near).sendall(data)
-
-    def close(self) -> None:
-        for end in [self._listener, *self._ends]:
-            with suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-        for thread in self._threads:
-            thread.join(5)
-        for end in [self._listener, *self._ends]:
-            end.close()
-
-
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as server:
         return int(server.getsockname()[1])
-
-
-def through(port: int, amqp_url: str) -> str:
-    parts = urlsplit(amqp_url)
-    return parts._replace(netloc=f"{parts.netloc.rpartition(':')[0]}:{port}").geturl()
 
 
 def test_a_bus_that_is_away_at_the_start_and_cut_later_loses_and_doubles_nothing(

@@ -52,3 +52,9 @@ def test_the_monitor_is_that_of_the_demo_or_else_the_usual_one(tmp_path: Path) -
     assert monitor_of(tmp_path) == DEFAULT_URL
     (tmp_path / "demo.json").write_text('{"monitor": "http://127.0.0.1:9611"}')
     assert monitor_of(tmp_path) == "http://127.0.0.1:9611"
+
+
+def test_the_page_lists_exactly_the_scenarios_that_there_are_in_their_order() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "event-flow.md").read_text(encoding="utf-8")
+    table = page.partition("| scenario | what happens |\n|---|---|\n")[2].partition("\n\n")[0]
+    assert table.splitlines() == [f"| `{it.name}` | {it.summary} |" for it in SCENARIOS.values()]

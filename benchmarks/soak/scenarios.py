@@ -1,0 +1,51 @@
+"""Every scenario of the reference flow against a demo of its own, one after the other.
+
+python -m benchmarks.soak scenarios
+"""
+
+import sys
+import tempfile
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.soak.demo import running_demo
+from examples.event_flow.scenarios.__main__ import SIZE
+from examples.event_flow.scenarios.catalogue import SCENARIOS
+from examples.event_flow.scenarios.ground import Setting
+from examples.event_flow.scenarios.running import Result, Row, run_scenario
+from monitor.apiclient import ApiClient
+
+
+def main() -> int:
+    """Print what each one showed and how long that took; return 1 when one was not as it must be."""
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        with running_demo(work) as url, ApiClient(url, timeout_seconds=30.0) as client:
+            setting = Setting(work / "stack" / "endpoints.json", work / "flows", client, SIZE)
+            results = [run_scenario(scenario, setting, _tell) for scenario in SCENARIOS.values()]
+    Console(width=160).print(_table(results))
+    return int(not all(result.ok for result in results))
+
+
+def _tell(row: Row) -> None:
+    print(f"{row.seconds:6.1f} s  {'ok' if row.ok else 'NO'}  {row.phase}: {row.step}: {row.seen}", flush=True)
+
+
+def _table(results: list[Result]) -> Table:
+    table = Table("scenario", "shown by the monitor after", "redriven", "in the end", "altogether", "", box=None)
+    for result in results:
+        table.add_row(
+            result.name,
+            f"{sum(row.seconds for row in result.rows if row.phase == 'expect'):.1f} s",
+            next((row.seen for row in result.rows if row.phase == "redrive"), "nothing had died"),
+            result.rows[-1].seen,
+            f"{result.seconds:.0f} s",
+            "ok" if result.ok else f"NO: {result.rows[-1].step}",
+        )
+    return table
+
+
+if __name__ == "__main__":
+    sys.exit(main())
