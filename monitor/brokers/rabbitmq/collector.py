@@ -166,7 +166,10 @@ class RabbitCollector:
         return survey is not None and survey.overview.stats and self._is_fresh(survey)
 
     def _is_fresh(self, survey: Survey | None) -> bool:
-        longest = max(_STALE_CYCLES * self._config.interval, _STALE_SECONDS)
+        # A survey is as rare as it is costly. Where the next ones fail, its numbers end as all old values do: a node
+        # that hangs keeps the API from answering at all, and its queues would look alive meanwhile.
+        failing = self._surveyor is not None and self._surveyor.failure is not None
+        longest = max(_STALE_CYCLES * self._config.interval, 0.0 if failing else _STALE_SECONDS)
         return survey is not None and self._clock.monotonic() - survey.taken_at <= longest
 
     def _read_totals(self, depths: Depths, deadline: float, failures: list[BrokerError]) -> NodeTotals | None:
@@ -241,7 +244,9 @@ def _error(error: BrokerError) -> CollectionError:
 def _stopped_nodes(survey: Survey | None) -> tuple[CollectionError, ...]:
     nodes = survey.nodes if survey is not None and survey.nodes is not None else ()
     return tuple(
-        CollectionError(Unreachable.reason, node.name, "the node does not run, what lives on it is not measured")
+        CollectionError(
+            Unreachable.reason, node.name, "the node does not run or is cut off; what lives on it may not be measured"
+        )
         for node in nodes
         if not node.running
     )

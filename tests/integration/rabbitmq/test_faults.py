@@ -198,7 +198,7 @@ def test_what_lives_on_a_node_that_stops_is_unknown_and_not_zero(
         (error,) = snapshot.errors
         assert (error.reason, error.message) == (
             "unreachable",
-            "the node does not run, what lives on it is not measured",
+            "the node does not run or is cut off; what lives on it may not be measured",
         )
         ready = column(snapshot, "messages_ready")
         assert math.isnan(ready["q-far"])

@@ -1,0 +1,68 @@
+"""What the whole collector makes of sources that disagree, with a mock broker."""
+
+import json
+import math
+import time
+from typing import Any
+
+from monitor.brokers.rabbitmq.collector import RabbitCollector
+from monitor.clock import Clock
+from monitor.config import RabbitCluster
+from monitor.model import Snapshot
+from tests.unit.rabbitmq.conftest import Answer, MockBroker
+from tests.waiting import wait_for
+
+PLUGIN = b"""# TYPE rabbitmq_detailed_queue_messages_ready gauge
+# HELP rabbitmq_detailed_queue_messages_ready Messages ready to be delivered to consumers
+rabbitmq_detailed_queue_messages_ready{vhost="/",queue="near"} 4
+# TYPE rabbitmq_identity_info untyped
+# HELP rabbitmq_identity_info RabbitMQ node & cluster identity info
+rabbitmq_identity_info{rabbitmq_node="rabbit@one",rabbitmq_cluster="c"} 1
+"""
+
+
+def ok(body: object) -> Answer:
+    return 200, json.dumps(body).encode()
+
+
+def row(name: str, node: str) -> dict[str, Any]:
+    return {"vhost": "/", "name": name, "node": node, "messages_ready": 7, "effective_policy_definition": {}}
+
+
+def ready(snapshot: Snapshot) -> dict[str, float]:
+    table = snapshot.tables["queues"]
+    names = next(label for label in table.labels if label.name == "queue").decode()
+    return dict(zip(names, table.columns["rabbitmq_queue_messages_ready"].tolist(), strict=True))
+
+
+def test_queues_of_other_nodes_are_unknown_once_the_api_has_failed_for_three_cycles(mock_broker: MockBroker) -> None:
+    mock_broker.answers |= {
+        "/metrics/detailed": (200, PLUGIN),
+        "/metrics": (200, PLUGIN),
+        "/api/overview": ok({"rabbitmq_version": "3.10.8", "node": "rabbit@one", "rates_mode": "basic"}),
+        "/api/queues": ok({"items": [row("near", "rabbit@one"), row("far", "rabbit@two")], "page_count": 1}),
+        "/api/nodes": ok([{"name": name, "running": True} for name in ("rabbit@one", "rabbit@two")]),
+        **{f"/api/{path}": ok([]) for path in ("exchanges", "bindings", "policies", "operator-policies")},
+    }
+    ahead = 0.0
+    url = f"http://127.0.0.1:{mock_broker.port}"
+    config = RabbitCluster.model_validate(
+        {"name": "mail", "kind": "rabbitmq", "interval": "10s", "prometheus_url": url, "management_url": url}
+    )
+    collector = RabbitCollector(config, [], Clock(monotonic=lambda: time.monotonic() + ahead))
+
+    def look() -> Snapshot:
+        return collector.collect(time.monotonic() + ahead + 10)
+
+    assert ready(look()) == {"near": 4.0, "far": 7.0}
+    mock_broker.answers["/api/overview"] = (500, b"{}")
+    ahead += 20
+    snapshot = wait_for(lambda: s if (s := look()).errors else None, "the failure of the API")
+    assert [error.reason for error in snapshot.errors] == ["bad_answer"]
+    assert (ready(snapshot), snapshot.measured) == ({"near": 4.0, "far": 7.0}, 2)
+    ahead += 20
+    snapshot = look()
+    assert ready(snapshot)["near"] == 4.0
+    assert math.isnan(ready(snapshot)["far"])
+    assert (snapshot.measured, snapshot.expected) == (1, 2)
+    collector.close()
