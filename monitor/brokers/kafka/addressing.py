@@ -22,6 +22,7 @@ _RECORD_OVERHEAD = 30  # varints and attributes of one record, at most
 _HEADER_OVERHEAD = 10  # two varints, at most
 _STAMPS_BYTES = 400  # what is added, generously
 _REMEMBERED = 10_000
+_FIRST: tuple[str, bytes | None] = (HEADER_COUNT, b"1")
 
 _ORIGINS = frozenset(
     name.lower() for it in CONVENTIONS for names in (it.origin, it.detail.get("partition", ())) for name in names
@@ -72,6 +73,13 @@ class Unsent(NamedTuple):
     failed: bool
 
 
+class Way(NamedTuple):
+    """Where messages with the same origin go: a topic, and the partition that their headers name, if any."""
+
+    target: Target
+    partition: int | None
+
+
 class Addresser:
     """Addresses the messages of one job. One thread uses it."""
 
@@ -79,30 +87,32 @@ class Addresser:
         self._route, self._job, self._strip = route, job, strip_failure_headers
         self._job_stamp: tuple[str, bytes | None] = (HEADER_JOB, job.encode())
         self._roles: dict[str, int] = {}
-        self._traces: dict[tuple[tuple[str, bytes | None], ...], Trace] = {}
+        self._ways: dict[tuple[tuple[str, bytes | None], ...], Way | Unsent] = {}
         self.too_large: set[tuple[int, int]] = set()
 
     def address(self, message: Message, key: Any, value: Any, headers: Headers) -> Ready | Unsent:
         """Return the message with its target, partition and stamps, or why it has none."""
-        trace, size, stamped, timed = self._look_over(headers)
-        target = self._target(trace)
-        if isinstance(target, Unsent):
-            return target
+        way, size, stamped, timed = self._look_over(headers)
+        if isinstance(way, Unsent):
+            return way
+        target, told = way
         size += len(value or b"") + len(key or b"")
         partition, offset = message.partition(), message.offset()
         doubtful = size > target.max_bytes // 2 or self.too_large
         if doubtful and ((partition, offset) in self.too_large or _fits_not(target, size, headers)):
             return Unsent(f"it is too large for {target.name}, which takes {target.max_bytes} bytes", failed=True)
-        added: Headers = [(HEADER_ID, f"{self._job}:{partition}:{offset}".encode()), self._job_stamp]
-        added.append(_count(headers, stamped))
+        kept = self._clean(headers, stamped) if stamped or self._strip else headers
+        count = _count(headers) if stamped else _FIRST
+        stamps: Headers = [(HEADER_ID, f"{self._job}:{partition}:{offset}".encode()), self._job_stamp, count]
         kind, milliseconds = message.timestamp()
         if kind and not timed:
-            added.append((ORIGINAL_TIMESTAMP, b"%d" % milliseconds))
-        kept = self._clean(headers, stamped) if stamped or self._strip else headers
-        return Ready(target.name, self._partition(target, trace, int(partition or 0)), key, value, kept + added)
+            stamps.append((ORIGINAL_TIMESTAMP, b"%d" % milliseconds))
+        if told is None:  # the same number where both topics have equally many, otherwise it goes by key
+            told = int(partition or 0) if target.partitions == self._route.partitions else -1
+        return Ready(target.name, told, key, value, kept + stamps)
 
-    def _look_over(self, headers: Headers) -> tuple[Trace, int, bool, bool]:
-        """Return what headers say of the origin, their bytes, and whether stamps and an old timestamp are there."""
+    def _look_over(self, headers: Headers) -> tuple[Way | Unsent, int, bool, bool]:
+        """Return the way that headers tell, their bytes, and whether stamps and an old timestamp are there."""
         roles, size, stamped, timed = self._roles, 0, False, False
         signs: list[tuple[str, bytes | None]] = []
         for header in headers:
@@ -121,7 +131,8 @@ class Addresser:
             elif role == _STAMP:
                 stamped = True
             timed = timed or name == ORIGINAL_TIMESTAMP
-        return self._trace(tuple(signs)), size, stamped, timed
+        key = tuple(signs)
+        return self._ways.get(key) or self._find_way(key), size, stamped, timed
 
     def _classify(self, name: str) -> int:
         if len(self._roles) > _REMEMBERED:
@@ -138,13 +149,14 @@ class Addresser:
         self._roles[name] = role
         return role
 
-    def _trace(self, signs: tuple[tuple[str, bytes | None], ...]) -> Trace:
-        trace = self._traces.get(signs)
-        if trace is None:
-            if len(self._traces) > _REMEMBERED:
-                self._traces.clear()
-            trace = self._traces[signs] = read_trace(signs)
-        return trace
+    def _find_way(self, signs: tuple[tuple[str, bytes | None], ...]) -> Way | Unsent:
+        if len(self._ways) > _REMEMBERED:
+            self._ways.clear()
+        trace = read_trace(signs)
+        target = self._target(trace)
+        way = target if isinstance(target, Unsent) else Way(target, _told_partition(target, trace))
+        self._ways[signs] = way
+        return way
 
     def _target(self, trace: Trace) -> Target | Unsent:
         route = self._route
@@ -156,22 +168,19 @@ class Addresser:
             return Unsent("nothing says where it came from", failed=False)
         return route.targets[route.default]
 
-    def _partition(self, target: Target, trace: Trace, partition: int) -> int:
-        """Return the partition it came from, where that is told or the counts match; otherwise it goes by key."""
-        if trace.origin == target.name:
-            told = trace.detail.get("partition")
-            if isinstance(told, int) and 0 <= told < target.partitions:
-                return told
-        return partition if target.partitions == self._route.partitions else -1
-
     def _clean(self, headers: Headers, stamped: bool) -> Headers:
         gone = failure_headers(name for name, _ in headers) if self._strip else frozenset[str]()
         return [it for it in headers if it[0] not in gone and not (stamped and it[0] in STAMPS)]
 
 
-def _count(headers: Headers, stamped: bool) -> tuple[str, bytes | None]:
-    """Return the stamp that says for how many times this message is redriven."""
-    before = [value for name, value in headers if name == HEADER_COUNT] if stamped else []
+def _told_partition(target: Target, trace: Trace) -> int | None:
+    told = trace.detail.get("partition") if trace.origin == target.name else None
+    return told if isinstance(told, int) and 0 <= told < target.partitions else None
+
+
+def _count(headers: Headers) -> tuple[str, bytes | None]:
+    """Return the stamp that says for how many times a message is redriven that was redriven before."""
+    before = [value for name, value in headers if name == HEADER_COUNT]
     number = int(before[-1]) if before and before[-1] and before[-1].isdigit() else 0
     return HEADER_COUNT, b"%d" % (number + 1)
 

@@ -1,5 +1,6 @@
 """One transaction of a redrive in the making: what goes, what stays, and where it landed."""
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,15 +14,24 @@ from monitor.letters import Fate, Refusal
 
 @dataclass(slots=True)
 class Batch:
-    """One transaction in the making."""
+    """One transaction in the making. `offsets` are those of its messages, by partition and in their order."""
 
-    messages: list[Message]
+    messages: list[Message] = field(default_factory=list)
+    offsets: defaultdict[int, list[int]] = field(default_factory=lambda: defaultdict(list))
     left: dict[int, list[int]] = field(default_factory=dict)  # by partition: offsets that stay
-    sent: dict[int, int] = field(default_factory=dict)
     refused: dict[int, int] = field(default_factory=dict)
     fates: list[Fate] = field(default_factory=list)
     landed: dict[tuple[str, int], list[int]] = field(default_factory=dict)
     errors: list[KafkaError] = field(default_factory=list)
+
+    @property
+    def sent(self) -> int:
+        """Return how many of its messages go."""
+        return len(self.messages) - sum(map(len, self.left.values()))
+
+    def forget(self) -> None:
+        """Forget what was decided about its messages: they are looked at once more."""
+        self.left, self.refused, self.fates, self.landed, self.errors = {}, {}, [], {}, []
 
     def report(self, error: KafkaError | None, message: Any) -> None:
         """Take note of a delivery: where it landed, or why not."""
@@ -47,31 +57,33 @@ class Batch:
 
     def moves(self, lanes: Iterable[Lane]) -> list[Move]:
         """Return how the partitions that it touches move on."""
-        last: dict[int, int] = {}
-        for message in self.messages:
-            last[message.partition()] = message.offset()  # type: ignore[index,assignment]
         moves = []
         for lane in lanes:
             number = lane.partition
             ending = lane.ended and not lane.finished
-            if number not in last and not ending:
+            offsets, left = self.offsets.get(number, []), self.left.get(number, [])
+            if not (offsets or ending):
                 continue
-            place = lane.high if ending else last[number] + 1
+            place = lane.high if ending else offsets[-1] + 1
             added, start = Intervals(), lane.next
-            for offset in [*self.left.get(number, ()), place]:
+            for offset in [*left, place]:
                 added.add(start, offset)  # where nothing was handed out between two messages, there is nothing
                 start = offset + 1
-            moves.append(Move(lane, place, added, self.sent.get(number, 0), self.refused.get(number, 0)))
+            moves.append(Move(lane, place, added, len(offsets) - len(left), self.refused.get(number, 0)))
         return moves
 
     def ranges(self) -> tuple[dict[str, Any], ...]:
         """Return from which offsets to which its messages went."""
-        if not self.sent:
+        sent = self.sent
+        if not sent:
             return ()
         targets = [
             {"topic": topic, "partition": partition, "first": first, "last": last}
             for (topic, partition), (first, last) in sorted(self.landed.items())
         ]
-        span = {str(p): [m.offset() for m in self.messages if m.partition() == p] for p in self.sent}
-        sources = [{"partition": int(p), "first": it[0], "last": it[-1]} for p, it in sorted(span.items())]
-        return ({"sent": sum(self.sent.values()), "from": sources, "to": targets},)
+        sources = [
+            {"partition": number, "first": offsets[0], "last": offsets[-1]}
+            for number, offsets in sorted(self.offsets.items())
+            if len(offsets) > len(self.left.get(number, ()))
+        ]
+        return ({"sent": sent, "from": sources, "to": targets},)

@@ -6,6 +6,7 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
 from monitor.brokers.kafka.addressing import STAMPS
+from monitor.brokers.kafka.batches import Batch
 from monitor.brokers.kafka.letters import read_headers
 from monitor.brokers.kafka.quiet import QuietLog
 from monitor.brokers.kafka.stretches import Lane
@@ -55,9 +56,10 @@ class LetterSource:
         self.consumer.assign([TopicPartition(self._topic, lane.partition, lane.next) for lane in open_lanes])
         self._heard_at = self._clock.monotonic()
 
-    def read(self, limit: int) -> list[Message]:
+    def read(self, limit: int) -> Batch:
         """Read up to `limit` messages that lie within the bounds and wait; note which partitions come to an end."""
-        lanes, messages = self._lanes, []
+        lanes, batch = self._lanes, Batch()
+        riddled = {number for number, lane in lanes.items() if lane.is_riddled}
         ahead = sum(lane.high - lane.next for lane in lanes.values() if not lane.finished)
         came = self.consumer.consume(min(limit, ahead), _CONSUME_SECONDS)  # it waits until there are so many
         now = self._clock.monotonic()
@@ -71,13 +73,15 @@ class LetterSource:
                 if place >= lanes[partition].high:
                     self._finish(lanes[partition])
                 continue
-            lane = lanes[message.partition()]  # type: ignore[index]
+            number: int = message.partition()  # type: ignore[assignment]
             offset: int = message.offset()  # type: ignore[assignment]
+            lane = lanes[number]
             if offset >= lane.high:
                 self._finish(lane)
-            elif offset not in lane.gone:
-                messages.append(message)
-        return messages
+            elif number not in riddled or offset not in lane.gone:
+                batch.messages.append(message)
+                batch.offsets[number].append(offset)
+        return batch
 
     def read_again(self, lane: Lane, low: int, high: int, deadline: float) -> list[Message]:
         """Read a stretch of a partition as a whole; `assign` comes after it."""

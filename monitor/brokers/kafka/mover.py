@@ -20,7 +20,7 @@ from monitor.brokers.kafka.ledger import Rows, group_of, ledger_key, ledger_valu
 from monitor.brokers.kafka.letter_source import LetterSource
 from monitor.brokers.kafka.letters import read_headers, read_letter
 from monitor.brokers.kafka.stretches import Lane, Move, lane_of
-from monitor.brokers.kafka.transactor import FENCED, Transactor, translated
+from monitor.brokers.kafka.transactor import FENCED, Report, Transactor, translated
 from monitor.clock import Clock
 from monitor.errors import BrokerError, LeaseLost
 from monitor.letters import LEDGER_TOPIC, Choose, Fate, Job, Outcome, Outgoing, Refusal, Step
@@ -49,6 +49,7 @@ class KafkaMover:
         self._lanes: dict[int, Lane] = {}
         strip = job.request.strip_failure_headers
         self._addresser = Addresser(route, job.id, strip_failure_headers=strip)
+        self._judge = self._address if job.request.plain else self._consider
         self._careful = False
         self._failures: list[tuple[int, int, KafkaError]] = []
         self._opened: tuple[Transactor, LetterSource] | None = None
@@ -71,14 +72,14 @@ class KafkaMover:
             self._settle(deadline)
             return Step(finished=True, reached=self._reached())
         with translated(self._topic):
-            messages = self._source.read(limit)
-        while messages or self._newly_finished():
-            batch = Batch(messages)
+            batch = self._source.read(limit)
+        while batch.messages or self._newly_finished():
             try:
                 with translated(self._topic):
                     self._transact(batch, deadline)
             except _TooLarge:
-                continue  # it is known now which ones, and they stay
+                batch.forget()  # it is known now which ones, and they stay
+                continue
             return self._tell(batch)
         return Step(reached=self._reached())
 
@@ -163,13 +164,7 @@ class KafkaMover:
         transactor = self._transactor
         self._failures.clear()
         try:
-            for message in batch.messages:
-                choice = self._judge(message)
-                if not isinstance(choice, Ready):
-                    batch.leave(message, choice)
-                    continue
-                transactor.begin()
-                self._produce(transactor, batch, message, choice)
+            self._send(transactor, batch)
             moves = batch.moves(self._lanes.values())
             if transactor.is_open or batch.fates or any(move.cursor != move.lane.cursor for move in moves):
                 transactor.begin()
@@ -195,29 +190,35 @@ class KafkaMover:
         self._careful = True  # once more, with reports that say which message they are about
         raise _TooLarge
 
-    def _judge(self, message: Message) -> Ready | Refusal | None:
-        """Decide on one message: how it goes, why it does not, or None for one that is not selected."""
-        if self._job.request.plain:
-            ready = self._addresser.address(message, message.key(), message.value(), read_headers(message))
-        else:
-            choice = self._choose(read_letter(message))
-            if not isinstance(choice, Outgoing):
-                return choice
-            it = choice.message
-            headers = [(header.name, header.value) for header in it.headers]
-            ready = self._addresser.address(message, it.key, it.value, headers)
-        if isinstance(ready, Unsent):
-            outcome = Outcome.FAILED if ready.failed else Outcome.SKIPPED
-            return Refusal(read_letter(message), outcome, ready.reason)
-        return ready
+    def _send(self, transactor: Transactor, batch: Batch) -> None:
+        """Decide on each message, and send what goes. Every message passes here, so it is short."""
+        judge, report = self._judge, batch.report
+        for message in batch.messages:
+            choice = judge(message)
+            if not isinstance(choice, Ready):
+                batch.leave(message, choice)
+                continue
+            if not transactor.is_open:
+                transactor.begin()
+            transactor.produce(choice, self._report_of(message) if self._careful else report)
 
-    def _produce(self, transactor: Transactor, batch: Batch, message: Message, it: Ready) -> None:
-        partition: int = message.partition()  # type: ignore[assignment]
-        report: Callable[[Any, Any], None] = batch.report
-        if self._careful:
-            report = partial(self._delivered, partition, int(message.offset() or 0))
-        transactor.produce(it.topic, it.value, it.key, it.partition, report, headers=it.headers)
-        batch.sent[partition] = batch.sent.get(partition, 0) + 1
+    def _address(self, message: Message) -> Ready | Refusal:
+        """Decide on a message that goes as it is: how it goes, or why it does not."""
+        ready = self._addresser.address(message, message.key(), message.value(), read_headers(message))
+        return ready if isinstance(ready, Ready) else _refusal(message, ready)
+
+    def _consider(self, message: Message) -> Ready | Refusal | None:
+        """Decide on one message: how it goes, why it does not, or None for one that is not selected."""
+        choice = self._choose(read_letter(message))
+        if not isinstance(choice, Outgoing):
+            return choice
+        it = choice.message
+        headers = [(header.name, header.value) for header in it.headers]
+        ready = self._addresser.address(message, it.key, it.value, headers)
+        return ready if isinstance(ready, Ready) else _refusal(message, ready)
+
+    def _report_of(self, message: Message) -> Report:
+        return partial(self._delivered, int(message.partition() or 0), int(message.offset() or 0))
 
     def _delivered(self, partition: int, offset: int, error: Any, message: Any) -> None:
         if error is not None:
@@ -238,8 +239,8 @@ class KafkaMover:
     def _write_row(self, transactor: Transactor, partition: int, start: int, until: int | None) -> None:
         """Name a range in the ledger, or take it out again where `until` is None."""
         value = None if until is None else ledger_value(until, self._topic_id, self._job.id)
-        report = partial(self._delivered, -1, -1)
-        transactor.produce(LEDGER_TOPIC, value, ledger_key(self._topic, partition, start), 0, report)
+        key = ledger_key(self._topic, partition, start)
+        transactor.produce(Ready(LEDGER_TOPIC, 0, key, value, []), partial(self._delivered, -1, -1))
 
     def _settle(self, deadline: float) -> None:
         """Take the ranges that the cursors have passed out of the ledger."""
@@ -265,7 +266,7 @@ class KafkaMover:
             self._settle(self._clock.monotonic() + _TO_CLOSE_SECONDS)
         return Step(
             tuple(batch.fates),
-            moved=sum(batch.sent.values()),
+            moved=batch.sent,
             finished=finished,
             reached=self._reached(),
             ranges=batch.ranges(),
@@ -277,6 +278,11 @@ class KafkaMover:
 
 class _TooLarge(Exception):
     """A message did not fit after all; the transaction is aborted, and which one is known."""
+
+
+def _refusal(message: Message, unsent: Unsent) -> Refusal:
+    outcome = Outcome.FAILED if unsent.failed else Outcome.SKIPPED
+    return Refusal(read_letter(message), outcome, unsent.reason)
 
 
 def _let_go(handles: list[Consumer | Producer]) -> None:

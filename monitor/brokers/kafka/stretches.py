@@ -35,6 +35,11 @@ class Lane:
         """Say whether everything within the bounds has been read."""
         return self.next >= self.high
 
+    @property
+    def is_riddled(self) -> bool:
+        """Say whether some of what is still to be read is gone already."""
+        return any(True for _ in self.gone.within(self.next, self.high))
+
     def passed(self) -> list[int]:
         """Return where the ledger's ranges begin that the cursor has passed; the cursor's own is not among them."""
         return [start for start, until in self.rows.items() if start and until <= self.cursor]

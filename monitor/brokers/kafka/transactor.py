@@ -12,10 +12,14 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
+from monitor.brokers.kafka.addressing import Ready
 from monitor.brokers.kafka.quiet import QuietLog
 from monitor.brokers.kafka.translation import translate
 from monitor.clock import Clock
 from monitor.errors import LeaseLost, TimedOut
+
+Report = Callable[[Any, Any], None]
+"""Is told of the delivery of a message: the error, if any, and where it landed."""
 
 FENCED = frozenset({KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH, KafkaError.PRODUCER_FENCED})
 
@@ -65,11 +69,11 @@ class Transactor:
             self.producer.begin_transaction()
             self.is_open = True
 
-    def produce(self, *message: Any, **more: Any) -> None:
+    def produce(self, it: Ready, report: Report) -> None:
         """Send a message within the transaction, waiting for room in the library's queue."""
         while True:
             try:
-                self.producer.produce(*message, **more)
+                self.producer.produce(it.topic, it.value, it.key, it.partition, report, headers=it.headers)  # type: ignore[arg-type]
             except BufferError:
                 self.producer.poll(0.05)
             else:
