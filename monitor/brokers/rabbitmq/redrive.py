@@ -113,7 +113,9 @@ class RabbitRedriveBus:
         try:
             standing = read_standing(self._management, key, deadline)
         except NotThere as error:
-            raise BadAnswer("there is no such queue any more, or its node does not run", target=label_of(key)) from error
+            raise BadAnswer(
+                "there is no such queue any more, or its node does not run", target=label_of(key)
+            ) from error
         router = None
         if target.each_origin:
             around = self._look_around(key, (), deadline)
