@@ -2,16 +2,18 @@
 
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
-from stack.ports import can_listen
+from stack.ports import can_listen, reserve_ports
 from tests.integration.app.running import wait_until
 
 ROOT = Path(__file__).parents[2]
+_RESERVED = tempfile.TemporaryDirectory(prefix="dashboard-port-")  # the reservation lapses with it
 CHROMIUM = "/usr/bin/chromium"
 # Without these Chromium looks for its vendor's hosts at every start.
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
@@ -35,7 +37,7 @@ def dashboard_process(monitor_url: str, port: int) -> Iterator[subprocess.Popen[
         yield process
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(60)
 
 
 @contextmanager
@@ -47,6 +49,6 @@ def browser_page(width: int, height: int, *, dark: bool = False) -> Iterator[Pag
         browser.close()
 
 
-def free_port(preferred: int = 18501) -> int:
-    """Return a port that nobody listens on."""
-    return next(port for port in range(preferred, preferred + 500) if can_listen(port))
+def free_port() -> int:
+    """Return a port that nobody listens on, and that no other process of a run is given."""
+    return reserve_ports(["dashboard"], Path(_RESERVED.name))["dashboard"]

@@ -34,7 +34,7 @@ def main() -> None:
     with (
         tempfile.TemporaryDirectory() as folder,
         serving(world.make_app(Path(folder)), patch) as (url, _),
-        dashboard(url, free_port(18700)) as address,
+        dashboard(url, free_port()) as address,
         browser_page(WIDTH, HEIGHT) as page,
     ):
         for name, (path, last) in VIEWS.items():

@@ -171,7 +171,7 @@ def test_names_that_try_to_act_do_nothing_and_nobody_gets_in_without_a_token(
     assert browser is not None
     with (
         serving(World(36, hostile=True).make_app(tmp_path, guarded()), monkeypatch) as (url, _),
-        dashboard(url, free_port(18600)) as address,
+        dashboard(url, free_port()) as address,
         browser.new_page(viewport={"width": 420, "height": 900}, color_scheme="dark") as page,
     ):
         acted: list[str] = []
