@@ -59,7 +59,7 @@ Seconds = dict[str, list[float]]
 def main() -> int:
     """Print seconds a page, memory and processor time; return 1 when something is over its bound."""
     seconds = float(os.environ.get("SOAK_SECONDS", "300"))
-    port, url_port = free_port(18900), free_port(19700)
+    port, url_port = free_port(), free_port()
     with _world(url_port) as world, dashboard_process(f"http://127.0.0.1:{url_port}", port) as shown:
         _drive(port, 3 * _STAYS_SECONDS)  # the caches and the pools fill
         begin, processor = megabytes(shown.pid), (_processor_seconds(shown.pid), _processor_seconds(world.pid))
