@@ -141,16 +141,25 @@ def on_each(
     consumers: Callable[[Ground], Sequence[tuple[str, str]]],
     look: Callable[[Ground, str, str], Verdict],
     within_seconds: float = SOON_SECONDS,
+    *,
+    at_once: bool = True,
 ) -> Step:
-    """Wait until it holds of each of some consumers, given as service and bus."""
+    """Wait until it holds of each of some consumers, given as service and bus: of all at once, or one by one."""
 
-    def all_of_them(ground: Ground) -> Verdict:
-        verdicts = {f"{service}/{bus}": look(ground, service, bus) for service, bus in consumers(ground)}
-        return all(holds for holds, _ in verdicts.values()), _short(
-            {name: what for name, (_, what) in verdicts.items()}
-        )
+    def run(ground: Ground) -> str:
+        verdicts: dict[str, Verdict] = {}
 
-    return seen(text, all_of_them, within_seconds)
+        def all_of_them(ground: Ground) -> Verdict:
+            for service, bus in consumers(ground):
+                name = f"{service}/{bus}"
+                if at_once or name not in verdicts or not verdicts[name][0]:
+                    verdicts[name] = look(ground, service, bus)
+            told = _short({name: what for name, (_, what) in verdicts.items()})
+            return all(holds for holds, _ in verdicts.values()), told
+
+        return seen(text, all_of_them, within_seconds).run(ground)
+
+    return Step(f"{text} (in {within_seconds:.0f} s)", run)
 
 
 def _short(told: dict[str, str]) -> str:
@@ -211,7 +220,8 @@ def has_status(service: str, *statuses: str, buses: Sequence[str] = (), within_s
         item = _subscription(ground, name, bus)
         return (item is not None and item["status"] in statuses), "not seen yet" if item is None else item["status"]
 
-    return on_each(f"the monitor calls {service} {' or '.join(statuses)}", chosen, look, within_seconds)
+    text = f"the monitor calls {service} {' or '.join(statuses)}"
+    return on_each(text, chosen, look, within_seconds, at_once=False)
 
 
 def has_died(share: float, *services: str) -> Step:
