@@ -140,6 +140,16 @@ def _subscribe(sns: "SNSClient", topic_arn: str, queue_arn: str) -> None:
     sns.subscribe(TopicArn=topic_arn, Protocol="sqs", Endpoint=queue_arn, Attributes={"FilterPolicy": filter_policy})
 
 
+def keep_dead_letters(endpoints: Endpoints, names: Names, seconds: int) -> None:
+    """Set how long dead letters are kept. Raises BusAway."""
+    with closing(sqs_client(endpoints)) as sqs:
+        try:
+            url = sqs.get_queue_url(QueueName=names.sqs_dead_letter_queue)["QueueUrl"]
+            sqs.set_queue_attributes(QueueUrl=url, Attributes={"MessageRetentionPeriod": str(seconds)})
+        except (BotoCoreError, ClientError) as error:
+            raise _away(error) from error
+
+
 def remove(endpoints: Endpoints, names: Names) -> None:
     """Delete subscription, topic and queues, with what is in them. Raises BusAway."""
     with closing(sns_client(endpoints)) as sns, closing(sqs_client(endpoints)) as sqs:

@@ -16,6 +16,8 @@ from confluent_kafka import (
 )
 from confluent_kafka import Message as Record
 from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
+from confluent_kafka.admin._resource import ResourceType
 from confluent_kafka.cimpl import NewTopic
 
 from examples.event_flow.buses.base import BusAway, Handle, Message
@@ -84,6 +86,18 @@ def set_up(endpoints: Endpoints, names: Names) -> None:
         ]
         for created in admin.create_topics(topics, request_timeout=_ANSWER_SECONDS).values():
             _accept(created.result, KafkaError.TOPIC_ALREADY_EXISTS)
+    except KafkaException as error:
+        raise BusAway(_wording(error)) from error
+
+
+def keep_dead_letters(endpoints: Endpoints, names: Names, seconds: int) -> None:
+    """Set how long dead letters are kept. Raises BusAway."""
+    retention = ConfigEntry("retention.ms", str(seconds * 1000), incremental_operation=AlterConfigOpType.SET)
+    topic = ConfigResource(ResourceType.TOPIC, names.kafka_dead_letter_topic, incremental_configs=[retention])
+    admin = AdminClient(connection(endpoints))
+    try:
+        for altered in admin.incremental_alter_configs([topic], request_timeout=_ANSWER_SECONDS).values():
+            altered.result()
     except KafkaException as error:
         raise BusAway(_wording(error)) from error
 

@@ -1,11 +1,6 @@
 """Somebody has set the retention of the dead letters to an hour."""
 
 import time
-from contextlib import closing
-
-from confluent_kafka.admin import AdminClient
-from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
-from confluent_kafka.admin._resource import ResourceType
 
 from examples.event_flow.buses import aws, kafka
 from examples.event_flow.downstream import Condition
@@ -35,15 +30,8 @@ def keep_dead_letters(seconds: int) -> Step:
     """Set how long dead letters are kept, on Kafka and SQS."""
 
     def run(ground: Ground) -> str:
-        retention = ConfigEntry("retention.ms", str(seconds * 1000), incremental_operation=AlterConfigOpType.SET)
-        topic = ConfigResource(
-            ResourceType.TOPIC, ground.names.kafka_dead_letter_topic, incremental_configs=[retention]
-        )
-        for altered in AdminClient(kafka.connection(ground.endpoints)).incremental_alter_configs([topic]).values():
-            altered.result()
-        with closing(aws.sqs_client(ground.endpoints)) as sqs:
-            url = sqs.get_queue_url(QueueName=ground.names.sqs_dead_letter_queue)["QueueUrl"]
-            sqs.set_queue_attributes(QueueUrl=url, Attributes={"MessageRetentionPeriod": str(seconds)})
+        for bus in (kafka, aws):
+            bus.keep_dead_letters(ground.endpoints, ground.names, seconds)
         return "done"
 
     return Step(f"keep dead letters for {seconds // _HOUR} h", run)

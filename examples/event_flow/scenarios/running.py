@@ -6,9 +6,11 @@ from contextlib import closing
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from examples.event_flow.buses.base import BusAway
 from examples.event_flow.scenarios.ground import Ground, NotSeen, Setting
 from examples.event_flow.scenarios.model import Scenario
 from monitor.errors import EventflowError
+from stack.errors import StackError
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ def run_scenario(scenario: Scenario, setting: Setting, told: Callable[[Row], Non
             began = time.monotonic()
             try:
                 seen, ok = step.run(ground), True
-            except (NotSeen, EventflowError) as error:
+            except (NotSeen, EventflowError, BusAway, StackError) as error:
                 seen, ok = str(error), False
             rows.append(Row(phase, step.text, seen, time.monotonic() - began, ok))
             told(rows[-1])

@@ -20,7 +20,7 @@ SCENARIO = Scenario(
     disturb=(
         start(*SERVICES),
         put(Condition(extra_seconds=2.0), MAIL_SERVER, text="make the mail server slow"),
-        order(3.0),
+        order(6.0),  # more than a consumer of RabbitMQ takes in its hand, which does not wait
     ),
     expect=(
         has_backlog("notification", 1.0, consumers=True),
