@@ -8,7 +8,7 @@ from starlette.middleware import Middleware
 from streamlit.starlette import App
 
 from dashboards.gate import GATE, GateMiddleware, make_routes
-from dashboards.warming import warm
+from dashboards.warming import WARMING
 
 app = App(
     Path(__file__).with_name("app.py").resolve(),
@@ -25,8 +25,7 @@ def main() -> None:
     given = arguments.parse_args()
     # Else whoever is on this machine could say by X-Forwarded-For to be a listed proxy.
     os.environ["FORWARDED_ALLOW_IPS"] = ""
-    # Before it listens: loading the same modules for a first click in another thread can go wrong.
-    warm()
+    WARMING.begin()
     app.run(
         config={
             "server.address": given.address,

@@ -1,5 +1,9 @@
 """The dashboard: navigation only."""
 
-from dashboards.navigation import run
+from dashboards.warming import WARMING
+
+WARMING.finish()
+
+from dashboards.navigation import run  # noqa: E402 (loaded by then)
 
 run()

@@ -47,10 +47,14 @@ PLACES = (
 )
 
 
-# What no option of Streamlit says: less air, so that more is in sight, and captions that can be read well.
+# What no option of Streamlit says: less air, so that more is in sight; texts that keep a line of their own in a narrow
+# window; captions, chosen filters and main buttons that can be read well in both themes.
 _STYLE = """<style>
 .stMainBlockContainer { padding-top: 3.4rem; padding-bottom: 2rem; }
-[class*="st-key-text-"] { min-width: min(24rem, 100%); }
+.stLayoutWrapper:has(> [class*="st-key-text-"]) { min-width: min(24rem, 100%); }
+.stMultiSelect [data-tag], .stMultiSelect [data-tag] *,
+[data-testid^="stBaseButton-primary"]:not(:disabled),
+[data-testid^="stBaseButton-primary"]:not(:disabled) * { color: light-dark(#ffffff, #10243d); }
 .stMainBlockContainer h1 { font-size: 1.7rem; padding: 0; }
 .stMainBlockContainer h2 { font-size: 1.35rem; }
 .stMainBlockContainer h3 { font-size: 1.2rem; padding: 0.2rem 0; }

@@ -1,17 +1,32 @@
 """What the first click would else wait for: libraries that take seconds to load, and the first use of them."""
 
-from streamlit.dataframe_util import convert_anything_to_arrow_bytes
-
-import dashboards.navigation  # noqa: F401 (loads every page)
-from dashboards.components.charts import Curve, Run, heat_map, lines, strip
+import threading
+from importlib import import_module
 
 
-def warm() -> None:
-    """Load every page, and make one of each chart and a table for nobody."""
-    pictures = (
-        lines([0.0], [Curve("none", [0.0])], unit="none"),
-        strip({"none": [Run(0.0, 1.0, "ok")]}, 0.0, 1.0),
-        heat_map([(0, 0.0)], unit="none"),
-    )
-    for picture in pictures:
-        convert_anything_to_arrow_bytes(picture.rows)
+class Warming:
+    """Loads every page in the background, once; what runs a page waits until that is done.
+
+    It waits, since two threads that load the same modules at once can see them half made.
+    """
+
+    def __init__(self) -> None:
+        self._thread = threading.Thread(target=_load, name="warming", daemon=True)
+
+    def begin(self) -> None:
+        """Begin to load."""
+        self._thread.start()
+
+    def finish(self) -> None:
+        """Wait until all is loaded, if it was begun."""
+        if self._thread.ident is not None:
+            self._thread.join()
+
+
+def _load() -> None:
+    import_module("dashboards.navigation")
+    import_module("dashboards.components.charts").warm()
+
+
+WARMING = Warming()
+"""That of this process."""

@@ -25,6 +25,7 @@ from rich.table import Table
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.typing import Subprotocol
 
 from stack.ports import can_listen
 from tests.dashboards.browser import ROOT, browser_page, dashboard_process, free_port
@@ -33,8 +34,9 @@ from tests.waiting import wait_for
 SUBSCRIPTIONS, DEAD, PEOPLE = 20_000, 1_000_000, 10
 _MOST_SECONDS = 2.0
 _MOST_GROWTH = 1.1
-_STAYS_SECONDS = 7.0
+_STAYS_SECONDS, _GLANCES_SECONDS = 7.0, 1.0
 _PATIENCE_SECONDS = 120.0
+_SPOKEN = [Subprotocol("streamlit")]
 _ONE = "system=kafka&cluster=orders&destination=order-events-0&subscriber=service-2-2"
 
 PLACES: Mapping[str, tuple[str, str, str]] = {
@@ -61,7 +63,7 @@ def main() -> int:
     seconds = float(os.environ.get("SOAK_SECONDS", "300"))
     port, url_port = free_port(), free_port()
     with _world(url_port) as world, dashboard_process(f"http://127.0.0.1:{url_port}", port) as shown:
-        _drive(port, 3 * _STAYS_SECONDS)  # the caches and the pools fill
+        _drive(port, 0.0, stays=_GLANCES_SECONDS)  # each page once: caches and pools fill
         begin, processor = megabytes(shown.pid), (_processor_seconds(shown.pid), _processor_seconds(world.pid))
         began = time.monotonic()
         protocol, chromium = _drive(port, seconds)
@@ -95,8 +97,8 @@ def _p95(values: Sequence[float]) -> float:
 # -- ten people --------------------------------------------------------------------------------------------------------
 
 
-def _drive(port: int, seconds: float) -> tuple[Seconds, Seconds]:
-    """Have all of them look at page after page for some seconds; return what each page took."""
+def _drive(port: int, seconds: float, stays: float = _STAYS_SECONDS) -> tuple[Seconds, Seconds]:
+    """Have all of them look at page after page for some seconds, each page once at least; return what each took."""
     chromium: Seconds = defaultdict(list)
     failed: list[BaseException] = []
 
@@ -108,32 +110,32 @@ def _drive(port: int, seconds: float) -> tuple[Seconds, Seconds]:
 
     person = threading.Thread(target=browse)
     person.start()
-    protocol = asyncio.run(_look_together(port, seconds))
+    protocol = asyncio.run(_look_together(port, seconds, stays))
     person.join()
     if failed:
         raise failed[0]
     return protocol, chromium
 
 
-async def _look_together(port: int, seconds: float) -> Seconds:
+async def _look_together(port: int, seconds: float, stays: float) -> Seconds:
     found: Seconds = defaultdict(list)
     async with asyncio.TaskGroup() as people:
         for number in range(PEOPLE - 1):
-            people.create_task(_look(port, number, time.monotonic() + seconds, found))
+            people.create_task(_look(port, number, time.monotonic() + seconds, stays, found))
     return found
 
 
-async def _look(port: int, number: int, until: float, found: Seconds) -> None:
+async def _look(port: int, number: int, until: float, stays: float, found: Seconds) -> None:
     """Be one person: open the pages one after another, stay on each, and let it renew itself."""
-    await asyncio.sleep(number * _STAYS_SECONDS / PEOPLE)
+    await asyncio.sleep(number * stays / PEOPLE)
     url = f"ws://127.0.0.1:{port}/_stcore/stream"
-    async with connect(url, subprotocols=["streamlit"], max_size=None) as socket:  # type: ignore[list-item]
+    async with connect(url, subprotocols=_SPOKEN, max_size=None, open_timeout=_PATIENCE_SECONDS) as socket:
         session = _Session(socket)
         names = list(PLACES)
         for place in range(number, number + 10_000):
             name = names[place % len(names)]
             found[name].append(await session.open(*PLACES[name][:2]))
-            await session.stay(_STAYS_SECONDS)
+            await session.stay(stays)
             if time.monotonic() > until and place - number >= len(names):
                 return
 
@@ -193,11 +195,13 @@ def _browse(url: str, found: Seconds, seconds: float) -> None:
         until = time.monotonic() + seconds
         page.goto(url)
         page.locator(PLACES["overview"][2]).first.wait_for(timeout=60_000)
-        while time.monotonic() < until:
+        while True:
             for name, (path, query, last) in PLACES.items():
                 if not query:
                     found[name].append(_click(page, path, last))
                     page.wait_for_timeout(2_000)
+            if time.monotonic() > until:
+                return
 
 
 def _click(page: Page, path: str, last: str) -> float:

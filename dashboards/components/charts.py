@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import altair as alt
 from altair.utils import schemapi
+from streamlit.dataframe_util import convert_anything_to_arrow_bytes
 
 from dashboards.components.status import STATUSES, look_of
 from dashboards.components.text import visible
@@ -209,3 +210,14 @@ def _heat_spec(rows: int, most: float, unit: str) -> Spec:
         color=alt.condition(f"datum.value > {most * 0.55}", alt.value("#ffffff"), alt.value("#222222")),
     )
     return _spec_of((cells + numbers).properties(height=rows * 34 + 110))
+
+
+def warm() -> None:
+    """Make one of each chart, and what carries their data, for nobody: the first ones take longest."""
+    pictures = (
+        lines([0.0], [Curve("none", [0.0])], unit="none"),
+        strip({"none": [Run(0.0, 1.0, "ok")]}, 0.0, 1.0),
+        heat_map([(0, 0.0)], unit="none"),
+    )
+    for picture in pictures:
+        convert_anything_to_arrow_bytes(picture.rows)

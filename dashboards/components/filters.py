@@ -22,7 +22,7 @@ def draw_search(hint: str = "part of a name") -> str | None:
     return given or None
 
 
-def draw_choice(label: str, options: Sequence[str], key: str, width: int = 140) -> list[str]:
+def draw_choice(label: str, options: Sequence[str], key: str, width: int = 175) -> list[str]:
     """Draw a choice of several; return those chosen, empty for any.
 
     `key` is the query parameter, and none of those that name one thing (`system`, `cluster`): Streamlit lets no link

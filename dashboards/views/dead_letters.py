@@ -33,12 +33,24 @@ def show() -> None:
     draw_head("Dead letters")
     named = read_parameters(("cluster", "queue"))
     with failures_told():
-        if st.query_params.get("id"):
-            _draw_queue(st.query_params["id"])
+        if id_ := st.query_params.get("id") or _left_for_redrive():
+            _draw_queue(id_)
         elif len(named) == 2:
             _draw_named(named["cluster"], named["queue"])
         else:
             draw_queues()
+
+
+def _left_for_redrive() -> str | None:
+    """Return the queue that one comes back to from a redrive.
+
+    Where a page is left by a click on a button, Streamlit first puts the parameters of the next page behind the path of
+    this one (1.67), and that is where Back leads.
+    """
+    plan = st.query_params.get("plan")
+    if plan:
+        return read(("plan", plan), lambda: connect().redrive_plan(plan))["dead_letters"]
+    return st.query_params.get("dead_letters")
 
 
 def _draw_named(cluster: str, queue: str) -> None:

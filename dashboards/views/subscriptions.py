@@ -75,10 +75,10 @@ def _draw_filters() -> dict[str, Any]:
         clusters, owners = [it["cluster"] for it in summary["clusters"]], summary["owners"]
         with st.container(horizontal=True, vertical_alignment="bottom"):
             q = draw_search("name, owner, status")
-            status = draw_choice("Status", list(STATUSES), "status", 160)
-            system = draw_choice("Bus", _SYSTEMS, "bus", 130)
+            status = draw_choice("Status", list(STATUSES), "status", 200)
+            system = draw_choice("Bus", _SYSTEMS, "bus")
             cluster = draw_choice("Cluster", clusters, "within")
-            owner = draw_choice("Owner", owners, "owner", 130)
+            owner = draw_choice("Owner", owners, "owner")
             sort = st.selectbox("Order", list(_SORTS), key="sort", bind="query-params", width=160)
         return {
             "q": q,

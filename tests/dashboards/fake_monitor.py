@@ -277,7 +277,7 @@ def make_group(id_: str = "g1", messages: int = 32, **changes: Any) -> Json:
             "last_at": time.time() - 60, "per_second": 0.1, "origins": ["order-events"], "producers": [], "types": [],
             "schemas": [], "consumers": ["notification-group"], "came_back": 0, "changes": [],
             "advice": {"action": "redrive_after_fix", "reason": "it fails the same way until it is mended"},
-            "positions": ["0:0"], **changes}
+            "positions": ["0:0"], "schema": None, "impact": None, **changes}
 
 
 def make_plan(queue: Mapping[str, Any], number: int = 1, asked: Mapping[str, Any] | None = None) -> Json:

@@ -321,6 +321,13 @@ def test_what_is_set_aside_of_all_queues_is_found_looked_into_and_put_back(fake:
     assert "Restore" not in labels(draw("dead-letters"))
 
 
+def test_the_way_back_from_a_redrive_leads_to_the_queue(fake: FakeMonitor) -> None:
+    add_queue(fake)
+    draw("redrive", dead_letters=QUEUE)
+    for left_for in ({"plan": "plan-1"}, {"dead_letters": QUEUE, "action": "archive"}):
+        assert "Why they died" in texts(draw("dead-letters", **left_for))
+
+
 def test_too_many_for_a_browser_are_exported_by_a_command(fake: FakeMonitor) -> None:
     add_queue(fake, messages=1_000_000)
     assert f"eventflow dlq export {QUEUE} --output dead-letters.jsonl" in texts(draw("dead-letters", id=QUEUE))
