@@ -72,7 +72,10 @@ def _stuck(it: Subscription, facts: Facts) -> str:
 
 
 def _unmeasured(it: Subscription, facts: Facts) -> str:
-    return f"only {it.measured} of {it.expected} partitions could be read"
+    return (
+        f"the backlog of only {it.measured} of {it.expected} partitions is known: the others could not be read, "
+        "or have no committed offset in their log"
+    )
 
 
 def _uncounted(it: Subscription, facts: Facts) -> str:

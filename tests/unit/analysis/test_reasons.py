@@ -55,7 +55,11 @@ def test_every_rule_has_one_sentence_whatever_is_not_known(cause: Cause, facts: 
             "1,340 messages wait, 2 of 20 partitions concerned; "
             "the backlog only grows: 12.0/s come in, 10.0/s are consumed",
         ),
-        (Cause.UNMEASURED, "only 17 of 20 partitions could be read"),
+        (
+            Cause.UNMEASURED,
+            "the backlog of only 17 of 20 partitions is known: the others could not be read, "
+            "or have no committed offset in their log",
+        ),
         (Cause.EMPTY, "nothing waits"),
     ],
 )
