@@ -127,5 +127,6 @@ def test_the_demo_watches_the_addresses_of_its_environment() -> None:
     assert isinstance(aws, AwsCluster)
     assert (orders.name, mail.name, aws.name) == ("orders", "mail", "aws")
     assert orders.bootstrap_servers == "127.0.0.1:9092"
+    assert orders.probe is not None
     assert mail.amqp_url == SecretStr("amqp://127.0.0.1:5672/%2F")
     assert aws.endpoint_url == "http://127.0.0.1:4566"
