@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from stack.state import Endpoints
-from tests.integration.app.running import black_holes, eventflow, serving, wait_until
+from tests.integration.app.running import ENDS_WITHIN_SECONDS, black_holes, eventflow, serving, wait_until
 
 AWAY = """
   - {name: away, kind: kafka, bootstrap_servers: "127.0.0.1:1", interval: 1s}
@@ -27,7 +27,8 @@ clusters:
 
 def test_a_cluster_that_is_away_at_start_does_not_stop_the_others(endpoints: Endpoints, tmp_path: Path) -> None:
     with serving(tmp_path, watched(endpoints) + AWAY) as monitor:
-        ready = monitor.wait_until_ready()
+        monitor.wait_until_ready()  # after the first look at each, which on a busy machine may fail
+        ready = wait_until("the others are read", lambda: len((it := monitor.get("/readyz").json())["ok"]) == 3 and it)
         assert ready["ok"] == ["orders", "mail", "aws"]
         assert [it["cluster"] for it in ready["failing"]] == ["away"]
         assert ready["failing"][0]["message"]
@@ -50,13 +51,13 @@ def test_a_cluster_that_is_away_at_start_does_not_stop_the_others(endpoints: End
         assert status.stdout.startswith("away cannot be read (never read yet): ")
 
         code, seconds = monitor.end()
-    assert (code, seconds < 5) == (0, True)
+    assert (code, seconds < ENDS_WITHIN_SECONDS) == (0, True)
     assert [it["message"] for it in monitor.events() if it["level"] == "error"] == []
 
 
 def test_it_is_not_ready_while_the_first_look_at_a_cluster_hangs(endpoints: Endpoints, tmp_path: Path) -> None:
     with black_holes("hung") as holes:
-        hung = f'  - {{name: hung, kind: kafka, bootstrap_servers: "127.0.0.1:{holes["hung"].port}", interval: 60s}}\n'
+        hung = f'  - {{name: hung, kind: kafka, bootstrap_servers: "127.0.0.1:{holes["hung"].port}", interval: 1h}}\n'
         with serving(tmp_path, watched(endpoints) + hung) as monitor:
             wait_until("the others are read", lambda: len(monitor.get("/readyz").json()["ok"]) == 3)
             answer = monitor.get("/readyz")
@@ -73,9 +74,7 @@ clusters:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_within_five_seconds_in_the_middle_of_hung_calls(
-    tmp_path: Path, number: signal.Signals
-) -> None:
+def test_a_signal_ends_it_in_the_middle_of_hung_calls(tmp_path: Path, number: signal.Signals) -> None:
     with black_holes("kafka", "amqp", "management", "aws") as holes:
         config = HANGING.format(**{name: hole.port for name, hole in holes.items()})
         with serving(tmp_path, config) as monitor:
@@ -83,7 +82,7 @@ def test_a_signal_ends_it_within_five_seconds_in_the_middle_of_hung_calls(
             wait_until("all calls hang", lambda: not [name for name, hole in holes.items() if not hole.reached])
             code, seconds = monitor.end(number)
     assert code == 0
-    assert seconds < 5
+    assert seconds < ENDS_WITHIN_SECONDS
     assert [it["message"] for it in monitor.events()][-1] == "ended"
     assert not [it for it in monitor.events() if "exception" in it]
 
@@ -96,7 +95,7 @@ def test_a_connection_that_stays_open_does_not_keep_it_from_ending(tmp_path: Pat
             assert idle.recv(4096).startswith(b"HTTP/1.1 200")
             half.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n")
             code, seconds = monitor.end()
-    assert (code, seconds < 5) == (0, True)
+    assert (code, seconds < ENDS_WITHIN_SECONDS) == (0, True)
 
 
 def test_a_port_that_is_taken_is_one_sentence_and_exit_code_1(tmp_path: Path) -> None:
