@@ -120,7 +120,7 @@ def _eventflow(arguments: Sequence[str]) -> int:
         try:
             main()
         except SystemExit as ended:
-            return ended.code if isinstance(ended.code, int) else 0
+            return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
     return 0
 
 
