@@ -42,10 +42,10 @@ def _expires(ground: Ground, service: str, bus: str) -> Verdict:
     expiry = item["expiry_timestamp_seconds"]
     left = None if expiry is None else expiry - time.time()
     told = "no expiry" if left is None else f"expires in {left / 60:.0f} min"
-    return (
-        left is not None and left <= _HOUR and "retention_too_short" in item["problems"],
-        f"{told}, {', '.join(item['problems']) or 'no problem'}",
-    )
+    # On Kafka a topic says of no other that its dead letters are there, so that two retentions could be compared.
+    # SQS counts from when a message was sent at first; at worst, that is longer ago than the retention.
+    found = bus == "kafka" or "retention_too_short" in item["problems"]
+    return left is not None and left <= _HOUR and found, f"{told}, {', '.join(item['problems']) or 'no problem'}"
 
 
 SCENARIO = Scenario(
