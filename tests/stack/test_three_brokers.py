@@ -96,7 +96,7 @@ def test_internal_topics_have_three_replicas_two_in_sync(stack: Stack, admin: Ad
 
     until(has_coordinator, "a coordinator: the first group brings the topic into being")
     consumer.close()
-    replicas = [len(p.replicas) for p in admin.list_topics(timeout=5).topics["__consumer_offsets"].partitions.values()]
+    replicas = [len(p.replicas) for p in admin.list_topics(timeout=30).topics["__consumer_offsets"].partitions.values()]
     assert replicas == [3] * 10
     resource = ConfigResource(ResourceType.BROKER, "1")
     settings = admin.describe_configs([resource])[resource].result()
@@ -125,7 +125,7 @@ def test_a_killed_broker_comes_back_on_its_port_with_its_data(stack: Stack, admi
     stack.restart("kafka-3")
     assert port_of(stack, "kafka-3") == port
     assert 3 in describe_cluster(port).brokers
-    assert "frozen" in admin.list_topics(timeout=10).topics
+    assert "frozen" in admin.list_topics(timeout=30).topics
 
 
 def test_a_frozen_rabbitmq_answers_nothing_until_it_is_thawed(stack: Stack) -> None:
@@ -134,7 +134,7 @@ def test_a_frozen_rabbitmq_answers_nothing_until_it_is_thawed(stack: Stack) -> N
     with pytest.raises(TimeoutError):
         get(port, "/metrics", timeout_seconds=0.5)
     stack.thaw("rabbitmq")
-    assert get(port, "/metrics", timeout_seconds=10)[0] == 200
+    assert get(port, "/metrics", timeout_seconds=30)[0] == 200
 
 
 def test_a_start_of_another_make_is_refused_while_this_one_is_up(stack: Stack) -> None:

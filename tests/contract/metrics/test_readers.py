@@ -125,11 +125,11 @@ def prometheus(target: str, folder: Path) -> Iterator[httpx.Client]:
         process = subprocess.Popen(command, stdout=log, stderr=log)
     try:
         listening = until(lambda: LISTENING.search((folder / "log").read_text()), folder / "log")
-        with httpx.Client(base_url=f"http://{listening[1]}", timeout=5) as client:
+        with httpx.Client(base_url=f"http://{listening[1]}", timeout=30) as client:
             yield client
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(60)
 
 
 def until(find: Callable[[], Found | None], log: Path) -> Found:

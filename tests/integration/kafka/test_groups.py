@@ -117,6 +117,7 @@ def test_an_open_transaction_tells_its_age_and_what_readers_of_committed_data_ca
     producer.begin_transaction()
     producer.produce(topic, b"x")
     producer.commit_transaction(20)
+    asked_at = time.time()
     producer.begin_transaction()
     producer.produce(topic, b"x")
     producer.flush(20)
@@ -130,7 +131,8 @@ def test_an_open_transaction_tells_its_age_and_what_readers_of_committed_data_ca
         return row["kafka_partition_open_transaction_seconds"]
 
     wait_for(lambda: open_for() > 1.0, "a second of the transaction")
-    assert open_for() == pytest.approx(time.time() - begun_at, abs=0.5)
+    looked_at, seconds = time.time(), open_for()
+    assert looked_at - begun_at - 0.1 <= seconds <= time.time() - asked_at + 0.1
     (row,) = watcher.rows("group_partitions", group=group)
     # Two records, a marker, and seven that others wrote: of these only the first record and the marker can be had.
     assert (row["kafka_consumer_group_lag_messages"], row["kafka_consumer_group_stable_lag_messages"]) == (10, 2)
@@ -163,7 +165,7 @@ def test_a_share_group_is_named_as_such_and_has_no_lag(kafka: Playground) -> Non
     wait_for(member.join, "membership of a share group")
 
     def has_state() -> bool:
-        return "__share_group_state" in kafka.admin.list_topics(timeout=10).topics
+        return "__share_group_state" in kafka.admin.list_topics(timeout=30).topics
 
     wait_for(lambda: member.join() or has_state(), "a first assignment")
     wait_for(has_state, "the topic of share groups' state")

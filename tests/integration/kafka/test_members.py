@@ -47,6 +47,6 @@ def test_what_cannot_be_asked_is_an_error_and_what_no_bus_tells_is_not_empty() -
     away = KafkaCluster(name="k", kind="kafka", bootstrap_servers="127.0.0.1:9")
     it = Subscription("k/g/t", System.KAFKA, "k", "t", "g")
     with pytest.raises(BrokerError) as caught:
-        read_members(away, it, Clock(), 1.0)
+        read_members(away, it, Clock(), 10.0)
     assert isinstance(caught.value, Unreachable)
     assert read_members(AwsCluster(name="a", kind="aws", region="us-east-1"), it, Clock(), 1.0) is None

@@ -60,10 +60,10 @@ class Ground:
 
     def make_ledger(self) -> None:
         """See to it that there is a ledger."""
-        if LEDGER_TOPIC not in self.playground.admin.list_topics(timeout=10).topics:
-            self.playground.admin.create_topics([NewTopic(LEDGER_TOPIC, 1, 1)])[LEDGER_TOPIC].result(10)
+        if LEDGER_TOPIC not in self.playground.admin.list_topics(timeout=30).topics:
+            self.playground.admin.create_topics([NewTopic(LEDGER_TOPIC, 1, 1)])[LEDGER_TOPIC].result(30)
             wait_for(
-                lambda: LEDGER_TOPIC in self.playground.admin.list_topics(timeout=10).topics, "the ledger is there"
+                lambda: LEDGER_TOPIC in self.playground.admin.list_topics(timeout=30).topics, "the ledger is there"
             )
 
     def collect(self) -> Snapshot:

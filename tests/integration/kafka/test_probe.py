@@ -24,7 +24,7 @@ def watcher(kafka: Playground, topic: str) -> Iterator[Watcher]:
 
 
 def topics(kafka: Playground) -> set[str]:
-    return set(kafka.admin.list_topics(timeout=10).topics)
+    return set(kafka.admin.list_topics(timeout=30).topics)
 
 
 def counted(watcher: Watcher, outcome: str) -> float:
@@ -45,7 +45,7 @@ def test_records_go_round_on_a_topic_of_their_own_which_is_removed_at_the_end(
     assert (counted(watcher, "lost"), counted(watcher, "refused")) == (0, 0)
     (whole,) = watcher.snapshot.tables["probe"].columns["kafka_probe_commit_seconds"].tolist()
     assert 0 < whole < 1
-    committed = kafka.admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(topic)])[topic].result(10)
+    committed = kafka.admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(topic)])[topic].result(30)
     assert committed.topic_partitions[0].offset >= 3
     # It is no subscription of anybody, and nothing else was made.
     assert watcher.snapshot.subscriptions == ()
@@ -53,7 +53,7 @@ def test_records_go_round_on_a_topic_of_their_own_which_is_removed_at_the_end(
 
     watcher.collector.close()
     wait_for(lambda: topic not in topics(kafka), "the removal of the topic")
-    groups = kafka.admin.list_consumer_groups().result(10)
+    groups = kafka.admin.list_consumer_groups().result(30)
     assert topic not in {group.group_id for group in groups.valid}
 
 

@@ -53,8 +53,8 @@ def test_a_user_with_just_the_documented_rights_probes_and_cleans_up(secured: Se
     wait_for(lambda: returned(watcher) >= 2, "two rounds")
     assert check(watcher).ok
     watcher.collector.close()
-    topics = secured.admin.list_topics(timeout=10).topics
-    wait_for(lambda: topic not in secured.admin.list_topics(timeout=10).topics, f"its removal: {set(topics)}")
+    topics = secured.admin.list_topics(timeout=30).topics
+    wait_for(lambda: topic not in secured.admin.list_topics(timeout=30).topics, f"its removal: {set(topics)}")
 
 
 def test_a_user_without_rights_is_told_what_to_grant_and_costs_no_cycle(secured: SecuredKafka, topic: str) -> None:
