@@ -58,6 +58,7 @@ BENCHMARKS: Mapping[str, Commands] = {
     "growth": lambda stack: [
         ("benchmarks.growth", "--endpoints", str(stack.directory / "endpoints.json"), "--picture", GROWTH_PICTURE)
     ],
+    "load": lambda stack: [("benchmarks.load", "--stack", str(stack.directory))],
     "analysis": lambda _: [("benchmarks.analysis",)],
     "exposition": lambda _: [("benchmarks.exposition",)],
     "demo": lambda _: [("benchmarks.demo",)],

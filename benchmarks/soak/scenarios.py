@@ -58,9 +58,9 @@ def _table(results: list[Result]) -> Table:
             result.name,
             f"{sum(row.seconds for row in result.rows if row.phase == 'expect'):.1f} s",
             next((row.seen for row in result.rows if row.phase == "redrive"), "nothing had died"),
-            result.rows[-1].seen,
+            next((row.seen for row in reversed(result.rows) if row.phase == "prove"), "not reached"),
             f"{result.seconds:.0f} s",
-            "ok" if result.ok else f"NO: {result.rows[-1].step}",
+            "ok" if result.ok else "NO: " + next((row.step for row in result.rows if not row.ok), ""),
         )
     return table
 

@@ -35,6 +35,7 @@ from monitor.errors import MonitorRefused
 ROOT = Path(__file__).parents[3]
 PUBLISHING_SECONDS = 120.0
 ENDING_SECONDS = 20.0
+REMOVING_SECONDS = 60.0  # the broker misses a killed member of the newer protocol after 45 s
 _LOOK_SECONDS = 0.1
 
 T = TypeVar("T")
@@ -262,7 +263,7 @@ class Ground:
                 process.wait()
         self.cut()
         for bus in self.buses:
-            self.wait(partial(self._removed, bus), ENDING_SECONDS)
+            self.wait(partial(self._removed, bus), REMOVING_SECONDS)
 
     def _removed(self, bus: str) -> tuple[bool | None, str]:
         try:

@@ -2,13 +2,12 @@
 
 import time
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from examples.event_flow.buses.base import BusAway
 from examples.event_flow.scenarios.ground import Ground, NotSeen, Setting
-from examples.event_flow.scenarios.model import Scenario
+from examples.event_flow.scenarios.model import Scenario, Step
 from monitor.errors import EventflowError
 from stack.errors import StackError
 
@@ -26,7 +25,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What came of a scenario. It ends with the first step that was not as it must be."""
+    """What came of a scenario. It ends with the first step that is not as it must be, and is tidied up all the same."""
 
     name: str
     rows: tuple[Row, ...]
@@ -50,15 +49,34 @@ class Result:
 def run_scenario(scenario: Scenario, setting: Setting, told: Callable[[Row], None]) -> Result:
     """Run a scenario on a flow of its own, which is removed at the end, and tell each step as soon as it is over."""
     rows: list[Row] = []
-    with closing(Ground(setting, scenario.name, scenario.buses)) as ground:
+
+    def take(phase: str, step: Step) -> bool:
+        rows.append(_take(phase, step, ground))
+        told(rows[-1])
+        return rows[-1].ok
+
+    ground = Ground(setting, scenario.name, scenario.buses)
+    try:
         for phase, step in scenario.steps():
-            began = time.monotonic()
-            try:
-                seen, ok = step.run(ground), True
-            except (NotSeen, EventflowError, BusAway, StackError) as error:
-                seen, ok = str(error), False
-            rows.append(Row(phase, step.text, seen, time.monotonic() - began, ok))
-            told(rows[-1])
-            if not ok:
+            if not take(phase, step):
                 break
-    return Result(scenario.name, tuple(rows), len([*scenario.steps()]))
+    finally:
+        take("tidy up", TIDYING_UP)
+    return Result(scenario.name, tuple(rows), len([*scenario.steps(), TIDYING_UP]))
+
+
+def _take(phase: str, step: Step, ground: Ground) -> Row:
+    began = time.monotonic()
+    try:
+        seen, ok = step.run(ground), True
+    except (NotSeen, EventflowError, BusAway, StackError) as error:
+        seen, ok = str(error), False
+    return Row(phase, step.text, seen, time.monotonic() - began, ok)
+
+
+def _tidy_up(ground: Ground) -> str:
+    ground.close()
+    return "removed"
+
+
+TIDYING_UP = Step("end the services, and remove what they have made on the brokers", _tidy_up)
