@@ -25,7 +25,8 @@ class ControlledNode(RabbitmqNode):
     def control(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run `rabbitmqctl` or one of its like on this node, whatever becomes of it."""
         command = self._command(f"{CONTROL}/{program}", "--node", self.node, *arguments)
-        return subprocess.run(command, env=self._environment(), check=False, capture_output=True, text=True, timeout=100)
+        environment = self._environment()
+        return subprocess.run(command, env=environment, check=False, capture_output=True, text=True, timeout=100)
 
     def evaluate(self, *expressions: str) -> None:
         """Have it evaluate Erlang expressions."""
