@@ -83,9 +83,12 @@ def check_timing(request: PlanRequest, now: float) -> None:
 
 def _read_time(name: str, value: object) -> time:
     try:
-        return time.fromisoformat(str(value)).replace(second=0, microsecond=0, tzinfo=None)
+        read = time.fromisoformat(str(value))
     except ValueError:
-        raise _wrong(f"{name} must be a time of the day as 22:30") from None
+        read = None
+    if read is None or read.tzinfo is not None:  # the zone of a window stands beside it
+        raise _wrong(f"{name} must be a time of the day as 22:30")
+    return read.replace(second=0, microsecond=0)
 
 
 def _read_zone(name: str) -> tzinfo:

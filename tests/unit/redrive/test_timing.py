@@ -57,6 +57,7 @@ def test_the_days_of_a_window_are_those_on_which_it_begins() -> None:
     ("wrong", "told"),
     [
         ({"begin": "25:00"}, "begin must be a time"),
+        ({"begin": "22:00+05:00"}, "begin must be a time"),
         ({"end": None}, "end must be a time"),
         ({"begin": "05:00"}, "the same"),
         ({"days": ["monday"]}, "no day"),
