@@ -94,10 +94,12 @@ _EXPIRED_CREDENTIALS = frozenset(
     {
         "ExpiredToken",
         "ExpiredTokenException",
-        "RequestExpired",
         "TokenRefreshRequired",
     }
 )
+_CLOCK_IS_OFF = frozenset({"RequestExpired", "RequestTimeTooSkewed", "RequestInTheFuture"})
+_CLOCK_WORDS = ("Signature expired:", "Signature not yet current:")
+"""How AWS says that a request is more than five minutes off, under the code of a signature that does not match."""
 _THROTTLED = frozenset(
     {
         "Throttling",
@@ -351,6 +353,9 @@ def _translate_answer(error: boto.ClientError, target: str) -> BrokerError:
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     if code in _THROTTLED or status == 429:
         return Throttled(f"AWS asks for fewer calls ({code})", target=target)
+    if code in _CLOCK_IS_OFF or str(error.response.get("Error", {}).get("Message", "")).startswith(_CLOCK_WORDS):
+        remedy = "set this machine's clock; its credentials may be right"
+        return AuthenticationFailed(f"the time of the request is off ({code})", target=target, remedy=remedy)
     # What AWS says about a bad signature quotes the request with its session token: never pass that on.
     if code in _EXPIRED_CREDENTIALS:
         return AuthenticationFailed(f"the credentials have expired ({code})", target=target, remedy="renew them")

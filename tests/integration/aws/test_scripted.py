@@ -148,6 +148,14 @@ def test_wrong_and_expired_credentials_are_told_as_such(aws: ScriptedAws, collec
         collector.collect(in_seconds(20))
 
 
+def test_a_clock_that_is_off_is_not_taken_for_wrong_credentials(aws: ScriptedAws, collector: AwsCollector) -> None:
+    told = "Signature expired: 20261124T100000Z is now earlier than 20261124T101500Z (20261124T102000Z - 5 min.)"
+    aws.answers["ListQueues"] = Refusal("SignatureDoesNotMatch", told)
+    with pytest.raises(AuthenticationFailed, match="time of the request") as caught:
+        collector.collect(in_seconds(20))
+    assert "clock" in caught.value.remedy
+
+
 def test_credentials_that_were_renewed_in_their_file_are_used_without_a_restart(
     aws: ScriptedAws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
