@@ -225,7 +225,7 @@ class ApiClient:
             if not answer.is_success:
                 answer.read()
                 _read(answer, self.url)
-            yield Exported(answer.headers.get("X-Export-Id", ""), answer.iter_bytes())
+            yield Exported(answer.headers.get("X-Export-Id", ""), self._chunks(answer))
 
     def purge(self, id_: str, name: str, export_id: str) -> PurgeAnswer:
         """Remove everything that is in a queue; `name` is its name, `export_id` an export of all of it."""
@@ -348,6 +348,14 @@ class ApiClient:
             return answer.text
         _read(answer, self.url)
         raise MonitorUnreachable(f"what answers at {self.url} is no Eventflow Monitor")
+
+    def _chunks(self, answer: httpx.Response) -> Iterator[bytes]:
+        """Yield what comes. Raises MonitorUnreachable where it breaks off, as an export that has failed does."""
+        try:
+            yield from answer.iter_bytes()
+        except httpx.HTTPError as error:
+            told = f"the answer of the monitor at {self.url} broke off ({_why(error)}); its audit log says why"
+            raise MonitorUnreachable(told) from error
 
     @contextmanager
     def _reaching(self) -> Iterator[None]:

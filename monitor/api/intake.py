@@ -14,6 +14,7 @@ from monitor.api.problems import answer_error
 from monitor.errors import BadRequest, RequestError, TooLarge
 
 LARGEST_BODY_BYTES = 2_000_000
+LONGEST_PATH_BYTES = 8_000  # an id of two names of 255 bytes, each encoded twice, and room
 DEEPEST_LEVELS = 64
 """Lists and objects within each other."""
 
@@ -81,6 +82,8 @@ def _check_text(text: str) -> None:
 
 
 def _check_address(scope: Scope) -> None:
+    if len(scope.get("raw_path", b"")) > LONGEST_PATH_BYTES:
+        raise BadRequest(f"the path is longer than {LONGEST_PATH_BYTES:,} bytes")
     if b"%00" in scope.get("raw_path", b"") or b"%00" in scope["query_string"]:
         raise BadRequest("the address has NUL (%00) in it")
 

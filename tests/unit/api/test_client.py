@@ -1,11 +1,14 @@
 """The API as Python calls, against the real app."""
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from monitor.apiclient import ApiClient
+from monitor.cli.letters import Format, _write
 from monitor.errors import MonitorRefused, MonitorUnreachable
 from tests.unit.api.builders import Api, AppTransport, blind_view, dead_letters, guarded, subscription, view
 
@@ -40,6 +43,21 @@ def test_each_call_gives_what_the_path_answers() -> None:
 def test_filters_and_lists_of_them_are_handed_on() -> None:
     with client(Api([view([subscription("a")]), view([subscription("b", "mail")], cluster="mail")])) as monitor:
         assert [it["cluster"] for it in monitor.all_subscriptions(cluster=["mail", "other"], q=None)] == ["mail"]
+
+
+def test_an_export_that_breaks_off_leaves_no_file_that_looks_whole(tmp_path: Path) -> None:
+    def lines() -> Iterator[bytes]:
+        yield b'{"position": "0:1"}\n'
+        raise httpx.RemoteProtocolError("incomplete chunked read")
+
+    output = tmp_path / "dead.jsonl"
+    with (
+        answering(lambda _: httpx.Response(200, content=lines(), headers={"X-Export-Id": "e"})) as monitor,
+        pytest.raises(MonitorUnreachable, match="broke off"),
+        monitor.export_letters("k/q") as exported,
+    ):
+        _write(exported.chunks, output, Format.JSONL)
+    assert not output.exists()
 
 
 def test_the_token_is_sent() -> None:

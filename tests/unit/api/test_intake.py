@@ -86,10 +86,17 @@ def test_the_largest_body_is_taken(api: Api) -> None:
     assert send(api, b'"' + b"x" * (LARGEST_BODY_BYTES - 2) + b'"').status_code == 200
 
 
-@pytest.mark.parametrize("path", ["/api/v1/redrives/%00", "/api/v1/subscriptions?owner=a%00b"])
-def test_an_address_that_no_database_could_look_up_is_refused(path: str) -> None:
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("/api/v1/redrives/%00", "the address has NUL (%00) in it"),
+        ("/api/v1/subscriptions?owner=a%00b", "the address has NUL (%00) in it"),
+        ("/api/v1/redrives/" + "x" * 8_000, "the path is longer than 8,000 bytes"),
+    ],
+)
+def test_an_address_that_no_database_could_look_up_is_refused(path: str, told: str) -> None:
     problem = Api().ask("GET", path)
-    assert (problem.status_code, problem.json()["detail"]) == (400, "the address has NUL (%00) in it")
+    assert (problem.status_code, problem.json()["detail"]) == (400, told)
 
 
 async def _later(parts: Iterator[bytes]) -> AsyncIterator[bytes]:
