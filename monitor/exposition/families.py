@@ -288,8 +288,8 @@ _DEAD_LETTERS = (
         "What is wrong with the set-up of the queue; 1 for each problem that there is",
         "Absent means that none was found. `none_configured` stands under the name of the source that lacks a "
         "dead-letter queue. Others: target_missing, retention_too_short (shorter than what the source keeps), "
-        "not_allowed (the policy of the queue refuses the source; under `topic/queue`, that of a queue which SNS feeds or "
-        "parks in), other_region, drops_everything.",
+        "not_allowed (the policy of the queue refuses the source; under `topic/queue`, that of a queue which SNS feeds "
+        "or parks in), other_region, drops_everything.",
     ),
     Family(
         "redrive_messages_total",
