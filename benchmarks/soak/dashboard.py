@@ -194,7 +194,7 @@ def _browse(url: str, found: Seconds, seconds: float) -> None:
     with browser_page(1300, 1000) as page:
         until = time.monotonic() + seconds
         page.goto(url)
-        page.locator(PLACES["overview"][2]).first.wait_for(timeout=60_000)
+        page.locator(PLACES["overview"][2]).first.wait_for(timeout=_PATIENCE_SECONDS * 1000)
         while True:
             for name, (path, query, last) in PLACES.items():
                 if not query:
@@ -207,11 +207,11 @@ def _browse(url: str, found: Seconds, seconds: float) -> None:
 def _click(page: Page, path: str, last: str) -> float:
     """Click a page in the navigation; return how many seconds it took until what is drawn last was to be seen."""
     link = page.locator(f'[data-testid="stSidebarNavLink"][href$="/{path}"]').first
+    title = link.inner_text().splitlines()[-1].strip()
     began = time.monotonic()
     link.click()
-    page.wait_for_url(re.compile(rf"/{path}$"))
-    page.locator('.stApp[data-test-script-state="notRunning"]').wait_for(timeout=60_000)
-    page.locator(last).first.wait_for(timeout=60_000)
+    page.get_by_role("heading", name=title, level=1).wait_for(timeout=_PATIENCE_SECONDS * 1000)
+    page.locator(last).first.wait_for(timeout=_PATIENCE_SECONDS * 1000)
     return time.monotonic() - began
 
 
