@@ -2,8 +2,8 @@
 
 python -m benchmarks.soak dashboard-proxy
 
-nginx has to be installed, or named by `NGINX_PROGRAM`. In the place of oauth2-proxy stands a program that knows one person
-by a cookie. A real Chromium comes through nginx, as that person and as nobody, and claims to be somebody else.
+nginx has to be installed, or named by `NGINX_PROGRAM`. In the place of oauth2-proxy stands a program that knows one
+person by a cookie. A real Chromium comes through nginx, as that person and as nobody, and claims to be somebody else.
 """
 
 import os
