@@ -12,7 +12,7 @@ from monitor.brokers.kafka.collector import KafkaCollector
 from monitor.brokers.kafka.metadata import keeper_of, read_listing
 from monitor.clock import Clock
 from monitor.config import Filter, KafkaCluster
-from monitor.model import Subscription
+from monitor.model import Subscription, decode_id
 from tests.integration.kafka.playground import Playground, Watcher, wait_for
 from tests.integration.secured.brokers import SecuredBrokers
 
@@ -89,6 +89,17 @@ def test_commits_going_on_going_back_and_restarts_of_the_monitor(kafka: Playgrou
     both.restart_reading()
     both.reading.look()
     assert both.reading.rows("group_partitions", group=group)[0][COMMITTED] == 10
+
+
+def test_groups_are_told_by_whatever_name_they_have(kafka: Playground, both: Both) -> None:
+    topic = kafka.topic("orders")
+    kafka.produce(topic, 5)
+    ends = ("ünï-漢字-😀", 'quo"te', "back\\slash", "line\nbreak", "50%/slash", " ", "x" * 238)
+    names = {kafka.name(end) for end in ends}
+    for name in names:
+        kafka.commit(name, topic, 2)
+    seen = both.look().snapshot.subscriptions
+    assert {decode_id(it.id): it.backlog_messages for it in seen} == {("test", name, topic): 3.0 for name in names}
 
 
 @pytest.mark.parametrize("protocol", ["classic", "consumer"])

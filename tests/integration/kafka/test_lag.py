@@ -236,6 +236,21 @@ def test_the_age_of_the_oldest_unread_record_is_found_without_reading_it(kafka: 
     assert pair["kafka_consumer_group_retention_margin_ratio"] == pytest.approx(left / 7200, abs=0.01)
 
 
+def test_times_that_producers_made_up_give_no_age_beyond_theirs(kafka: Playground, watcher: Watcher) -> None:
+    began, group = time.time(), kafka.name("billing")
+    ahead = kafka.topic("ahead", config={"message.timestamp.after.max.ms": str(2**63 - 1)})
+    ancient = kafka.topic("ancient", config={"retention.ms": "-1"})
+    kafka.produce(ahead, 10, timestamp=lambda number: began + 3 * 86400)
+    kafka.produce(ancient, 10, timestamp=lambda number: 1000.0 + number)
+    for topic in (ahead, ancient):
+        kafka.commit(group, topic, 3)
+    watcher.look()
+    young, old = (watcher.subscription(group, topic).oldest_age for topic in (ahead, ancient))
+    assert young.seconds is not None
+    assert 0 <= young.seconds <= time.time() - began  # it came after that, whatever it says
+    assert old.seconds == pytest.approx(time.time() - 1003, rel=0.02)
+
+
 def test_rows_that_stay_the_same_keep_their_labels(kafka: Playground, watcher: Watcher) -> None:
     topic, group = kafka.topic("orders", partitions=3), kafka.name("billing")
     kafka.commit(group, topic, 0)
