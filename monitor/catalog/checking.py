@@ -6,7 +6,7 @@ The schemas lie in `asyncapi/` as the AsyncAPI Initiative publishes them; see th
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +44,43 @@ def check_document(document: Document) -> None:
 
 def _mistakes(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield from islice(find_mistakes(values), _MOST_MISTAKES)
-    for error in islice(_validator(values["asyncapi"]).iter_errors(values), _MOST_MISTAKES):
+    structure, schemas = _cut_schemas(values)
+    errors = chain(_validator(values["asyncapi"]).iter_errors(structure), *(_schema_errors(*it) for it in schemas))
+    for error in islice(errors, _MOST_MISTAKES):
         deepest = _deepest(error)
         yield _pointer(deepest.absolute_path), _say(deepest)
+
+
+def _schema_errors(path: Sequence[str], schema: Any) -> Iterator[ValidationError]:
+    for error in Draft7Validator(Draft7Validator.META_SCHEMA).iter_errors(schema):
+        error.path.extendleft(reversed(path))
+        yield error
+
+
+def _cut_schemas(values: Mapping[str, Any]) -> tuple[dict[str, Any], list[tuple[tuple[str, ...], Any]]]:
+    """Return a document without the schemas in it, and these with their paths.
+
+    AsyncAPI's schema goes through a schema once for each level above it, which takes minutes for large ones; the
+    metaschema that it refers to goes through it once. Avro and other formats are left to who reads them.
+    """
+    cut: list[tuple[tuple[str, ...], Any]] = []
+
+    def without(value: Any, path: tuple[str, ...]) -> Any:
+        if path[:-1] == ("components", "schemas") or (_is_message(path[:-1]) and path[-1] in ("payload", "headers")):
+            if not (isinstance(value, Mapping) and "schemaFormat" in value):
+                cut.append((path, value))
+            return {"type": "object"}
+        if isinstance(value, Mapping) and (len(path) < 2 or path[0] in ("components", "channels")) and len(path) < 5:
+            return {name: without(it, (*path, str(name))) for name, it in value.items()}
+        return value
+
+    return without(values, ()), cut
+
+
+def _is_message(path: tuple[str, ...]) -> bool:
+    return (len(path) == 3 and path[:2] in (("components", "messages"), ("components", "messageTraits"))) or (
+        len(path) == 4 and path[0] == "channels" and path[2] == "messages"
+    )
 
 
 @cache

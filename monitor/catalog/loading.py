@@ -186,7 +186,7 @@ class _Loader:
             # References are the document's own by now; an address of the schema would make others of them.
             body = {name: it for name, it in body.items() if name != "$id"}
         schema = Schema(Format.JSON, body, dialect, str(uri))
-        if flaw := find_flaw(schema):
+        if dialect and (flaw := find_flaw(schema)):  # others have been checked with the document
             self._mistake(found.pointer, flaw)
         return schema
 

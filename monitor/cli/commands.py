@@ -13,6 +13,7 @@ from typing import Annotated, Literal, cast
 import typer
 
 from monitor.apiclient import DEFAULT_URL, ApiClient
+from monitor.catalog.loading import load_catalog
 from monitor.cli.catalog import catalog_commands
 from monitor.cli.demo import demo_commands
 from monitor.cli.letters import add_letter_commands
@@ -81,6 +82,8 @@ def check(config: ConfigFile, within: Within = 10.0, as_json: AsJson = False) ->
     """
     set_up_logging("console", "error")
     configuration = load_configuration(config)
+    if configuration.catalog:
+        load_catalog(Path(configuration.catalog))
     from monitor.diagnosis import diagnose
 
     found = diagnose(configuration, Clock(), within)

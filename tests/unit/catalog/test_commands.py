@@ -106,3 +106,12 @@ def test_files_of_two_kinds_are_refused(tmp_path: Path) -> None:
 
 def test_one_file_is_wrong_usage(tmp_path: Path) -> None:
     assert run("check-compat", write(tmp_path, "1.json", OLD))[0] == 2
+
+
+def test_eventflow_check_refuses_a_catalog_with_mistakes(tmp_path: Path) -> None:
+    catalog = write(tmp_path, "c.yml", change("action: send", "action: sends"))
+    clusters = "clusters: [{name: k, kind: kafka, bootstrap_servers: '127.0.0.1:1'}]\n"
+    configuration = write(tmp_path, "m.yml", f"catalog: {catalog}\n{clusters}")
+    result = CliRunner().invoke(app, ["check", "--config", configuration])
+    assert isinstance(result.exception, ConfigurationError)
+    assert "c.yml:12: /operations/sendOrders/action" in str(result.exception)
