@@ -52,6 +52,7 @@ class SchemaRegistry:
         )
         self._kept: OrderedDict[int, _Kept] = OrderedDict()
         self._asked: deque[float] = deque()
+        self._away_until = float("-inf")
         self._lock = threading.Lock()
 
     def close(self) -> None:
@@ -70,6 +71,8 @@ class SchemaRegistry:
         return kept.found
 
     def _ask(self, number: int, now: float) -> _Kept:
+        if now < self._away_until:
+            return _Kept(NoSchema("the registry did not answer just now; look again later"), now)
         while self._asked and self._asked[0] <= now - _ASKED_WITHIN_SECONDS:
             self._asked.popleft()
         if len(self._asked) >= _MOST_ASKED:
@@ -92,7 +95,9 @@ class SchemaRegistry:
                 if answer.status_code != httpx.codes.OK:
                     raise NoSchema(f"the registry answers with status {answer.status_code}")
                 body = _read(answer)
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, RuntimeError) as error:  # the latter of a client that a reload has closed
+            # One that does not answer costs its timeout once, and not for each schema of a page.
+            self._away_until = self._clock.monotonic() + _FAILURE_KEPT_SECONDS
             # Without the library's text, which may quote an address with credentials.
             raise NoSchema(f"the registry cannot be asked ({type(error).__name__})") from error
         return _schema_of(body, number)

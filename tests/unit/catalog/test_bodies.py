@@ -122,6 +122,8 @@ def test_a_registry_that_is_not_there_is_told_without_its_address() -> None:
     registry = SchemaRegistry("http://user:secret@127.0.0.1:1", Clock())
     with pytest.raises(NoSchema, match=r"^the registry cannot be asked \(ConnectError\)$"):
         registry.find(7)
+    with pytest.raises(NoSchema, match=r"^the registry did not answer just now"):
+        registry.find(8)
     registry.close()
 
 
