@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -46,11 +46,12 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """An alert and how long it took to arrive, or to fire where another is told instead (seconds; None: it did not)."""
+    """An alert and after how many seconds it arrived, or fired where another is told `instead`; None: it did not come."""
 
     what: str
     expected: Expected
     seconds: float | None
+    instead: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ def main() -> int:
     table = Table("alert", "provoked by", "arrived after", "kept quiet by", "with real waits")
     for it in sorted(told, key=lambda it: it.expected.alert):
         seconds = ("never", "") if it.seconds is None else (f"{it.seconds:.1f} s", f"{_with_real_waits(it):.0f} s")
-        table.add_row(it.expected.alert, it.what, seconds[0], it.expected.explained_by, seconds[1])
+        table.add_row(it.expected.alert, it.what, seconds[0], it.instead, seconds[1])
     Console(width=180).print(table)
     came = {it.expected.alert for it in told if it.seconds is not None}
     Console().print(f"{len(came)} of {len(_RULES)} alerts came; waits of rules times {TIME_SCALE:g}")
@@ -93,7 +94,7 @@ def _with_real_waits(told: Told) -> float:
     rule = _RULES[told.expected.alert]
     waits = _seconds(rule.get("for", "0s")) + told.expected.span_seconds
     grouping = _seconds({"critical": "10s"}.get(rule["labels"]["severity"], "30s")) - GROUP_WAIT_SECONDS
-    return (told.seconds or 0.0) + (1 - TIME_SCALE) * waits + (0 if told.expected.explained_by else grouping)
+    return (told.seconds or 0.0) + (1 - TIME_SCALE) * waits + (0 if told.instead else grouping)
 
 
 def _seconds(duration: str) -> float:
@@ -195,17 +196,20 @@ def _provoke(live: Alerting, troubles: Sequence[Trouble], since: float | None = 
                 told.append(Told(trouble.what, expected, moment - begun))
                 print(f"{expected.alert}: {moment - begun:.1f} s ({trouble.what})", file=sys.stderr)
         time.sleep(_LOOK_SECONDS)
-    return [*told, *(Told(trouble.what, expected, None) for trouble, expected, _ in awaited)]
+    time.sleep(2 * GROUP_WAIT_SECONDS)  # what is told beside that which explains it has arrived by now
+    told += [Told(trouble.what, expected, None) for trouble, expected, _ in awaited]
+    return [replace(it, instead="" if _arrival(live, it.expected) else it.expected.explained_by) for it in told]
 
 
 def _came(live: Alerting, expected: Expected, firing: Sequence[Mapping[str, str]]) -> float | None:
-    """Return when an alert arrived; of one that another explains, that it fires now, as long as it has not arrived."""
-    arrival = live.webhook.arrival("firing", expected.alert, expected.labels)
-    if not expected.explained_by:
-        return arrival
+    """Return when an alert arrived; of one that another explains, that it fires now."""
     wanted = {"alertname": expected.alert, **expected.labels}.items()
-    fires = any(wanted <= labels.items() for labels in firing)
-    return time.monotonic() if fires and arrival is None else None
+    fires = expected.explained_by and any(wanted <= labels.items() for labels in firing)
+    return _arrival(live, expected) or (time.monotonic() if fires else None)
+
+
+def _arrival(live: Alerting, expected: Expected) -> float | None:
+    return live.webhook.arrival("firing", expected.alert, expected.labels)
 
 
 def _wait_until_resolved(live: Alerting, expected: Expected) -> None:
