@@ -46,7 +46,7 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """An alert and after how many seconds it arrived, or fired where another is told `instead`; None: it did not come."""
+    """An alert, and after how many seconds it arrived or, where another is told `instead`, fired; None: never."""
 
     what: str
     expected: Expected
