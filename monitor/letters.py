@@ -301,6 +301,24 @@ class Held(Protocol):
         ...
 
 
+Await = Callable[[float], Sequence[SendResult]]
+"""Waits until a deadline for the confirmation of each message that was sent. Raises as `Held.send` does."""
+
+
+@runtime_checkable
+class SendsAhead(Protocol):
+    """What a held queue can do besides: send messages while earlier ones are on their way.
+
+    `overlaps` says whether their order allows it. What is taken at once is then half of what may be in doubt.
+    """
+
+    overlaps: bool
+
+    def begin_send(self, messages: Sequence[Outgoing], deadline: float) -> Await:
+        """Begin to send, and return what waits for the end of it."""
+        ...
+
+
 @runtime_checkable
 class SeesBounces(Protocol):
     """What a mover or a held queue can do besides, where looking harms nothing."""

@@ -56,7 +56,10 @@ def redrive_id_of(job: str, message: DeadMessage) -> str:
 
 def header_of(message: DeadMessage, name: str) -> str:
     """Return the text of a header, empty where it is not there."""
-    return next((_text(header.value) for header in message.headers if header.name == name), "")
+    for header in message.headers:  # each message passes here twice: no generator
+        if header.name == name:
+            return _text(header.value)
+    return ""
 
 
 def _text(value: bytes | None) -> str:

@@ -21,17 +21,17 @@ class Editor:
     """Makes the changes of one plan. Raises BadRequest, with the place, for a patch that cannot be understood."""
 
     def __init__(self, request: PlanRequest) -> None:
-        self._removed, self._set = request.remove_headers, dict(request.set_headers)
+        self._set = dict(request.set_headers)
+        self._gone = frozenset((*request.remove_headers, *self._set))
         self._patch = BodyPatch(request.patch) if request.patch else None
 
     def change(self, message: DeadMessage) -> DeadMessage:
         """Return the message as it is to be sent. Raises patching.DoesNotApply."""
         if self._patch is not None:
             message = replace(message, value=self._patch.apply(message.value))
-        gone = {*self._removed, *self._set}
-        if not gone:
+        if not self._gone:
             return message
-        kept = tuple(header for header in message.headers if header.name not in gone)
+        kept = tuple(header for header in message.headers if header.name not in self._gone)
         added = (Header(name, value.encode()) for name, value in self._set.items())
         return replace(message, headers=(*kept, *added))
 

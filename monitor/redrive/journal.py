@@ -20,6 +20,7 @@ from monitor.storage.database import Database, upsert
 from monitor.storage.tables import REDRIVE_ITEMS, REDRIVE_JOBS, REDRIVE_PLANS, REDRIVE_RANGES
 
 _COUNTS = tuple(asdict(Counts()))
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), default=str)  # json.dumps makes one each time
 _KEEP_LOOKING_UP = 500  # parameters of one query, well below the limits of both databases
 
 
@@ -285,23 +286,21 @@ class Journal:
 
     # -- items --------------------------------------------------------------------------------------------------------
 
-    def put_items(self, id_: str, items: Sequence[Item], now: float, resent: int = 0) -> None:
+    def put_items(
+        self, id_: str, items: Sequence[Item], now: float, resent: int = 0, removed: Sequence[str] = ()
+    ) -> None:
         """Keep items as they are now, new ones and known ones; for stages that change no count.
 
-        `resent` of them were under way before and go once more.
+        `resent` of them were under way before and go once more. `removed` are the positions of sent messages that are
+        gone from their queue.
         """
         with self._database.writing() as connection:
+            if removed:
+                _mark_removed(connection, id_, removed, now)
             upsert(connection, REDRIVE_ITEMS, [_row_of(id_, item, now) for item in items])
             if resent:
                 update = sa.update(REDRIVE_JOBS).where(REDRIVE_JOBS.c.id == id_)
                 connection.execute(update.values(resent=REDRIVE_JOBS.c.resent + resent))
-
-    def mark_removed(self, id_: str, positions: Sequence[str], now: float) -> None:
-        """Note that sent messages are gone from their queue."""
-        with self._database.writing() as connection:
-            for chunk in _chunks(positions):
-                where = (REDRIVE_ITEMS.c.job == id_, REDRIVE_ITEMS.c.position.in_(chunk))
-                connection.execute(sa.update(REDRIVE_ITEMS).where(*where).values(stage="removed", at=now))
 
     def items_by_position(self, id_: str, positions: Sequence[str]) -> dict[str, Item]:
         """Return those of the items that are known."""
@@ -407,19 +406,29 @@ def _settle_items(connection: sa.Connection, job: str, counts: Counts, fates: Se
     for fate in fates:
         message, stage = fate.message, "sent" if fate.outcome == Outcome.SENT else "settled"
         before = known.get(message.position)
-        if before != fate.outcome:
-            changes[fate.outcome] += 1
-            changes.update([] if before is None else {before: -1})
+        # What came back before its confirm was read stays bounced.
+        stays = before == Outcome.BOUNCED and fate.outcome == Outcome.SENT
+        outcome = Outcome.BOUNCED if stays else fate.outcome
+        if before != outcome:
+            changes[outcome] += 1
+            if before is not None:
+                changes[before] -= 1
         if message.position in known:
-            settled[(stage, fate.outcome, fate.at_target, fate.reason)].append(message.position)
+            settled[(stage, outcome, fate.at_target, fate.reason)].append(message.position)
         else:
-            item = Item(message.position, "", stage, fate.outcome, fate.at_target, fate.reason, message.coordinates)
+            item = Item(message.position, "", stage, outcome, fate.at_target, fate.reason, message.coordinates)
             rows.append(_row_of(job, item, now))
     _update_items(connection, job, settled, now)
     upsert(connection, REDRIVE_ITEMS, rows)
     for outcome, number in changes.items():
         counts = counts.plus(outcome, number)
     return counts
+
+
+def _mark_removed(connection: sa.Connection, job: str, positions: Sequence[str], now: float) -> None:
+    for chunk in _chunks(positions):
+        where = (REDRIVE_ITEMS.c.job == job, REDRIVE_ITEMS.c.position.in_(chunk))
+        connection.execute(sa.update(REDRIVE_ITEMS).where(*where).values(stage="removed", at=now))
 
 
 def _update_items(
@@ -445,7 +454,7 @@ def _outcomes(connection: sa.Connection, job: str, positions: Sequence[str]) -> 
     for chunk in _chunks(positions):
         columns = (REDRIVE_ITEMS.c.position, REDRIVE_ITEMS.c.outcome)
         query = sa.select(*columns).where(REDRIVE_ITEMS.c.job == job, REDRIVE_ITEMS.c.position.in_(chunk))
-        found.update((row.position, row.outcome and Outcome(row.outcome)) for row in connection.execute(query))
+        found.update((position, told and Outcome(told)) for position, told in connection.execute(query))
     return found
 
 
@@ -505,4 +514,4 @@ def _chunks(values: Sequence[str]) -> list[Sequence[str]]:
 
 
 def _dump(value: Any) -> str:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), default=str)
+    return _ENCODER.encode(value)

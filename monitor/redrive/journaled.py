@@ -4,15 +4,21 @@
 means: only remove. `intent` alone means that nobody knows; such a message is `ambiguous`, and is sent once more or left
 where it is, as the plan says. Messages are known again by their position. Where the broker has no id of its own, equal
 messages have equal positions: then each is an occurrence of its own, and `sent` without `removed` is ambiguous as well.
+
+Where the bus allows it, a batch is on its way to the broker while the one before it is settled.
 """
 
 import itertools
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 
 from monitor.clock import Clock
+from monitor.errors import BrokerError, StorageError
 from monitor.letters import (
     HEADER_ID,
+    Await,
     Choose,
     DeadMessage,
     Fate,
@@ -24,6 +30,7 @@ from monitor.letters import (
     Refusal,
     SeesBounces,
     SendResult,
+    SendsAhead,
     Step,
 )
 from monitor.redrive.choosing import header_of
@@ -31,6 +38,7 @@ from monitor.redrive.journal import Item, Journal
 
 _SENDS = 4  # of one message without an answer; then it is told as ambiguous
 _UNDER_WAY = ("intent", "sent")
+_TO_CLOSE_SECONDS = 2.0
 
 
 @dataclass(slots=True)
@@ -44,6 +52,22 @@ class _Taken:
     position: str
     item: Item | None
     unknown: int = 0
+
+
+@dataclass(slots=True)
+class _Batch:
+    """Messages that were taken together: what goes, what was sent before and is only to be removed, what stays."""
+
+    taken: int
+    outgoing: list[tuple[_Taken, Outgoing]] = field(default_factory=list)
+    sent_before: list[_Taken] = field(default_factory=list)
+    fates: list[Fate] = field(default_factory=list)
+    results: Await = lambda _deadline: ()
+
+    @property
+    def size(self) -> int:
+        """Return how many messages will have an outcome by it."""
+        return len(self.outgoing) + len(self.fates)
 
 
 class JournaledMover:
@@ -66,6 +90,8 @@ class JournaledMover:
         self._before_send = before_send
         self._kept: list[DeadMessage] = []
         self._again: list[tuple[_Taken, Outgoing]] = []  # in the hand, and sent without an answer
+        self._under_way: deque[_Batch] = deque()
+        self._removed: list[str] = []  # gone from the queue, which the journal hears with the next intents
         self._matched: set[str] = set()
         self._seen = self._unremoved = 0
         self._closed = False
@@ -73,11 +99,13 @@ class JournaledMover:
         self._bound = int(job.bounds["count"])
         self._unique = getattr(held, "positions_are_unique", True)
         self._may_return = getattr(held, "removed_may_return", False)
+        self._overlaps = isinstance(held, SendsAhead) and held.overlaps
 
     @property
     def still_there(self) -> int:
         """Return how many messages are in the hand between steps, less those that are sent and lie in the queue yet."""
-        return len(self._kept) + len(self._again) - self._unremoved
+        on_their_way = sum(len(batch.outgoing) for batch in self._under_way)
+        return len(self._kept) + len(self._again) + on_their_way - self._unremoved
 
     def recover(self, deadline: float) -> Step:
         """Take note of what is finished; what was under way is settled when it is taken into the hand again."""
@@ -86,40 +114,32 @@ class JournaledMover:
         return Step()
 
     def step(self, limit: int, deadline: float) -> Step:
-        """Take, decide, send and remove up to `limit` messages; first those again of which no answer came."""
-        if self._again:
-            outgoing, self._again = self._again, []
-            return self._carry(outgoing, [], [], deadline)
-        wanted = min(limit, self._bound - self._seen)
-        self.is_idle = True
-        messages = self.held.take(wanted, deadline) if wanted > 0 else ()
-        self.is_idle = False
-        if not messages:
-            return self._finish()
-        taken = self._recognise(messages)
-        self._seen += sum(not _has_returned(it) for it in taken)
-        self._unremoved -= sum(it.item is not None and it.item.stage == "sent" for it in taken)
-        fates: list[Fate] = []
-        outgoing = []
-        sent_before = [it for it in taken if self._was_sent(it)]
-        for it in taken:
-            if not self._was_sent(it):
-                self._decide(it, outgoing, fates)
-        return self._carry(outgoing, sent_before, fates, deadline)
+        """Take, decide, send and remove up to `limit` messages; first those again of which no answer came.
 
-    def _carry(
-        self, outgoing: Sequence[tuple[_Taken, Outgoing]], removed: Sequence[_Taken], fates: list[Fate], deadline: float
-    ) -> Step:
-        sent = self._send(outgoing, fates, deadline)
-        self._remove([*removed, *sent], deadline)
-        return Step(tuple(fates))
+        What is on its way after a step counts towards the limit of the next.
+        """
+        if self._again:
+            again, self._again = _Batch(len(self._again), self._again), []
+            self._begin(again, deadline)
+            return self._settle(0, deadline)
+        wanted = min(limit - sum(batch.size for batch in self._under_way), self._bound - self._seen)
+        batch = self._take(wanted, deadline)
+        if batch is None:
+            return self._settle(0, deadline) if self._under_way else self._finish()
+        self._begin(batch, deadline)
+        # The hand gives a part at a time: when it has given less than is wanted, there may be more to come.
+        return self._settle(1 if self._overlaps and batch.taken < wanted else 0, deadline)
 
     def close(self) -> None:
-        """Give back what stays, and let go."""
+        """Settle what is on its way, give back what stays, and let go."""
         if self._closed:
             return
         self._closed = True
         try:
+            with suppress(BrokerError, StorageError):  # what is not settled now is settled when it is met again
+                self._settle(0, self._clock.monotonic() + _TO_CLOSE_SECONDS)
+            with suppress(StorageError):
+                self._note_removed()
             if self._kept:
                 self.held.release(self._kept)
         finally:
@@ -129,6 +149,57 @@ class JournaledMover:
     def look_for_bounces(self, deadline: float) -> Sequence[str]:
         """Look, where the bus can do so without harm."""
         return self.held.look_for_bounces(deadline) if isinstance(self.held, SeesBounces) else ()
+
+    def _take(self, wanted: int, deadline: float) -> _Batch | None:
+        """Take messages and decide on each; None when none is wanted or there."""
+        self.is_idle = True
+        messages = self.held.take(wanted, deadline) if wanted > 0 else ()
+        self.is_idle = False
+        if not messages:
+            return None
+        taken = self._recognise(messages)
+        self._seen += sum(not _has_returned(it) for it in taken)
+        self._unremoved -= sum(it.item is not None and it.item.stage == "sent" for it in taken)
+        batch = _Batch(len(taken))
+        for it in taken:
+            if self._was_sent(it):
+                batch.sent_before.append(it)
+            else:
+                self._decide(it, batch.outgoing, batch.fates)
+        return batch
+
+    def _begin(self, batch: _Batch, deadline: float) -> None:
+        """Put into the journal what is about to be sent, and begin to send it."""
+        if batch.outgoing:
+            self._intend(batch.outgoing)
+            messages = [out for _, out in batch.outgoing]
+            if self._overlaps and isinstance(self.held, SendsAhead):
+                batch.results = self.held.begin_send(messages, deadline)
+            else:
+                results = self.held.send(messages, deadline)
+                batch.results = lambda _deadline: results
+        self._under_way.append(batch)
+
+    def _settle(self, leave: int, deadline: float) -> Step:
+        """Wait for the oldest batches, but for `leave`; keep what became of each message, and remove what was sent."""
+        told: list[Fate] = []
+        while len(self._under_way) > leave:
+            batch = self._under_way.popleft()
+            confirmed = self._confirm(batch, deadline)
+            if batch.fates:
+                self._journal.record(self._job.id, self._clock.now(), fates=batch.fates)
+            told += batch.fates
+            self._remove([*batch.sent_before, *confirmed], deadline)
+        return Step(tuple(told))
+
+    def _confirm(self, batch: _Batch, deadline: float) -> list[_Taken]:
+        """Wait for the answers about a batch, and return what is confirmed."""
+        confirmed: list[_Taken] = []
+        if batch.outgoing:
+            results = batch.results(deadline)
+            for (it, out), result in zip(batch.outgoing, results, strict=True):
+                self._sort(it, out, result, confirmed, batch.fates)
+        return confirmed
 
     def _recognise(self, messages: Sequence[DeadMessage]) -> list[_Taken]:
         """Find what the journal knows of each message; equal ones are told apart by their number."""
@@ -204,25 +275,14 @@ class JournaledMover:
     def _holds_ambiguous(self) -> bool:
         return self._job.request.on_ambiguous == OnAmbiguous.HOLD
 
-    def _send(self, outgoing: Sequence[tuple[_Taken, Outgoing]], fates: list[Fate], deadline: float) -> list[_Taken]:
-        """Send, and return what is confirmed: it stands in the journal as sent."""
-        confirmed: list[_Taken] = []
-        if outgoing:
-            self._intend(outgoing)
-            results = self.held.send([out for _, out in outgoing], deadline)
-            for (it, out), result in zip(outgoing, results, strict=True):
-                self._sort(it, out, result, confirmed, fates)
-        if fates:
-            self._journal.record(self._job.id, self._clock.now(), fates=fates)
-        return confirmed
-
     def _intend(self, outgoing: Sequence[tuple[_Taken, Outgoing]]) -> None:
         intents = []
         for it, out in outgoing:
             outcome = it.item.outcome if it.item else None  # it is counted under that already
             intents.append(Item(it.position, out.redrive_id, "intent", outcome, coordinates=it.message.coordinates))
         again = sum(it.unknown > 0 or _was_met(it) for it, _ in outgoing)
-        self._journal.put_items(self._job.id, intents, self._clock.now(), resent=again)
+        self._journal.put_items(self._job.id, intents, self._clock.now(), resent=again, removed=self._removed)
+        self._removed = []
         self._before_send()
 
     def _sort(self, it: _Taken, out: Outgoing, result: SendResult, confirmed: list[_Taken], fates: list[Fate]) -> None:
@@ -248,10 +308,18 @@ class JournaledMover:
         done = self.held.remove([it.message for it in taken], deadline)
         gone = [it.position for it, removed in zip(taken, done, strict=True) if removed]
         self._unremoved += len(taken) - len(gone)
-        self._journal.mark_removed(self._job.id, gone, self._clock.now())
+        self._removed += gone
+        if not self._overlaps:
+            self._note_removed()
+
+    def _note_removed(self) -> None:
+        if self._removed:
+            self._journal.put_items(self._job.id, (), self._clock.now(), removed=self._removed)
+            self._removed = []
 
     def _finish(self) -> Step:
         """Nothing more comes: what was under way and was not met again stays unknown."""
+        self._note_removed()
         open_items = self._journal.items_in_stage(self._job.id, "intent")
         if open_items:
             reason = "it was under way at an interruption, and was not met in the queue again"

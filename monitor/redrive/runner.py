@@ -307,7 +307,7 @@ class Runner(threading.Thread):
             self._count_bounces(task)
             verdict = task.bounces.judge(self._counts)
             if verdict.is_bad:
-                self._open_circuit(verdict.tell())
+                self._open_circuit(task, verdict.tell())
 
     def _count_bounces(self, task: _Task) -> None:
         ids = task.bounces.find()
@@ -315,10 +315,11 @@ class Runner(threading.Thread):
             self._flush()
             self._counts = self._journal.count_bounced(self._job, ids, self._clock.now())
 
-    def _open_circuit(self, told: str) -> None:
+    def _open_circuit(self, task: _Task, told: str) -> None:
         if self._journal.job(self._job).wanted != "run":
             return  # somebody has seen it and wants the job to go on, or wants something else already
         self._flush()
+        task.mover.close()  # what is on its way counts, too
         reason = f"circuit_open: {told}"
         self._journal.want(self._job, "pause")
         self._journal.update_job(self._job, state=JobState.PAUSED, reason=reason)
@@ -335,7 +336,7 @@ class Runner(threading.Thread):
             verdict = task.bounces.judge(self._counts, every=_LOOK_AT_CANARY_SECONDS)
             if verdict.is_bad_canary(canary):
                 self._journal.update_job(self._job, canary_verdict="failed")
-                self._open_circuit(f"canary: {verdict.tell()}")
+                self._open_circuit(task, f"canary: {verdict.tell()}")
                 break
             self._rest(_LISTEN_SECONDS)
         else:

@@ -179,7 +179,7 @@ def test_items_go_through_their_stages(journal: Journal) -> None:
     journal.add_job(job_of("a"))
     journal.put_items("a", [Item(str(n), f"a:{n}", "intent", None) for n in range(3)], 1.0)
     journal.record("a", 2.0, fates=[fate_of("0", Outcome.SENT), fate_of("1", Outcome.SENT)])
-    journal.mark_removed("a", ["0"], 3.0)
+    journal.put_items("a", (), 3.0, removed=["0"])
     stages = {item.position: item.stage for item in journal.items("a", 10, None, None)}
     assert stages == {"0": "removed", "1": "sent", "2": "intent"}
     assert journal.count_stage("a", "removed") == 1

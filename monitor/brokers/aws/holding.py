@@ -21,7 +21,7 @@ from monitor.brokers.aws.sending import Sender
 from monitor.brokers.aws.workers import Batch, Workers
 from monitor.clock import Clock
 from monitor.errors import BrokerError, TimedOut
-from monitor.letters import DeadMessage, Job, Outgoing, SendResult
+from monitor.letters import Await, DeadMessage, Job, Outgoing, SendResult
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -67,7 +67,9 @@ class SqsHeld:
         self._room = int(job.bounds["count"])  # how many more may be handed out
         self._planned_at = float(job.bounds["planned_at"])
         self._opened = clock.monotonic()
-        self._workers = Workers(WORKERS, clock)
+        self._workers = Workers(WORKERS + 1, clock)  # one more, which decides while the others wait for SQS
+        self.overlaps = not queue.fifo  # in its groups messages go one after the other
+        self._most = WORKERS * BATCH // 2 if self.overlaps else WORKERS * BATCH
         self._lock = threading.Lock()
         self._hand: dict[str, Grip] = {}
         self._buffer: deque[str] = deque()  # in the hand, not handed out yet
@@ -80,10 +82,12 @@ class SqsHeld:
     def take(self, limit: int, deadline: float) -> Sequence[DeadMessage]:
         """Receive up to `limit` messages, ten a worker at most; none when several long polls say that none is left.
 
+        Where sending overlaps, it is half of them: another batch is on its way meanwhile.
+
         Raises TimedOut while messages of an earlier, killed run may still be on their way back; BrokerError when the
         queue cannot be asked.
         """
-        wanted = min(limit, WORKERS * BATCH)
+        wanted = min(limit, self._most)
         if self._queue.fifo:
             self._pass_by()
         self._end_ahead(deadline)
@@ -111,9 +115,13 @@ class SqsHeld:
 
         What is not surely hidden for long enough is refused instead.
         """
+        return self.begin_send(messages, deadline)(deadline)
+
+    def begin_send(self, messages: Sequence[Outgoing], deadline: float) -> Await:
+        """Begin to send, and return what waits for the answers."""
         if planned := self._plan_ahead(len(messages)):
             self._ahead = self._workers.begin(planned)
-        return self._sender.send(messages, self._workers, self._hold_on, deadline)
+        return self._sender.begin(messages, self._workers, self._hold_on, deadline)
 
     def remove(self, messages: Sequence[DeadMessage], deadline: float) -> Sequence[bool]:
         """Delete the messages. What could not be deleted is taken again later."""

@@ -84,12 +84,23 @@ class Sender:
         Raises BrokerError only when nothing was sent, and nothing may have been, for want of a connection or of leave
         to call; so it may be called again with the same messages.
         """
+        return self.begin(messages, workers, hold_on, deadline)(deadline)
+
+    def begin(
+        self, messages: Sequence[Outgoing], workers: Workers, hold_on: HoldOn, deadline: float
+    ) -> Callable[[float], list[SendResult]]:
+        """Begin to send, and return what waits until a deadline and then returns or raises as `send` does."""
         current = _Round(hold_on, deadline)
         lanes = workers.call(partial(self._plan, messages, current), deadline)
-        workers.run([partial(self._send_lane, target, lane, current) for target, lane in lanes], deadline)
-        current.end()
-        self._settle(messages, current)
-        return [current.results[outgoing.message.position] for outgoing in messages]
+        calls = workers.begin([partial(self._send_lane, target, lane, current) for target, lane in lanes])
+
+        def wait(until: float) -> list[SendResult]:
+            workers.wait(calls, until)
+            current.end()
+            self._settle(messages, current)
+            return [current.results[outgoing.message.position] for outgoing in messages]
+
+        return wait
 
     def close(self) -> None:
         """Wake whoever pauses before another attempt."""

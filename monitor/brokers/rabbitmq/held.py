@@ -16,7 +16,7 @@ from monitor.brokers.rabbitmq.standing import Standing
 from monitor.brokers.rabbitmq.taking import Delivery, Tag, Taker
 from monitor.clock import Clock
 from monitor.errors import BrokerError, TimedOut
-from monitor.letters import Action, DeadMessage, Job, Outgoing, SendResult
+from monitor.letters import Action, Await, DeadMessage, Job, Outgoing, SendResult
 
 EACH_ORIGIN = "@origins"
 """The target of a plan whose messages go back each to the queue that it came from."""
@@ -75,12 +75,16 @@ class Grip:
 class RabbitHeld:
     """The hand of one job. One thread uses it.
 
+    A batch is half of what may be in doubt: another one is on its way while it is settled.
     What is released stays unacknowledged until `close`, so that `take` gives others; then all of it goes back to its
     place at once.
     """
 
     positions_are_unique = False
     """Messages that are equal in every byte share a position; which of them is meant makes no difference."""
+
+    overlaps = True
+    """Messages keep their order on the one channel that all are sent by."""
 
     removed_may_return = False
     """Whether the broker has restarted since the plan: when it crashes, a classic queue forgets acknowledgements."""
@@ -93,6 +97,7 @@ class RabbitHeld:
         self._hand: dict[str, deque[Grip]] = {}
         self._bound = int(job.bounds["count"])
         self._taken = 0
+        self._most = max(1, standing.window // 2)
         self._ready: deque[Delivery] = deque()  # taken, and not handed out yet
         self._ahead: Future[Any] | None = None
         self._read_message: Callable[[Delivery, Properties], DeadMessage] = reader.read
@@ -101,14 +106,14 @@ class RabbitHeld:
 
     def take(self, limit: int, deadline: float) -> Sequence[DeadMessage]:
         """Take up to `limit` messages, never more than the plan counted; none when none is ready."""
-        number = min(limit, self._standing.window, self._bound - self._taken)
+        number = min(limit, self._most, self._bound - self._taken)
         if number <= 0:
             return ()
         if not self._ready:
             self._receive(number, deadline)
         taken = [self._ready.popleft() for _ in range(min(number, len(self._ready)))]
         self._taken += len(taken)
-        if len(taken) == self._standing.window and self._standing.delivery_limit is None:
+        if len(taken) == self._most and self._standing.delivery_limit is None:
             self._take_ahead()
         return [self._read(delivery) for delivery in taken]
 
@@ -117,14 +122,25 @@ class RabbitHeld:
 
         Sending a message again whose confirm is still under way waits for that one.
         """
+        return self.begin_send(messages, deadline)(deadline)
+
+    def begin_send(self, messages: Sequence[Outgoing], deadline: float) -> Await:
+        """Begin to send, and return what waits for the confirms. Raises BrokerError, as that does."""
         written = [self._write(outgoing) for outgoing in messages]
         letters = [letter for letter in written if isinstance(letter, Letter)]
+        if not letters:
+            return lambda _deadline: [it for it in written if isinstance(it, SendResult)]
         seconds = deadline - self._clock.monotonic() - _MARGIN_SECONDS
-        if letters and seconds <= 0:
+        if seconds <= 0:
             raise TimedOut("no time was left to send", target=self._target.label)
-        sender = self._with.sender
-        sent = iter(self._ask(lambda done: sender.send(letters, seconds, done), deadline) if letters else ())
-        return [next(sent) if isinstance(it, Letter) else it for it in written]
+        session, sender, label = self._with.session, self._with.sender, self._target.label
+        under_way = session.begin(lambda done: sender.send(letters, seconds, done), label)
+
+        def wait(until: float) -> Sequence[SendResult]:
+            sent = iter(session.wait(under_way, until, label))
+            return [next(sent) if isinstance(it, Letter) else it for it in written]
+
+        return wait
 
     def remove(self, messages: Sequence[DeadMessage], deadline: float) -> Sequence[bool]:
         """Acknowledge messages. False for what is not in the hand any more. Raises BrokerError."""
@@ -173,7 +189,7 @@ class RabbitHeld:
 
     def _take_ahead(self) -> None:
         """Have the next ones come while these are sent: a job that goes as fast as it can will want them."""
-        number = min(self._standing.window, self._bound - self._taken - len(self._ready))
+        number = min(self._most, self._bound - self._taken - len(self._ready))
         if number > 0 and not self._ready:
             self._ahead = self._begin_take(number, _AHEAD_SECONDS)
 

@@ -11,6 +11,7 @@ import json
 import struct
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 _PROPERTIES = (
@@ -29,6 +30,8 @@ _PROPERTIES = (
     ("app_id", "text"),
     ("cluster_id", "text"),
 )
+_PLACES = {name: place for place, (name, _) in enumerate(_PROPERTIES)}
+_PROPERTY_SIZES = {"octet": 1, "time": 8}
 _HIGHEST_FLAG = 15
 _SIZES = {b"t": 1, b"b": 1, b"B": 1, b"s": 2, b"u": 2, b"I": 4, b"i": 4, b"l": 8, b"L": 8, b"f": 4, b"d": 8}
 _SIZES |= {b"D": 5, b"T": 8, b"V": 0}
@@ -108,32 +111,39 @@ def _decode_properties(raw: bytes) -> Properties:
     if flags & 1:
         raise ValueError("there are more properties than the protocol knows")
     at, values, headers = _FLAGS.size, {}, None
-    for place, (name, kind) in enumerate(_PROPERTIES):
-        if not flags & (1 << (_HIGHEST_FLAG - place)):
-            continue
+    for name, kind in _present(flags):
         if kind == "table":
             headers, at = _decode_table(raw, at)
             continue
-        size = {"text": 1 + raw[at], "octet": 1, "time": 8}[kind]
-        values[name] = raw[at : at + size]
-        if len(values[name]) < size:
+        end = at + (1 + raw[at] if kind == "text" else _PROPERTY_SIZES[kind])
+        if end > len(raw):
             raise IndexError
-        at += size
+        values[name] = raw[at:end]
+        at = end
     return Properties(values, headers)
+
+
+@lru_cache(maxsize=256)
+def _present(flags: int) -> tuple[tuple[str, str], ...]:
+    """Return the properties, and their kinds, that flags name."""
+    return tuple(it for place, it in enumerate(_PROPERTIES) if flags & (1 << (_HIGHEST_FLAG - place)))
 
 
 def encode_properties(properties: Properties) -> bytes:
     """Write properties as they go onto the wire; of what was read unchanged the same bytes come out."""
-    flags, pieces = 0, [b""]
-    for place, (name, kind) in enumerate(_PROPERTIES):
-        piece = properties.values.get(name)
-        if kind == "table" and properties.headers is not None:
-            piece = _encode_table(properties.headers)
-        if piece is not None:
-            flags |= 1 << (_HIGHEST_FLAG - place)
-            pieces.append(piece)
-    pieces[0] = _FLAGS.pack(flags)
-    return b"".join(pieces)
+    values = properties.values
+    if properties.headers is not None:
+        values = {**values, "headers": _encode_table(properties.headers)}
+    flags, order = _layout(tuple(values))
+    return flags + b"".join([values[name] for name in order])
+
+
+@lru_cache(maxsize=256)
+def _layout(names: tuple[str, ...]) -> tuple[bytes, tuple[str, ...]]:
+    """Return the flags of properties, and their names in the protocol's order."""
+    places = sorted(_PLACES[name] for name in names)
+    flags = sum(1 << (_HIGHEST_FLAG - place) for place in places)
+    return _FLAGS.pack(flags), tuple(_PROPERTIES[place][0] for place in places)
 
 
 def _decode_table(raw: bytes, at: int) -> tuple[tuple[Field, ...], int]:

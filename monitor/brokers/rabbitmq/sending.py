@@ -11,7 +11,9 @@ all of the next ones do, and then only the one at fault is refused.
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import takewhile
 from typing import Any
 
 from pika.exceptions import ChannelClosedByBroker
@@ -46,7 +48,7 @@ class Letter:
 
 
 class Sender:
-    """One channel with confirms; for the loop's thread. One batch at a time.
+    """One channel with confirms; for the loop's thread. Batches may be sent while earlier ones are under way.
 
     A letter whose confirm is still under way is not published again when it is sent again, as long as the line lives.
     Letters that are equal have equal ids: as many of them are confirmed as were taken, whichever these are.
@@ -62,8 +64,8 @@ class Sender:
         self._under_way: dict[int, Letter] = {}
         self._under_way_bytes = 0
         self._returned: dict[str, deque[str]] = defaultdict(deque)
-        self._results: dict[str, deque[SendResult]] = defaultdict(deque)
-        self._batch: _Batch | None = None
+        self._unclaimed: dict[str, deque[SendResult]] = defaultdict(deque)
+        self._batches: list[_Batch] = []
         line.when_closed(self._on_line_lost)
         line.on_blocked = self._pump
 
@@ -81,19 +83,32 @@ class Sender:
         if self._line.closed:
             settle(done, error=self._line_failure())
             return
-        timer = self._line.loop.call_later(seconds, self._give_up)
-        cancel = lambda: self._line.loop.remove_timeout(timer)  # noqa: E731
-        wanted = Counter(letter.id for letter in letters)
-        known = Counter({id_: len(self._results[id_]) for id_ in wanted if self._results.get(id_)})
-        self._batch = _Batch(tuple(letters), done, cancel, wanted - known, (wanted - known).total())
-        spare = known + Counter(letter.id for letter in self._under_way.values())
+        batch = _Batch(tuple(letters), done, Counter(letter.id for letter in letters), len(letters))
+        timer = self._line.loop.call_later(seconds, lambda: self._give_up(batch))
+        batch.cancel = lambda: self._line.loop.remove_timeout(timer)
+        spare = self._find_spare(batch)
+        self._batches.append(batch)
         for letter in letters:
             if spare[letter.id] > 0:
                 spare[letter.id] -= 1
             else:
                 self._ahead.append(letter)
         self._pump()
-        self._finish_if_known()
+        self._finish_known()
+
+    def _find_spare(self, batch: "_Batch") -> Counter[str]:
+        """Return, by id, how many letters were published before and nobody waits for; give the batch what is known."""
+        spare = Counter(letter.id for letter in self._under_way.values())
+        for other in self._batches:
+            spare -= other.wanted  # what is still ahead of these is missed again when it is published
+        for id_ in batch.wanted.keys() & self._unclaimed.keys():
+            results = self._unclaimed[id_]
+            while results and batch.wants(id_):
+                batch.take(id_, results.popleft())
+                spare[id_] += 1
+            if not results:
+                del self._unclaimed[id_]
+        return spare
 
     # publishing
 
@@ -140,11 +155,12 @@ class Sender:
         method = found.method
         tags = [method.delivery_tag]
         if method.multiple:  # dict keys are in the order of publishing
-            tags = [tag for tag in self._under_way if tag <= method.delivery_tag]
+            tags = list(takewhile(lambda tag: tag <= method.delivery_tag, self._under_way))
+        accepted = isinstance(method, Basic.Ack)
         for tag in tags:
-            self._settle(tag, accepted=isinstance(method, Basic.Ack))
+            self._settle(tag, accepted=accepted)
         self._pump()
-        self._finish_if_known()
+        self._finish_known()
 
     def _settle(self, tag: int, *, accepted: bool) -> None:
         letter = self._under_way.pop(tag)
@@ -153,17 +169,18 @@ class Sender:
         if returned := self._returned.get(letter.id):
             result = SendResult(False, reason=f"{letter.place}: {returned.popleft()}")
         elif accepted:
-            result = SendResult(True, at_target=letter.place)
+            result = _confirmed(letter.place)
         else:
             reason = f"{letter.place} refuses it: it is full (overflow reject-publish), or failed"
             result = SendResult(False, reason=reason)
         self._put(letter.id, result)
 
     def _put(self, id_: str, result: SendResult) -> None:
-        self._results[id_].append(result)
-        if self._batch is not None and self._batch.wanted[id_] > 0:
-            self._batch.wanted[id_] -= 1
-            self._batch.missing -= 1
+        for batch in self._batches:
+            if batch.wants(id_):
+                batch.take(id_, result)
+                return
+        self._unclaimed[id_].append(result)
 
     def _on_channel_closed(self, _channel: object, reason: Exception) -> None:
         if not isinstance(reason, ChannelClosedByBroker):
@@ -179,13 +196,14 @@ class Sender:
         self._careful = self._window
         self._channel = None
         self._line.connection.channel(on_open_callback=self._on_open)
-        self._finish_if_known()
+        self._finish_known()
 
     def _on_line_lost(self) -> None:
         self._drop_under_way("the connection was lost before the confirm", known=False)
         if self._opened is not None:
             settle(self._opened, error=self._line_failure())
-        self._give_up()
+        for batch in list(self._batches):
+            self._give_up(batch)
 
     def _drop_under_way(self, reason: str, *, known: bool) -> None:
         for letter in self._under_way.values():
@@ -196,38 +214,28 @@ class Sender:
 
     # the end of a batch
 
-    def _finish_if_known(self) -> None:
-        batch = self._batch
-        if batch is not None and not batch.missing:
+    def _finish_known(self) -> None:
+        for batch in [batch for batch in self._batches if not batch.missing]:
             self._finish(batch)
 
     def _finish(self, batch: "_Batch") -> None:
         unknown = SendResult(False, reason="no confirm came in time", known=False)
-        results = [self._next_result(letter.id) or unknown for letter in batch.letters]
-        self._batch = None
+        results = [batch.result_of(letter.id) or unknown for letter in batch.letters]
+        self._batches.remove(batch)
         batch.cancel()
         settle(batch.done, results)
 
-    def _next_result(self, id_: str) -> SendResult | None:
-        results = self._results.get(id_)
-        if not results:
-            return None
-        result = results.popleft()
-        if not results:
-            del self._results[id_]
-        return result
-
-    def _give_up(self) -> None:
+    def _give_up(self, batch: "_Batch") -> None:
         """End a batch as it stands."""
-        batch = self._batch
-        if batch is None:
-            return
-        self._ahead.clear()
-        if any(result.known for letter in batch.letters for result in self._results.get(letter.id, ())):
+        dropped = set(map(id, batch.letters))
+        self._ahead = deque(letter for letter in self._ahead if id(letter) not in dropped)
+        if batch.knows_any:
             self._finish(batch)
             return
-        self._batch = None
+        self._batches.remove(batch)
         batch.cancel()
+        for id_, results in batch.results.items():
+            self._unclaimed[id_].extend(results)
         settle(batch.done, error=self._why_nothing())
 
     def _why_nothing(self) -> BrokerError:
@@ -244,12 +252,38 @@ class Sender:
         return failure if isinstance(failure, BrokerError) else Unreachable("the connection was lost")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Batch:
-    """What was asked for last. `wanted` counts by id what is not known yet, `missing` is the sum of it."""
+    """What was asked for at once. `wanted` counts by id what is not known yet, `missing` is the sum of it."""
 
     letters: tuple[Letter, ...]
     done: "Future[Any]"
-    cancel: Callable[[], None]
     wanted: Counter[str]
     missing: int
+    cancel: Callable[[], None] = lambda: None
+    results: dict[str, deque[SendResult]] = field(default_factory=dict)
+
+    @property
+    def knows_any(self) -> bool:
+        """Say whether anything is known of any of its letters."""
+        return any(result.known for results in self.results.values() for result in results)
+
+    def wants(self, id_: str) -> bool:
+        """Say whether it waits for a letter of this id."""
+        return self.wanted.get(id_, 0) > 0
+
+    def take(self, id_: str, result: SendResult) -> None:
+        """Take what is known of one letter."""
+        self.wanted[id_] -= 1
+        self.missing -= 1
+        self.results.setdefault(id_, deque()).append(result)
+
+    def result_of(self, id_: str) -> SendResult | None:
+        """Return what is known of one letter of this id, and of another the next time; None when nothing is."""
+        results = self.results.get(id_)
+        return results.popleft() if results else None
+
+
+@lru_cache(maxsize=64)
+def _confirmed(place: str) -> SendResult:
+    return SendResult(True, at_target=place)

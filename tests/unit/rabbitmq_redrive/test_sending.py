@@ -72,6 +72,21 @@ def test_the_first_message_travels_alone_then_all_do() -> None:
     assert all(result.confirmed for result in done.result(0))
 
 
+def test_two_batches_are_under_way_at_once_and_each_of_equal_letters_is_published() -> None:
+    line = FakeLine()
+    sender, first, second = Sender(line, 100), Future[Any](), Future[Any]()  # type: ignore[arg-type]
+    sender.open(Future())
+    a, b = (Letter(body.decode(), "", "q", b"\0\0", body, "q") for body in (b"a", b"b"))
+    sender.send([a, a], 1.0, first)
+    sender.send([a, b], 1.0, second)
+    line.ack(1)
+    assert line.published == [b"a", b"a", b"a", b"b"]
+    line.ack(2)
+    assert (len(first.result(0)), second.done()) == (2, False)
+    line.ack(4, multiple=True)
+    assert [result.confirmed for result in second.result(0)] == [True, True]
+
+
 def test_of_what_the_broker_will_not_have_only_the_one_at_fault_is_refused() -> None:
     line = FakeLine()
     done = begin(line, [b"large", b"b"])

@@ -12,6 +12,7 @@ from monitor.clock import Clock
 from monitor.letters import (
     HEADER_ID,
     HEADER_JOB,
+    Await,
     DeadMessage,
     Header,
     Job,
@@ -88,6 +89,35 @@ class Queue:
             raise Crash
 
 
+class TwoAtATime(Queue):
+    """Hands out two at a time, and tells only when it is waited for what has arrived."""
+
+    overlaps = True
+
+    def __init__(self, bodies: Sequence[str], unique: bool = True) -> None:
+        super().__init__(bodies, unique)
+        self.most_on_their_way = self._on_their_way = 0
+
+    def take(self, limit: int, deadline: float) -> Sequence[DeadMessage]:
+        return super().take(min(limit, 2), deadline)
+
+    def begin_send(self, messages: Sequence[Outgoing], deadline: float) -> Await:
+        results = self.send(messages, deadline)
+        self._on_their_way += len(messages)
+        self.most_on_their_way = max(self.most_on_their_way, self._on_their_way)
+
+        def wait(_until: float) -> Sequence[SendResult]:
+            self._maybe_crash("while waiting")
+            self._on_their_way -= len(messages)
+            return results
+
+        return wait
+
+    def close(self) -> None:
+        super().close()
+        self._on_their_way = 0
+
+
 @pytest.fixture
 def journal(tmp_path: Path) -> Iterator[Journal]:
     database = Database.open(f"sqlite:///{tmp_path}/eventflow.db")
@@ -95,7 +125,7 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
     database.close()
 
 
-def carry_out(journal: Journal, queue: Queue, **request: object) -> Counts:
+def carry_out(journal: Journal, queue: Queue, limit: int = 2, **request: object) -> Counts:
     """Run a job over the queue, again after each crash, and return its counts at the end."""
     count = len(queue.waiting)
     journal.add_job(job_of("j", planned=count))
@@ -107,7 +137,7 @@ def carry_out(journal: Journal, queue: Queue, **request: object) -> Counts:
         try:
             mover.recover(FAR)
             while not finished:
-                finished = mover.step(2, FAR).finished
+                finished = mover.step(limit, FAR).finished
         except Crash:
             queue.close()
             continue
@@ -132,6 +162,63 @@ def test_nothing_is_lost_wherever_it_is_interrupted_and_only_what_is_unknown_goe
     assert (queue.waiting, queue.hand) == ([], [])
     assert counts == Counts(planned=5, sent=5)
     assert journal.job("j").resent == (2 if place in ("before send", "after send") else 0)
+
+
+@pytest.mark.parametrize(
+    ("place", "twice"),
+    [
+        ("before send", ""),
+        ("after send", "ab"),
+        ("while waiting", "abcd"),
+        ("before remove", "cd"),
+        ("after remove", "cd"),
+    ],
+)
+def test_of_two_batches_on_their_way_nothing_is_lost_and_only_what_is_unknown_goes_twice(
+    journal: Journal, place: str, twice: str
+) -> None:
+    queue = TwoAtATime("abcdefg")
+    queue.crash_at = place
+    assert carry_out(journal, queue, limit=9) == Counts(planned=7, sent=7)
+    assert sorted(queue.arrived) == sorted("abcdefg" + twice)
+    assert (queue.waiting, queue.hand, queue.most_on_their_way) == ([], [], 4)
+    assert {item.outcome for item in journal.items("j", 9, None, None)} == {Outcome.SENT}
+
+
+def test_what_is_on_its_way_counts_towards_the_limit_and_is_settled_at_the_end(journal: Journal) -> None:
+    queue = TwoAtATime("abcdefg")
+    journal.add_job(job_of("j", planned=7))
+    job = Job("j", PlanRequest("k/q"), "q", "t", {"count": 7})
+    mover = JournaledMover(queue, journal, job, make_chooser(job, lambda: 0.0), Clock())
+    mover.recover(FAR)
+    told = [len(mover.step(limit, FAR).fates) for limit in (3, 3)]
+    assert (told, queue.arrived, mover.still_there) == ([0, 3], list("abc"), 0)
+    assert len(mover.step(4, FAR).fates) == 0
+    assert (journal.job("j").counts.sent, mover.still_there) == (3, 2)
+    mover.close()
+    assert (journal.job("j").counts.sent, "".join(it.position for it in queue.waiting)) == (5, "fg")
+
+
+def test_what_comes_back_before_its_confirm_is_read_stays_bounced(journal: Journal) -> None:
+    queue = TwoAtATime("abc")
+    send = queue.send
+
+    def come_back(messages: Sequence[Outgoing], deadline: float) -> Sequence[SendResult]:
+        stamps = (Header(HEADER_ID, messages[0].redrive_id.encode()), Header(HEADER_JOB, b"j"))
+        queue.waiting.insert(0, DeadMessage(f"{messages[0].message.position}-back", {}, None, b"x", stamps))
+        queue.send = send  # type: ignore[method-assign]
+        return send(messages, deadline)
+
+    queue.send = come_back  # type: ignore[method-assign]
+    journal.add_job(job_of("j", planned=3))
+    job = Job("j", PlanRequest("k/q"), "q", "t", {"count": 9})
+    mover = JournaledMover(queue, journal, job, make_chooser(job, lambda: 0.0), Clock())
+    mover.recover(FAR)
+    while not mover.step(9, FAR).finished:
+        pass
+    mover.close()
+    assert journal.job("j").counts == Counts(planned=3, sent=2, bounced=1)
+    assert sorted(queue.arrived) == list("abc")
 
 
 def test_with_hold_what_is_unknown_stays_and_is_counted(journal: Journal) -> None:
