@@ -1,9 +1,4 @@
-"""Which event a body is, whether it fits, which version it would fit, and what would make it fit. Pure.
-
-What tells the version of a body counts in this order: the URI of its schema (CloudEvents' `dataschema`), the constants
-of the schemas' first level, headers that name type and version. The body is looked at as JSON values, however it was
-written.
-"""
+"""Whether a body fits its event, which version of it it would fit, and what would make it fit. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,21 +8,13 @@ from jsonpatch import JsonPatchException, apply_patch
 from jsonpointer import JsonPointerException
 
 from monitor.catalog.compatibility import can_read
+from monitor.catalog.identifying import Identifier, Letter, Where
 from monitor.catalog.json_schemas import CannotJudge, Violation, find_violations
 from monitor.catalog.markers import markers_of, without, without_markers
 from monitor.catalog.model import Action, Catalog, Event, EventName, Format, Operation, Schema
 from monitor.catalog.patches import Unmappable, propose
 
 Operations = tuple[Mapping[str, Any], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Where:
-    """Where a message was meant to be read: its cluster and destination, and the consumer group if one is known."""
-
-    cluster: str
-    destination: str
-    group: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,28 +37,9 @@ class Fit:
     unjudged: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Letter:
-    """What is known of a message: its body as JSON values, the schema that it names, and what its headers tell.
-
-    `told` has the `type` of the event and the version or address of its `schema`, where headers have these.
-    """
-
-    body: Any
-    told: Mapping[str, str]
-    where: Where
-    schema: Schema | None = None
-
-
-def name_event(catalog: Catalog, letter: Letter) -> EventName | None:
-    """Return which event a message is, also of a version that the catalog does not have; None for a strange one."""
-    found = _identify(catalog, letter)
-    return found[0] if found else None
-
-
-def fit(catalog: Catalog, letter: Letter) -> Fit | None:
+def fit(identifier: Identifier, letter: Letter) -> Fit | None:
     """Return what a catalog says of a message; None where it is no event of it."""
-    found = _identify(catalog, letter)
+    catalog, found = identifier.catalog, identifier.identify(letter)
     if found is None:
         return None
     wrote, told_by = found
@@ -88,62 +56,6 @@ def fit(catalog: Catalog, letter: Letter) -> Fit | None:
         return Fit(wrote, told_by, read_as, known, (), None, None, str(error))
     patch = _find_patch(written, target, body) if violations or wrote != read_as else None
     return Fit(wrote, told_by, read_as, known, violations, _newest_fit(versions, body), patch)
-
-
-# -- which event -------------------------------------------------------------------------------------------------------
-
-
-def _identify(catalog: Catalog, letter: Letter) -> tuple[EventName, str] | None:
-    events = _events_at(catalog, letter.where)
-    named = letter.told.get("schema", "")
-    for event in events:
-        if named and named == event.data_schema:
-            return event.id, "the address of its schema"
-        if letter.schema and event.payload and letter.schema.body == event.payload.body:
-            return event.id, "the schema that it names"
-    return _identify_by_markers(events, letter.body) or _identify_by_headers(events, letter.told)
-
-
-def _events_at(catalog: Catalog, where: Where) -> list[Event]:
-    """Return the events of a destination, and after them all others."""
-    here = {name for channel in catalog.channels_at(where.cluster, where.destination) for name in channel.events}
-    names = {name.name for name in here}
-    return sorted(catalog.events.values(), key=lambda it: (it.id not in here, it.id.name not in names))
-
-
-def _identify_by_markers(events: Sequence[Event], body: Any) -> tuple[EventName, str] | None:
-    if not isinstance(body, Mapping):
-        return None
-    marked = [(event, markers) for event in events if (markers := markers_of(event.payload))]
-    for event, markers in marked:
-        if all(_same(body.get(name), it) for name, it in markers.items()):
-            return event.id, f"{' and '.join(markers)} of the body"
-    for event, markers in marked:
-        # What all versions have in common names the event, what differs between them the version.
-        others = [it for other, it in marked if other.id.name == event.id.name]
-        varying = {name for name in markers if any(not _same(it.get(name), markers[name]) for it in others)}
-        if not varying and len(others) == 1:
-            varying = {name for name in markers if "version" in name.lower()}
-        shared = markers.keys() - varying
-        if varying and shared and all(_same(body.get(name), markers[name]) for name in shared):
-            version = ", ".join(str(body[name]) for name in sorted(varying) if isinstance(body.get(name), str | int))
-            return EventName(event.id.name, version[:40]), f"{' and '.join(markers)} of the body"
-    return None
-
-
-def _identify_by_headers(events: Sequence[Event], told: Mapping[str, str]) -> tuple[EventName, str] | None:
-    kind, version = told.get("type", ""), told.get("schema", "")
-    versions = [it for it in events if kind and kind in (it.id.name, str(it.id), it.key)]
-    if not versions:
-        return None
-    exact = [it for it in versions if version and it.id.version == version.lower().removeprefix("v")]
-    if exact or len(versions) == 1:
-        return (exact or versions)[0].id, "its headers"
-    return None
-
-
-def _same(one: Any, other: Any) -> bool:
-    return type(one) is type(other) and one == other
 
 
 # -- which version -----------------------------------------------------------------------------------------------------

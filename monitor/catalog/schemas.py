@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from monitor.catalog.bodies import Body, read_body
+from monitor.catalog.identifying import Identifier
 from monitor.catalog.loading import load_catalog
 from monitor.catalog.model import Catalog
 from monitor.catalog.registry import SchemaRegistry
@@ -17,17 +18,22 @@ class Schemas:
     def __init__(self, configuration: Configuration, clock: Clock) -> None:
         self._clock = clock
         self._settings = configuration.schema_registry
-        self.catalog: Catalog | None = _load(configuration)
+        self.identifier = _load(configuration)
         self._registry = self._open()
 
     def reconfigure(self, configuration: Configuration) -> None:
         """Go on by another configuration; the catalog is read anew. Raises ConfigurationError, with nothing changed."""
-        self.catalog = _load(configuration)
+        self.identifier = _load(configuration)
         if configuration.schema_registry != self._settings:
             before, self._settings = self._registry, configuration.schema_registry
             self._registry = self._open()
             if before is not None:
                 before.close()
+
+    @property
+    def catalog(self) -> Catalog | None:
+        """The catalog that is configured now."""
+        return self.identifier.catalog if self.identifier else None
 
     def read(self, message: DeadMessage) -> Body:
         """Return what the body of a message holds."""
@@ -45,5 +51,5 @@ class Schemas:
         return SchemaRegistry(url, self._clock, self._settings.make_context() if url.startswith("https:") else None)
 
 
-def _load(configuration: Configuration) -> Catalog | None:
-    return load_catalog(Path(configuration.catalog)) if configuration.catalog else None
+def _load(configuration: Configuration) -> Identifier | None:
+    return Identifier(load_catalog(Path(configuration.catalog))) if configuration.catalog else None

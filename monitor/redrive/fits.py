@@ -9,7 +9,8 @@ from monitor.analysis.advice import Advised
 from monitor.analysis.causes import texts_of
 from monitor.analysis.faults import Kind
 from monitor.analysis.makers import find_makers
-from monitor.catalog.fitting import Fit, Letter, Where, fit, name_event, receivers_at
+from monitor.catalog.fitting import Fit, fit, receivers_at
+from monitor.catalog.identifying import Identifier, Letter, Where
 from monitor.catalog.model import Catalog
 from monitor.catalog.schemas import Schemas
 from monitor.letters import DeadMessage
@@ -45,11 +46,12 @@ class Grounds:
 
 def hold(members: Sequence[DeadMessage], grounds: Grounds | None) -> Held:
     """Hold the first of some messages against the catalog."""
-    if grounds is None or grounds.schemas.catalog is None:
+    identifier = grounds.schemas.identifier if grounds else None
+    if grounds is None or identifier is None:
         return Held()
     letters = [_letter(it, grounds) for it in members[:_MOST_HELD]]
     notes = dict.fromkeys(it for it in letters if isinstance(it, str) and it)
-    found = [fit(grounds.schemas.catalog, it) for it in letters if isinstance(it, Letter)]
+    found = [fit(identifier, it) for it in letters if isinstance(it, Letter)]
     known = [it for it in found if it is not None]
     if not known:
         return Held(looked_at=len(letters), notes=tuple(notes))
@@ -86,13 +88,13 @@ def tell_impact(
 
     `named` says whether the events may be told, which bodies name.
     """
-    if grounds is None or grounds.schemas.catalog is None:
+    identifier = grounds.schemas.identifier if grounds else None
+    if grounds is None or identifier is None:
         return None
-    catalog = grounds.schemas.catalog
-    events = Counter(_names(members, grounds, catalog)) if named else Counter[str]()
+    events = Counter(_names(members, grounds, identifier)) if named else Counter[str]()
     expiries = [it.expires_at for it in members if it.expires_at is not None]
     return {
-        "services": _services(members, grounds, catalog),
+        "services": _services(members, grounds, identifier.catalog),
         "events": [{"name": name, "messages": number} for name, number in events.most_common(_MOST_EVENTS)],
         "state": _state(kind, advised),
         "messages": len(members),
@@ -106,12 +108,12 @@ def _state(kind: Kind, advised: Advised) -> str:
     return "lost" if advised in (Advised.DO_NOT, Advised.ARCHIVE) else "waiting"
 
 
-def _names(members: Sequence[DeadMessage], grounds: Grounds, catalog: Catalog) -> Iterator[str]:
+def _names(members: Sequence[DeadMessage], grounds: Grounds, identifier: Identifier) -> Iterator[str]:
     for message in members[:_MOST_NAMED]:
         letter = _letter(message, grounds)
-        name = name_event(catalog, letter) if isinstance(letter, Letter) else None
-        if name is not None:
-            yield name.name
+        found = identifier.identify(letter) if isinstance(letter, Letter) else None
+        if found is not None:
+            yield found[0].name
 
 
 def _services(members: Sequence[DeadMessage], grounds: Grounds, catalog: Catalog) -> list[dict[str, Any]]:

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from monitor.catalog.fitting import Letter, Where, fit
+from monitor.catalog.fitting import fit
+from monitor.catalog.identifying import Identifier, Letter, Where
 from monitor.catalog.loading import load_catalog
 from tests.integration.app.running import _ENVIRONMENT
 from tests.integration.redrive.kafka.yard import Yard, spring_headers
@@ -73,7 +74,7 @@ def test_a_new_version_goes_back_as_the_one_that_is_known(
     job = monitor.start_job(f"k/{dead}", group=group["id"], patch=held["patch"])
     assert monitor.wait_for_job(job["id"])["counts"]["sent"] == 3
     for message in yard.read(target):
-        found = fit(known, Letter(json.loads(message.value() or b""), {}, Where("k", target, GROUP)))
+        found = fit(Identifier(known), Letter(json.loads(message.value() or b""), {}, Where("k", target, GROUP)))
         assert found is not None
         assert (str(found.wrote), found.violations) == ("OrderCreated 1", ())
 
