@@ -32,8 +32,8 @@ _VARIABLES = {"$job": ".+", "$instance": ".+", "$cluster": ".+", "$__rate_interv
 EMPTY_THERE = {
     "kafka_partition_last_stable_offset": "no transaction is open",
     "kafka_partition_open_transaction_seconds": "no transaction is open",
+    "kafka_consumer_group_rebalances_total": "no group rebalances",
     "kafka_consumer_group_idle_members": "every member owns a partition",
-    "kafka_probe_": "no probe is configured",
     "kafka_consumer_group_rewinds_total": "no group goes back",
     "sqs_queue_messages_delayed": "no queue delays messages",
     "subscription_objective_seconds_total": "no objective has time that cannot be judged",
