@@ -34,6 +34,7 @@ _ANSWER_SECONDS: Final = 3.0
 _DELIVERY_SECONDS: Final = 8.0
 _POLL_SECONDS: Final = 0.5
 _BATCH: Final = 50
+_COMMIT_SECONDS: Final = 1.0
 _GRACE_SECONDS: Final = 2.0
 _LOG_ONLY_CRITICAL: Final = 2  # syslog level; librdkafka otherwise writes a line for each failed connection attempt
 
@@ -213,6 +214,9 @@ class KafkaConsumer:
                 **_missed_soon(protocol),
                 "enable.auto.commit": False,
                 "auto.offset.reset": "earliest",
+                # The end lies behind the marker of a transaction, which is no record: where nothing but the last record
+                # was committed, the marker would count as lag for ever.
+                "enable.partition.eof": True,
                 # A message is held while the circuit is open, and nothing polled meanwhile. An outage that is longer
                 # than this costs a rebalance, and no message.
                 "max.poll.interval.ms": _LONGEST_HOLD_MS,
@@ -260,10 +264,14 @@ class KafkaConsumer:
     ) -> dict[tuple[str, int], int]:
         """Handle records until the end is asked for; return the offset to commit for each topic and partition."""
         positions: dict[tuple[str, int], int] = {}
+        due = time.monotonic() + _COMMIT_SECONDS
         try:
             for record in records:
                 if (error := record.error()) is not None:
-                    self._tolerate(error)
+                    if error.code() == KafkaError._PARTITION_EOF:
+                        positions[_topic(record), _partition(record)] = _offset(record)
+                    else:
+                        self._tolerate(error)
                     continue
                 outcome = self._handle(record, handle)
                 report(outcome)
@@ -272,6 +280,9 @@ class KafkaConsumer:
                 positions[_topic(record), _partition(record)] = _offset(record) + 1
                 if self._stop.requested:
                     break
+                if time.monotonic() > due:  # so that a slow consumer is seen to move, and a crash repeats little
+                    self._commit(positions)
+                    due = time.monotonic() + _COMMIT_SECONDS
         except BusAway:
             self._commit(positions)
             raise

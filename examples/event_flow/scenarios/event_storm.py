@@ -16,5 +16,5 @@ SCENARIO = Scenario(
     "A hundred times the usual number of orders at once, as fast as the buses take them.",
     disturb=(order(0.5), order(50), start(*SERVICES)),
     expect=(has_backlog("notification", 1.0, consumers=True),),
-    prove=(caught_up(180), is_clean(), EVERY_ORDER_ONCE),
+    prove=(caught_up(300), is_clean(), EVERY_ORDER_ONCE),
 )

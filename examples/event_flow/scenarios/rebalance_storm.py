@@ -29,7 +29,7 @@ def _join_and_leave(ground: Ground) -> str:
             found = item["consumers"] if item else None
             return True if found == wanted else None, f"{found} consumers"
 
-        return ground.wait(look, SOON_SECONDS)
+        return ground.wait(look, SOON_SECONDS * 2)  # while members come and go, there are none for certain
 
     for _ in range(_TIMES):
         ground.start("notification")
@@ -44,8 +44,8 @@ SCENARIO = Scenario(
     "A second member joins Notification and leaves it again, over and over; partitions change hands in mid-work.",
     disturb=(
         start(*SERVICES),
-        put(Condition(extra_seconds=0.2), MAIL_SERVER, text="have a mail take 0.2 s"),
-        order(5.0),
+        put(Condition(extra_seconds=0.05), MAIL_SERVER, text="have a mail take 0.05 s"),
+        order(20.0),
         Step("have a second member join and leave, over and over", _join_and_leave),
     ),
     expect=(
