@@ -38,6 +38,8 @@ class RabbitCollector:
         self._config, self._clock = config, clock
         self._prometheus = self._open_prometheus()
         self._management = self._open_management()
+        # Apart, so that a request that is cut off here does not take a survey under way with it.
+        self._single = self._open_management()
         self._amqp = self._open_amqp()
         self._surveyor = Surveyor(self._management, clock) if self._management else None
         self._depths = DepthChoice(self._readers(), clock, _REST_INTERVALS * config.interval)
@@ -76,7 +78,7 @@ class RabbitCollector:
             parts,
             expected=len(readings.keys),
             measured=int(np.count_nonzero(~np.isnan(readings.column(READY)))),
-            errors=(*depths.errors, *map(_error, failures), *_stopped_nodes(survey)),
+            errors=(*depths.errors, *dict.fromkeys(map(_error, failures)), *_stopped_nodes(survey)),
             notes=build_notes(self._sources(depths, survey, totals, sight, plugin_counts=plugin_counts)),
         )
 
@@ -87,7 +89,7 @@ class RabbitCollector:
     def close(self) -> None:
         """Cut all connections; a reading under way ends with Unreachable."""
         self._closed = True
-        for source in (self._prometheus, self._management, self._amqp):
+        for source in (self._prometheus, self._management, self._single, self._amqp):
             if source is not None:
                 source.close()
 
@@ -129,9 +131,19 @@ class RabbitCollector:
             )
         if management is not None and surveyor is not None:
             readers.append(lambda deadline: depths_of(surveyor.fresh(deadline), management.target))
+            readers.append(self._read_one_by_one)
         if amqp is not None and amqp.queues:
             readers.append(lambda deadline: Depths(amqp.read(deadline), amqp.target, errors=amqp.errors))
         return readers
+
+    def _read_one_by_one(self, deadline: float) -> Depths:
+        """Read the queues of the node that is asked, as the last survey had them, where it cannot list any more."""
+        survey = self._surveyor.survey if self._surveyor is not None else None
+        if self._single is None or survey is None:
+            raise Unreachable("no queue is known yet", target=self._config.name)
+        own = [queue.key for queue in survey.queues if queue.node == survey.overview.node]
+        readings = self._single.read_one_by_one(survey.readings.keys, own, self._clock, deadline)
+        return Depths(readings, f"{self._single.target}, queue by queue, since it lists none")
 
     def _look_in(
         self, depths: Depths, totals: NodeTotals | None, deadline: float, failures: list[BrokerError]

@@ -1,6 +1,6 @@
 """The management API: the only one that tells arguments, policies and bindings; numbers too, at a higher price."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -35,12 +35,16 @@ from monitor.brokers.rabbitmq.readings import (
     Readings,
 )
 from monitor.brokers.rabbitmq.totals import Counts
-from monitor.errors import BadAnswer, Forbidden
-from monitor.model import as_floats
+from monitor.clock import Clock
+from monitor.errors import BadAnswer, BrokerError, Forbidden
+from monitor.model import Floats, as_floats
 
 _PAGE_SIZE = 500  # the most that the API gives
 _MOST_PAGES = 10_000
 _MOST_ASKED_ALONE = 32  # exchanges, at 2 ms each
+_LONGEST_ALONE = 1.0  # seconds for one queue, which take 2 to 20 ms
+_TOTALS_ALONE = {"disable_stats": "true", "enable_queue_totals": "true"}
+"""What to ask where statistics are not to be had: how many messages wait, and nothing else."""
 _FACTS = (
     "vhost,name,type,node,durable,exclusive,auto_delete,arguments,policy,operator_policy,effective_policy_definition"
 )
@@ -114,7 +118,7 @@ class ManagementSource:
         if overview.stats:
             found: Iterable[Definition] = self._pages("/api/queues", deadline, query | {"page_size": _PAGE_SIZE})
         else:
-            query |= {"disable_stats": "true", "enable_queue_totals": "true"}
+            query |= _TOTALS_ALONE
             found = self._client.get_json("/api/queues", deadline, query)
         rows = {(row["vhost"], row["name"]): row for row in found}
         keys = tuple(sorted(filter(self._wanted, rows)))
@@ -124,14 +128,37 @@ class ManagementSource:
         wanted = [rows[key] for key in keys]
         return Listing(tuple(map(queue_facts, wanted)), _readings(keys, wanted, overview))
 
+    def read_one_by_one(
+        self, keys: tuple[QueueKey, ...], asked: Collection[QueueKey], clock: Clock, deadline: float
+    ) -> Readings:
+        """Return what waits in the queues `asked`, each asked for alone; NaN in the other rows, and where time ran out.
+
+        A node that hangs keeps every list from being told, by whichever node, but not a queue of another one. A queue
+        that is not there any more has no row. Raises BrokerError when nothing was told, as before RabbitMQ 4.
+        """
+        found: dict[QueueKey, Definition] = {}
+        gone, failure = set(), None
+        for key in asked:
+            until = min(deadline, clock.monotonic() + _LONGEST_ALONE)
+            try:
+                found[key] = self._client.get_json(_path_of(key), until, _TOTALS_ALONE)
+            except NotThere:
+                gone.add(key)
+            except BrokerError as error:
+                failure = error
+                break
+        if not gone and not any("messages_ready" in row for row in found.values()):
+            raise failure or BadAnswer("tells nothing of a queue alone", target=self.target)
+        left = tuple(key for key in keys if key not in gone) if gone else keys
+        return Readings(left, _waiting([found.get(key, {}) for key in left]))
+
     def read_queue(self, key: QueueKey, deadline: float) -> tuple[QueueFacts, bool] | None:
         """Return what one queue is, and whether somebody consumes it. Raises BrokerError.
 
         None when there is no such queue that this user may see.
         """
-        path = f"/api/queues/{_quoted(key[0])}/{_quoted(key[1])}"
         try:
-            row = self._client.get_json(path, deadline, {"columns": f"{_FACTS},consumers"})
+            row = self._client.get_json(_path_of(key), deadline, {"columns": f"{_FACTS},consumers"})
         except (NotThere, Forbidden):
             return None
         return queue_facts(row), bool(row.get("consumers"))
@@ -255,10 +282,7 @@ class ManagementSource:
 
 
 def _readings(keys: tuple[QueueKey, ...], rows: Sequence[Definition], overview: Overview) -> Readings:
-    columns = {
-        READY: as_floats(_number(row, "messages_ready") for row in rows),
-        UNACKED: as_floats(_number(row, "messages_unacknowledged") for row in rows),
-    }
+    columns = _waiting(rows)
     if overview.stats:
         columns |= {
             CONSUMERS: as_floats(_number(row, "consumers") for row in rows),
@@ -272,6 +296,17 @@ def _readings(keys: tuple[QueueKey, ...], rows: Sequence[Definition], overview: 
         columns |= {column: np.array([float(c.get(name, 0)) for c in counts]) for column, name in _COUNTS.items()}
         columns[AUTO_ACKED] = np.array([float(c.get("deliver_no_ack", 0) + c.get("get_no_ack", 0)) for c in counts])
     return Readings(keys, columns)
+
+
+def _waiting(rows: Sequence[Definition]) -> dict[str, Floats]:
+    return {
+        READY: as_floats(_number(row, "messages_ready") for row in rows),
+        UNACKED: as_floats(_number(row, "messages_unacknowledged") for row in rows),
+    }
+
+
+def _path_of(key: QueueKey) -> str:
+    return f"/api/queues/{_quoted(key[0])}/{_quoted(key[1])}"
 
 
 def _capacity(row: Definition) -> float | None:

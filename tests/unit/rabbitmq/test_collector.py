@@ -4,10 +4,14 @@ import json
 import math
 import time
 from typing import Any
+from unittest.mock import ANY
+
+import pytest
 
 from monitor.brokers.rabbitmq.collector import RabbitCollector
 from monitor.clock import Clock
 from monitor.config import RabbitCluster
+from monitor.errors import BadAnswer
 from monitor.model import Snapshot
 from tests.unit.rabbitmq.conftest import Answer, MockBroker
 from tests.waiting import wait_for
@@ -29,6 +33,16 @@ def row(name: str, node: str) -> dict[str, Any]:
     return {"vhost": "/", "name": name, "node": node, "messages_ready": 7, "effective_policy_definition": {}}
 
 
+def management(broker: MockBroker) -> None:
+    """Let it tell of two nodes, with a queue on each."""
+    broker.answers |= {
+        "/api/overview": ok({"rabbitmq_version": "3.10.8", "node": "rabbit@one", "rates_mode": "basic"}),
+        "/api/queues": ok({"items": [row("near", "rabbit@one"), row("far", "rabbit@two")], "page_count": 1}),
+        "/api/nodes": ok([{"name": name, "running": True} for name in ("rabbit@one", "rabbit@two")]),
+        **{f"/api/{path}": ok([]) for path in ("exchanges", "bindings", "policies", "operator-policies")},
+    }
+
+
 def ready(snapshot: Snapshot) -> dict[str, float]:
     table = snapshot.tables["queues"]
     names = next(label for label in table.labels if label.name == "queue").decode()
@@ -36,14 +50,8 @@ def ready(snapshot: Snapshot) -> dict[str, float]:
 
 
 def test_queues_of_other_nodes_are_unknown_once_the_api_has_failed_for_three_cycles(mock_broker: MockBroker) -> None:
-    mock_broker.answers |= {
-        "/metrics/detailed": (200, PLUGIN),
-        "/metrics": (200, PLUGIN),
-        "/api/overview": ok({"rabbitmq_version": "3.10.8", "node": "rabbit@one", "rates_mode": "basic"}),
-        "/api/queues": ok({"items": [row("near", "rabbit@one"), row("far", "rabbit@two")], "page_count": 1}),
-        "/api/nodes": ok([{"name": name, "running": True} for name in ("rabbit@one", "rabbit@two")]),
-        **{f"/api/{path}": ok([]) for path in ("exchanges", "bindings", "policies", "operator-policies")},
-    }
+    management(mock_broker)
+    mock_broker.answers |= {"/metrics/detailed": (200, PLUGIN), "/metrics": (200, PLUGIN)}
     ahead = 0.0
     url = f"http://127.0.0.1:{mock_broker.port}"
     config = RabbitCluster.model_validate(
@@ -65,4 +73,38 @@ def test_queues_of_other_nodes_are_unknown_once_the_api_has_failed_for_three_cyc
     assert ready(snapshot)["near"] == 4.0
     assert math.isnan(ready(snapshot)["far"])
     assert (snapshot.measured, snapshot.expected) == (1, 2)
+    collector.close()
+
+
+def test_where_no_list_is_told_the_queues_of_the_node_that_answers_are_asked_for_alone(mock_broker: MockBroker) -> None:
+    management(mock_broker)
+    url = f"http://127.0.0.1:{mock_broker.port}"
+    config = RabbitCluster.model_validate({"name": "mail", "kind": "rabbitmq", "management_url": url})
+    ahead = 0.0
+    collector = RabbitCollector(config, [], Clock(monotonic=lambda: time.monotonic() + ahead))
+
+    def look() -> Snapshot:
+        return collector.collect(time.monotonic() + ahead + 10)
+
+    assert ready(look()) == {"near": 7.0, "far": 7.0}
+    mock_broker.answers["/api/overview"] = (500, b"{}")
+    mock_broker.answers["/api/queues/%2F/near"] = ok({"messages_ready": 9})
+    ahead += 100
+    snapshot = look()
+    assert ready(snapshot)["near"] == 9.0
+    assert math.isnan(ready(snapshot)["far"])
+    assert (snapshot.measured, snapshot.expected) == (1, 2)
+    assert [error.reason for error in snapshot.errors] == ["bad_answer"]
+    assert ("/api/queues/%2F/far", ANY) not in mock_broker.asked  # its node would keep the answer back
+    assert "queue by queue" in snapshot.notes[0]
+
+    mock_broker.answers["/api/queues/%2F/near"] = ok({"name": "near"})  # as before RabbitMQ 4: no numbers
+    with pytest.raises(BadAnswer):
+        look()
+
+    del mock_broker.answers["/api/queues/%2F/near"]
+    assert set(ready(look())) == {"far"}  # deleted meanwhile
+    management(mock_broker)
+    ahead += 100
+    wait_for(lambda: ready(look()) == {"near": 7.0, "far": 7.0}, "the list")
     collector.close()
