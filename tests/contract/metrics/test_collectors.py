@@ -71,9 +71,10 @@ def rabbitmq(endpoints: Endpoints) -> Iterator[Collector]:
         assert method is not None
         assert method.delivery_tag is not None
         channel.basic_reject(method.delivery_tag, requeue=False)
-        channel.basic_publish("", work, b"x")
-        channel.basic_consume(work, lambda *_: None)
         with contextlib.closing(_rabbit_collector(rabbit, prefix)) as collector:
+            collector.collect(time.monotonic() + PATIENCE_SECONDS)  # shares are of what is delivered between two looks
+            channel.basic_publish("", work, b"x")
+            channel.basic_consume(work, lambda *_: None)
             yield collector
         for queue in (dead, work):
             channel.queue_delete(queue)
