@@ -15,6 +15,8 @@ from monitor.redrive.choosing import header_of
 from monitor.redrive.fits import Grounds, Held, hold, tell_held, tell_impact
 from monitor.redrive.masking import mask
 
+_SAYS_NOTHING = frozenset({Kind.UNKNOWN, Kind.ATTEMPTS})
+"""Kinds that say that a consumer failed, and not at what: there the catalog knows more."""
 _MOST_NAMES = 5
 _TEXT_POINTERS = ("", "/exception_message")
 
@@ -145,9 +147,9 @@ def _refine(cause: Cause, held: Held) -> Cause:
     if found is None or not found.violations:
         return cause
     first = found.violations[0]
-    if cause.kind is Kind.UNKNOWN:
+    if not cause.exception and (cause.kind in _SAYS_NOTHING or cause.certainty is Certainty.GUESSED):
         told = Evidence(BODY, f"does not fit {found.read_as} of the catalog")
-        cause = replace(cause, kind=Kind.SCHEMA, certainty=Certainty.LIKELY, evidence=(told,))
+        cause = replace(cause, kind=Kind.SCHEMA, certainty=Certainty.LIKELY, evidence=(told, *cause.evidence))
     if cause.kind is not Kind.SCHEMA or (cause.subject and cause.subject != first.field):
         return cause
     return replace(

@@ -71,6 +71,18 @@ def test_what_nobody_said_anything_about_is_judged_by_the_catalog() -> None:
     assert (planned["group"], planned["kind"]) == (found["id"], "schema_violation")
 
 
+def test_what_was_only_tried_too_often_is_judged_by_the_catalog_as_well() -> None:
+    body = example("1")
+    body["data"]["total_cents"] = "a lot"
+    queue = "arn:aws:sqs:us-east-1:000000000000:NotificationQueue"
+    told = {"DeadLetterQueueSourceArn": queue, "ApproximateReceiveCount": "6"}
+    dead = letter(body, properties=told)
+    assert group(dead, context=Context(1000.0))["kind"] == "too_many_attempts"
+    found = group(dead)
+    assert (found["kind"], found["subject"]) == ("schema_violation", "data.total_cents")
+    assert found["evidence"][0]["text"] == "does not fit OrderCreated 1 of the catalog"
+
+
 def test_the_id_of_a_group_does_not_depend_on_the_catalog() -> None:
     dead = letter(example("2"), "shop.events.UnknownVersion", "OrderCreated version 2 is unknown; known: 1")
     assert group(dead)["id"] == group(dead, context=Context(1000.0))["id"]
