@@ -108,10 +108,11 @@ def _drive(port: int, seconds: float, stays: float = _STAYS_SECONDS) -> tuple[Se
         except BaseException as error:  # noqa: BLE001 (told to the one who waits, and raised there)
             failed.append(error)
 
-    person = threading.Thread(target=browse)
+    person = threading.Thread(target=browse, daemon=True)
     person.start()
     protocol = asyncio.run(_look_together(port, seconds, stays))
-    person.join()
+    person.join(seconds + len(PLACES) * _PATIENCE_SECONDS)
+    assert not person.is_alive(), "the browser does not end"
     if failed:
         raise failed[0]
     return protocol, chromium

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
@@ -16,13 +17,16 @@ from playwright.sync_api import Page, TimeoutError
 from monitor.model import ClusterView, Status
 from tests.dashboards.browser import ROOT, browser_page, dashboard, free_port
 from tests.dashboards.conftest import serving
-from tests.dashboards.world import World
+from tests.dashboards.world import World, add_letters
 from tests.unit.api.builders import guarded
 
 PICTURES = ROOT / "artifacts" / "pictures"
 LATE = "orders/service-0-0/order-events-0"
+FULL = "orders%2Fpayments.dlq"
 PATIENCE = 60_000
 SOON = 30_000  # milliseconds; seconds on a machine that is not busy
+
+Theme = Literal["light", "dark"]
 
 # What Streamlit draws itself and cannot be told otherwise, by rule.
 KNOWN_OF_STREAMLIT: dict[str, str] = {}
@@ -54,8 +58,10 @@ def looking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Looking]:
         while not ended.wait(1.0):
             world.refresh()
 
+    app = world.make_app(tmp_path_factory.mktemp("world"))
+    add_letters(app, world)
     with (
-        serving(world.make_app(tmp_path_factory.mktemp("world")), patch) as (url, _),
+        serving(app, patch) as (url, _),
         dashboard(url, free_port()) as address,
         browser_page(1300, 1000) as page,
     ):
@@ -120,6 +126,15 @@ def test_a_page_turned_and_a_row_opened_have_addresses_that_survive_a_reload(loo
     looking.see("51 to 60 of 60 subscriptions")
 
 
+def test_the_way_back_from_a_redrive_leads_to_the_queue(looking: Looking) -> None:
+    looking.page.goto(f"{looking.url}/dead-letters?id={FULL}")
+    looking.see("Redrive all")
+    looking.page.get_by_role("button", name="Redrive all").click()
+    looking.see("Start the redrive")
+    looking.page.go_back()
+    looking.see("Why they died")
+
+
 def open_first_row(page: Page) -> None:
     """Click the name in the first row; the table is a picture that takes clicks only once it is drawn."""
     table = page.locator(".stDataFrame .dvn-scroller").first
@@ -135,17 +150,21 @@ def open_first_row(page: Page) -> None:
 
 def test_pages_of_every_make_pass_an_accessibility_scan(looking: Looking) -> None:
     detail = "/subscriptions?system=kafka&cluster=orders&destination=order-events-0&subscriber=service-0-0"
-    places = {
-        "/": "Objectives and what is left",
-        detail: "The furthest behind",
-        "/alerts?runbook=EventflowWatchdog": "How to mend it",
-        "/clusters": "All of it",
+    places: dict[str, tuple[Theme, str]] = {
+        "/": ("dark", "Objectives and what is left"),
+        detail: ("light", "The furthest behind"),
+        "/alerts?runbook=EventflowWatchdog": ("light", "How to mend it"),
+        "/clusters": ("dark", "All of it"),
+        "/subscriptions?status=ok&bus=kafka": ("dark", "Consumers"),
+        f"/redrive?dead_letters={FULL}": ("dark", "Start the redrive"),
     }
     found = {}
-    for path, text in places.items():
+    for path, (theme, text) in places.items():
+        looking.page.emulate_media(color_scheme=theme)
         looking.page.goto(looking.url + path)
         looking.see(text)
         found[path] = scan(looking.page)
+    looking.page.emulate_media(color_scheme="light")
     assert {path: rules for path, rules in found.items() if rules} == {}
 
 

@@ -228,6 +228,17 @@ def test_it_is_muted_with_a_reason_shown_as_muted_and_unmuted(show: Any) -> None
     assert "**muted** until" not in texts(click(page, "Unmute"))
 
 
+def test_a_click_in_the_table_asks_for_the_reason_over_the_page(show: Any) -> None:
+    show(World(12))
+    page = draw("subscriptions")
+    page.session_state["mute asked for"] = ("orders/service-2-2/order-events-0",)  # as the click leaves it
+    page = checked(page.run())
+    assert "orders/service-2-2/order-events-0** wakes nobody for a while" in texts(page)
+    assert "Or in your own words" in [it.label for it in page.text_input]
+    assert set(page.dataframe[0].value["Alerts"]) == {"Mute"}
+    assert "wakes nobody for a while" not in texts(checked(page.run())), "it is asked once"
+
+
 def test_a_viewer_is_offered_nothing_that_only_operators_may(show: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     show(World(12), guarded())
     monkeypatch.setenv("EVENTFLOW_TOKEN", "viewer")
