@@ -37,7 +37,7 @@ from tests.integration.rabbitmq.nodes import ControlledNode, node_of
 from tests.integration.redrive.server import Server, running
 from tests.waiting import wait_for
 
-_PATIENCE_SECONDS = 720.0
+_PATIENCE_SECONDS = 1_200.0
 _LOOK_SECONDS = 0.1
 _INTERVAL = "2s"
 _ALL = _KAFKA, _MAIL, _CUT, _TORN, _SLOW, _SHOP = "orders", "mail", "cut", "torn", "slow", "shop"
