@@ -190,7 +190,7 @@ def _provoke(live: Alerting, troubles: Sequence[Trouble], since: float | None = 
         firing = live.firing()
         for item in list(awaited):
             trouble, expected, begun = item
-            moment = _came(live, expected, firing)
+            moment = _came(live, expected, firing, begun)
             if moment is not None:
                 awaited.remove(item)
                 told.append(Told(trouble.what, expected, moment - begun))
@@ -201,19 +201,20 @@ def _provoke(live: Alerting, troubles: Sequence[Trouble], since: float | None = 
     return [replace(it, instead="" if _arrival(live, it.expected) else it.expected.explained_by) for it in told]
 
 
-def _came(live: Alerting, expected: Expected, firing: Sequence[Mapping[str, str]]) -> float | None:
+def _came(live: Alerting, expected: Expected, firing: Sequence[Mapping[str, str]], begun: float) -> float | None:
     """Return when an alert arrived; of one that another explains, that it fires now."""
     wanted = {"alertname": expected.alert, **expected.labels}.items()
     fires = expected.explained_by and any(wanted <= labels.items() for labels in firing)
-    return _arrival(live, expected) or (time.monotonic() if fires else None)
+    return _arrival(live, expected, begun) or (time.monotonic() if fires else None)
 
 
-def _arrival(live: Alerting, expected: Expected) -> float | None:
-    return live.webhook.arrival("firing", expected.alert, expected.labels)
+def _arrival(live: Alerting, expected: Expected, since: float = 0.0) -> float | None:
+    return live.webhook.arrival("firing", expected.alert, expected.labels, since)
 
 
 def _wait_until_resolved(live: Alerting, expected: Expected) -> None:
-    resolved = partial(live.webhook.arrival, "resolved", expected.alert, expected.labels)
+    since = time.monotonic()
+    resolved = partial(live.webhook.arrival, "resolved", expected.alert, expected.labels, since)
     wait_for(resolved, f"the end of {expected.alert}", _PATIENCE_SECONDS)
 
 

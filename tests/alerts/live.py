@@ -65,14 +65,14 @@ class Webhook:
             None,
         )
 
-    def arrival(self, status: str, alert: str, labels: Mapping[str, str]) -> float | None:
-        """Return when an alert with that status and these labels first arrived at anybody."""
+    def arrival(self, status: str, alert: str, labels: Mapping[str, str], since: float) -> float | None:
+        """Return when, from a moment on, an alert with that status and these labels first arrived at anybody."""
         wanted = {"alertname": alert, **labels}.items()
         return next(
             (
                 moment
                 for moment, _, found in self._alerts()
-                if found["status"] == status and wanted <= found["labels"].items()
+                if moment >= since and found["status"] == status and wanted <= found["labels"].items()
             ),
             None,
         )
