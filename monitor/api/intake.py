@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from monitor.api.problems import answer_error
-from monitor.errors import BadRequest, RequestError, TooLarge
+from monitor.errors import BadRequest, NotFound, RequestError, TooLarge
 
 LARGEST_BODY_BYTES = 2_000_000
 LONGEST_PATH_BYTES = 8_000  # an id of two names of 255 bytes, each encoded twice, and room
@@ -83,7 +83,7 @@ def _check_text(text: str) -> None:
 
 def _check_address(scope: Scope) -> None:
     if len(scope.get("raw_path", b"")) > LONGEST_PATH_BYTES:
-        raise BadRequest(f"the path is longer than {LONGEST_PATH_BYTES:,} bytes")
+        raise NotFound(f"there is nothing at a path of more than {LONGEST_PATH_BYTES:,} bytes")
     if b"%00" in scope.get("raw_path", b"") or b"%00" in scope["query_string"]:
         raise BadRequest("the address has NUL (%00) in it")
 
