@@ -27,7 +27,7 @@ def yard(endpoints: Endpoints) -> Iterator[Yard]:
 def server(yard: Yard, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A monitor that may redrive on this cluster, and its operator."""
     names = f'{{include: ["{yard.kafka.prefix}*"]}}'
-    about = f'kind: kafka, bootstrap_servers: "{yard.kafka.bootstrap}", interval: 500ms, topics: {names}'
+    about = f'kind: kafka, bootstrap_servers: "{yard.kafka.bootstrap}", interval: 1s, topics: {names}'
     clusters = f"  - {{name: k, {about}, groups: {names}, redrive: {{}}}}\n  - {{name: watched, {about}}}\n"
     tokens = ", ".join(f'{{name: {role}, role: {role}, sha256: "{hash_token(role)}"}}' for role in ROLES)
     settings = f"server: {{tokens: [{tokens}]}}\n"

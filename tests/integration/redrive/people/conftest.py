@@ -69,7 +69,7 @@ def _environment() -> dict[str, str]:
 def _clusters(endpoints: Endpoints, kafka: KafkaYard, rabbitmq: RabbitYard, aws: Aws) -> str:
     topics = f'{{include: ["{kafka.kafka.prefix}*"]}}'
     queues = f'{{include: ["{aws.prefix}*"]}}'
-    every = "interval: 500ms, redrive: {}"
+    every = "interval: 1s, redrive: {}"  # after three of them what is not read is not shown any more
     at = endpoints.rabbitmq
     return "\n".join(
         (
