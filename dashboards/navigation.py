@@ -51,7 +51,7 @@ PLACES = (
 # window; captions, chosen filters and main buttons that can be read well in both themes.
 _STYLE = """<style>
 .stMainBlockContainer { padding-top: 3.4rem; padding-bottom: 2rem; }
-.stLayoutWrapper:has(> [class*="st-key-text-"]) { min-width: min(24rem, 100%); }
+[data-testid="stLayoutWrapper"]:has(> [class*="st-key-text-"]) { min-width: min(24rem, 100%); }
 .stMultiSelect [data-tag], .stMultiSelect [data-tag] *,
 [data-testid^="stBaseButton-primary"]:not(:disabled),
 [data-testid^="stBaseButton-primary"]:not(:disabled) * { color: light-dark(#ffffff, #10243d); }
