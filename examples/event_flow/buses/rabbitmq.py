@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import pika
 from pika.adapters.blocking_connection import BlockingChannel
+from pika.adapters.utils.connection_workflow import AMQPConnectorException
 from pika.exceptions import AMQPError
 from pika.exchange_type import ExchangeType
 from pika.spec import Basic, BasicProperties
@@ -52,7 +53,7 @@ def _connect(endpoints: Endpoints) -> pika.BlockingConnection:
     parameters.stack_timeout = 5
     try:
         return pika.BlockingConnection(parameters)
-    except (AMQPError, OSError) as error:
+    except (AMQPError, AMQPConnectorException, OSError) as error:  # the second is no kind of the first
         raise _away(error) from error
 
 

@@ -19,6 +19,8 @@ SCENARIO = Scenario(
     "The mail server needs two seconds for a mail: Notification falls behind, is there all the time, and nothing dies.",
     disturb=(
         start(*SERVICES),
+        order(2.0),
+        caught_up(),  # else nobody knows of its partitions that anybody consumes them
         put(Condition(extra_seconds=2.0), MAIL_SERVER, text="make the mail server slow"),
         order(6.0),  # more than a consumer of RabbitMQ takes in its hand, which does not wait
     ),
