@@ -193,9 +193,10 @@ class _Session:
 def _browse(url: str, found: Seconds, seconds: float) -> None:
     """Be the person with a real browser, who clicks in the navigation and waits until a page stands there."""
     with browser_page(1300, 1000) as page:
+        page.set_default_timeout(_PATIENCE_SECONDS * 1000)
         until = time.monotonic() + seconds
         page.goto(url)
-        page.locator(PLACES["overview"][2]).first.wait_for(timeout=_PATIENCE_SECONDS * 1000)
+        page.locator(PLACES["overview"][2]).first.wait_for()
         while True:
             for name, (path, query, last) in PLACES.items():
                 if not query:
@@ -211,8 +212,8 @@ def _click(page: Page, path: str, last: str) -> float:
     title = link.inner_text().splitlines()[-1].strip()
     began = time.monotonic()
     link.click()
-    page.get_by_role("heading", name=title, level=1).wait_for(timeout=_PATIENCE_SECONDS * 1000)
-    page.locator(last).first.wait_for(timeout=_PATIENCE_SECONDS * 1000)
+    page.get_by_role("heading", name=title, level=1).wait_for()
+    page.locator(last).first.wait_for()
     return time.monotonic() - began
 
 
