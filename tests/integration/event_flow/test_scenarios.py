@@ -13,7 +13,7 @@ from monitor.apiclient import ApiClient
 from stack.state import Endpoints
 from tests.integration.app.running import serving
 
-QUICK = ("poison-message", "duplicate-storm", "downstream-outage")
+QUICK = ("poison-message", "downstream-outage")
 SIZE = 4
 CONFIG = """
 clusters:
