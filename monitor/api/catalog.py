@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
-from monitor.api.catalog_items import CatalogItem, DifferencesItem, catalog_item, differences_item
+from monitor.api.catalog_items import CatalogItem, DifferencesItem
+from monitor.api.catalog_telling import catalog_item, differences_item
 from monitor.api.guard import needs
 from monitor.api.sources import PREFIX, Sources
 from monitor.catalog.differences import find_differences

@@ -6,26 +6,14 @@ product's own, and Kafka's internal topics need not be written down.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from enum import StrEnum
 
 from monitor.catalog.compatibility import can_read
 from monitor.catalog.markers import without_markers
-from monitor.catalog.model import Action, Catalog, Channel, ChannelKind, EventName, Operation, Place
+from monitor.catalog.model import Action, Catalog, Channel, ChannelKind, DifferenceKind, EventName, Operation, Place
 from monitor.catalog.problems import Compatibility
 from monitor.catalog.sights import Sight, look_at
 from monitor.model import ClusterView, Subscription, System, encode_id
 from monitor.words import say_names
-
-
-class Kind(StrEnum):
-    """What differs."""
-
-    DESTINATION_NOT_WRITTEN = "destination_not_written"
-    CONSUMER_NOT_WRITTEN = "consumer_not_written"
-    DESTINATION_NOT_SEEN = "destination_not_seen"
-    CONSUMER_NOT_SEEN = "consumer_not_seen"
-    EVENT_NOT_CONSUMED = "event_not_consumed"
-    SCHEMA_NOT_KNOWN = "schema_not_known"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +23,7 @@ class Difference:
     `destination` and `consumer` are as labels name them, `subscription` is the id of one that is seen.
     """
 
-    kind: Kind
+    kind: DifferenceKind
     text: str
     cluster: str = ""
     destination: str = ""
@@ -103,7 +91,7 @@ def _not_written(catalog: Catalog, sight: Sight) -> Iterator[Difference]:
             names = [it.subscriber for it in readers if it.subscriber != it.destination]
             read_by = f", read by {say_names(names)}" if names else ""
             told = f"{destination} is seen{read_by}, and in no channel of the catalog"
-            yield Difference(Kind.DESTINATION_NOT_WRITTEN, told, sight.cluster, destination)
+            yield Difference(DifferenceKind.DESTINATION_NOT_WRITTEN, told, sight.cluster, destination)
 
 
 def _consumers_not_written(
@@ -119,7 +107,9 @@ def _consumers_not_written(
             told = f"somebody reads {it.destination}, and no operation of the catalog says who"
         if not known:
             consumer = it.subscriber if it.system is System.KAFKA else ""
-            yield Difference(Kind.CONSUMER_NOT_WRITTEN, told, it.cluster, it.destination, consumer, subscription=it.id)
+            yield Difference(
+                DifferenceKind.CONSUMER_NOT_WRITTEN, told, it.cluster, it.destination, consumer, subscription=it.id
+            )
 
 
 # -- written down and not seen -----------------------------------------------------------------------------------------
@@ -133,7 +123,7 @@ def _not_seen(catalog: Catalog, sights: dict[str, Sight]) -> Iterator[Difference
                 continue  # an exchange keeps nothing, and is not watched
             if not sight.has(place.destination):
                 told = f"{place.destination} is written down as {channel.key}, and is not seen in {place.cluster}"
-                yield Difference(Kind.DESTINATION_NOT_SEEN, told, place.cluster, place.destination)
+                yield Difference(DifferenceKind.DESTINATION_NOT_SEEN, told, place.cluster, place.destination)
             elif place.system is System.KAFKA:
                 yield from _groups_not_seen(catalog, channel, place, sight)
 
@@ -149,7 +139,13 @@ def _groups_not_seen(catalog: Catalog, channel: Channel, place: Place, sight: Si
                 id_ = encode_id(place.cluster, group, place.destination)
                 service = operation.service
                 yield Difference(
-                    Kind.CONSUMER_NOT_SEEN, told, place.cluster, place.destination, group, service, subscription=id_
+                    DifferenceKind.CONSUMER_NOT_SEEN,
+                    told,
+                    place.cluster,
+                    place.destination,
+                    group,
+                    service,
+                    subscription=id_,
                 )
 
 
@@ -166,7 +162,7 @@ def _not_consumed(catalog: Catalog) -> Iterator[Difference]:
     for name, service in sent.items():
         if name not in received:
             told = f"{service} sends {name}, and nobody receives it"
-            yield Difference(Kind.EVENT_NOT_CONSUMED, told, service=service, event=name)
+            yield Difference(DifferenceKind.EVENT_NOT_CONSUMED, told, service=service, event=name)
 
 
 def _not_known(catalog: Catalog) -> Iterator[Difference]:
@@ -184,7 +180,9 @@ def _not_known(catalog: Catalog) -> Iterator[Difference]:
                     told = (
                         f"{sender.service} sends {event}, and {reader.service} {_say_known(catalog, versions, event)}"
                     )
-                    yield Difference(Kind.SCHEMA_NOT_KNOWN, told, shared[0], service=reader.service, event=str(event))
+                    yield Difference(
+                        DifferenceKind.SCHEMA_NOT_KNOWN, told, shared[0], service=reader.service, event=str(event)
+                    )
 
 
 def _say_known(catalog: Catalog, versions: list[EventName], sent: EventName) -> str:

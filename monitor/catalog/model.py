@@ -23,6 +23,17 @@ class Action(StrEnum):
     RECEIVE = "receive"
 
 
+class DifferenceKind(StrEnum):
+    """What differs between what is seen and what is written down."""
+
+    DESTINATION_NOT_WRITTEN = "destination_not_written"
+    CONSUMER_NOT_WRITTEN = "consumer_not_written"
+    DESTINATION_NOT_SEEN = "destination_not_seen"
+    CONSUMER_NOT_SEEN = "consumer_not_seen"
+    EVENT_NOT_CONSUMED = "event_not_consumed"
+    SCHEMA_NOT_KNOWN = "schema_not_known"
+
+
 class ChannelKind(StrEnum):
     """What a channel is at its broker. An exchange of RabbitMQ keeps nothing, so that nobody sees who reads it."""
 

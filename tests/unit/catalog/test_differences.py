@@ -11,9 +11,10 @@ from monitor.api.application import make_api
 from monitor.api.catalog import make_catalog_router
 from monitor.api.sources import Sources
 from monitor.apiclient import ApiClient
-from monitor.catalog.differences import Differences, Kind, find_differences
+from monitor.catalog.differences import Differences, find_differences
 from monitor.catalog.drafts import draft_as_yaml
 from monitor.catalog.graphs import Style, draw
+from monitor.catalog.model import DifferenceKind
 from monitor.cli.commands import app
 from monitor.clock import Clock
 from monitor.exposition.page import MetricsPage
@@ -52,13 +53,13 @@ def test_nothing_differs_where_all_is_written_down_and_seen() -> None:
 def test_a_destination_in_no_channel_is_told_with_its_readers() -> None:
     views = [view([subscription("orders"), subscription("parcels")])]
     told = "parcels is seen, read by parcels-group, and in no channel of the catalog"
-    assert found(RECEIVING, views) == [(Kind.DESTINATION_NOT_WRITTEN, told)]
+    assert found(RECEIVING, views) == [(DifferenceKind.DESTINATION_NOT_WRITTEN, told)]
 
 
 def test_a_topic_without_any_group_is_seen_as_well() -> None:
     topics = Table.of_rows(("topic",), [("orders",), ("lonely",), ("__consumer_offsets",), ("eventflow.probe",)], {})
     kinds = found(RECEIVING, [view([subscription("orders")], tables={"topics": topics})])
-    assert kinds == [(Kind.DESTINATION_NOT_WRITTEN, "lonely is seen, and in no channel of the catalog")]
+    assert kinds == [(DifferenceKind.DESTINATION_NOT_WRITTEN, "lonely is seen, and in no channel of the catalog")]
 
 
 def test_dead_letter_and_retry_queues_need_not_be_written_down() -> None:
@@ -71,7 +72,7 @@ def test_dead_letter_and_retry_queues_need_not_be_written_down() -> None:
 def test_a_group_that_no_operation_names_is_told() -> None:
     views = [view([subscription("orders"), subscription("orders", subscriber="spy")])]
     told = "spy reads orders, and no operation of the catalog says so"
-    assert found(RECEIVING, views) == [(Kind.CONSUMER_NOT_WRITTEN, told)]
+    assert found(RECEIVING, views) == [(DifferenceKind.CONSUMER_NOT_WRITTEN, told)]
 
 
 def test_groups_of_the_product_itself_need_not_be_written_down() -> None:
@@ -82,22 +83,23 @@ def test_groups_of_the_product_itself_need_not_be_written_down() -> None:
 def test_a_queue_that_somebody_reads_and_nobody_is_written_to_is_told() -> None:
     text = change("protocol: kafka", "protocol: amqp")
     queue = queue_of(System.RABBITMQ, "orders")
-    assert (Kind.CONSUMER_NOT_WRITTEN, "somebody reads orders, and no operation of the catalog says who") in found(
-        text, [view([queue], kind="rabbitmq")]
-    )
+    assert (
+        DifferenceKind.CONSUMER_NOT_WRITTEN,
+        "somebody reads orders, and no operation of the catalog says who",
+    ) in found(text, [view([queue], kind="rabbitmq")])
 
 
 def test_what_is_written_down_and_not_there_is_told() -> None:
     told = "orders is written down as orders, and is not seen in orders"
-    assert found(RECEIVING, [view()]) == [(Kind.DESTINATION_NOT_SEEN, told)]
+    assert found(RECEIVING, [view()]) == [(DifferenceKind.DESTINATION_NOT_SEEN, told)]
     other_group = [view([subscription("orders", subscriber="spy")])]
     told = "orders-group of mailing is written down as a reader of orders, and not seen"
-    assert (Kind.CONSUMER_NOT_SEEN, told) in found(RECEIVING, other_group)
+    assert (DifferenceKind.CONSUMER_NOT_SEEN, told) in found(RECEIVING, other_group)
 
 
 def test_an_event_that_is_sent_and_received_by_nobody_is_told() -> None:
     kinds = found(PLAIN, [view([subscription("orders")])])
-    assert (Kind.EVENT_NOT_CONSUMED, "checkout sends Ordered, and nobody receives it") in kinds
+    assert (DifferenceKind.EVENT_NOT_CONSUMED, "checkout sends Ordered, and nobody receives it") in kinds
 
 
 @pytest.mark.parametrize(
@@ -119,7 +121,7 @@ def test_a_version_that_a_consumer_does_not_list_is_told(new: str, told: str) ->
         "    bindings: {kafka", '    messages: [{$ref: "#/channels/orders/messages/Ordered.v1"}]\n    bindings: {kafka'
     )
     expected = f"checkout sends Ordered 2, and mailing knows 1: {told}"
-    assert found(text, CALM) == [(Kind.SCHEMA_NOT_KNOWN, expected)]
+    assert found(text, CALM) == [(DifferenceKind.SCHEMA_NOT_KNOWN, expected)]
 
 
 def test_of_a_cluster_that_cannot_be_read_nothing_is_said() -> None:
