@@ -345,8 +345,8 @@ def _say_canary(plan: PlanItem) -> str:
     if canary is None:
         return "none: everything goes at once"
     return (
-        f"the first {say_count(canary)} go ahead; when none comes back within {say_duration(_wait(plan))} "
-        "it goes on by itself, otherwise it stops and says so"
+        f"the first {say_count(canary)} go ahead; unless more than a fifth come back within "
+        f"{say_duration(_wait(plan))} it goes on by itself, otherwise it stops and says so"
     )
 
 

@@ -58,7 +58,7 @@ def check_compat(
     if len(files) < 2:
         raise typer.BadParameter("name at least two files, the newest last")
     found = _compare(files, mode, transitive=transitive)
-    verdict = worst([it.compatibility for it in found])
+    verdict = worst([it.compatibility for it in found]) if found else Compatibility.UNKNOWN
     if as_json:
         print_json({"compatibility": verdict, "mode": mode, "comparisons": [_tell(it) for it in found]})
     else:

@@ -84,6 +84,8 @@ def show_groups(queue: QueueId, url: Url = DEFAULT_URL, as_json: AsJson = False)
             console.print(line)
     if not groups["complete"]:
         print_line(f"only the first {groups['looked_at']} were looked at")
+    if groups["warning"]:
+        print_line(groups["warning"])
 
 
 @with_options(*SELECTION)

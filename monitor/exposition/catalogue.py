@@ -23,8 +23,8 @@ How to read all of them:
 - **Failure.** When a collector fails, its `collector_up` is 0 and its last values stay for at most three intervals;
   then all series of the cluster go, except those of the collector itself.
 - **Gone is gone.** The series of a deleted group, topic or queue end with the next cycle.
-- **Counters** (`_total`) rise while the monitor runs and start anew, anywhere, when it starts: use `rate()` and
-  `increase()`, never the value.
+- **Counters** (`_total`) rise while the monitor runs; after a restart some go on and others begin anew: use `rate()`
+  and `increase()`, never the value.
 - **Info and flags.** Families named `_info` are always 1 and carry text in labels, to be joined with `group_left`.
   Flags are 0 or 1.
 - **Names** begin with `{PREFIX}`; sentences leave that out, expressions do not. Units are base units; seconds are given

@@ -93,6 +93,12 @@ def test_catalogs_are_compared_event_by_event(tmp_path: Path) -> None:
     assert "id: was string and is integer" in output
 
 
+def test_catalogs_without_an_event_in_common_are_not_called_compatible(tmp_path: Path) -> None:
+    old, other = write(tmp_path, "1.yml", PLAIN), write(tmp_path, "2.yml", PLAIN.replace("Ordered", "Placed"))
+    code, output = run("check-compat", old, other)
+    assert (code, output) == (3, "unknown: they have no event in common\n")
+
+
 def test_a_new_version_is_compared_with_the_one_before_without_what_tells_them_apart(tmp_path: Path) -> None:
     one = change("id: {type: string}", "id: {type: string}\n        version: {const: 1}")
     two = one.replace("Ordered.v1", "Ordered.v2").replace("const: 1", "const: 2")
