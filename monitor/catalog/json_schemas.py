@@ -14,6 +14,7 @@ from referencing import Registry
 from referencing.exceptions import Unresolvable
 
 from monitor.catalog.model import Schema
+from monitor.catalog.problems import join
 
 _MOST_VIOLATIONS = 20
 _LONGEST_TOLD = 100
@@ -94,12 +95,12 @@ def _violations(error: ValidationError) -> Iterator[Violation]:
     if error.validator == "required":
         for name in wanted:
             if name not in value:
-                yield Violation(_join(field, name), "a value", "nothing")
+                yield Violation(join(field, name), "a value", "nothing")
     elif error.validator == "additionalProperties":
         known = error.schema.get("properties", {}) if isinstance(error.schema, Mapping) else {}
         for name in value:
             if name not in known:
-                yield Violation(_join(field, name), "nothing", type_of(value[name]))
+                yield Violation(join(field, name), "nothing", type_of(value[name]))
     else:
         yield Violation(field, _expected(str(error.validator), wanted), type_of(value))
 
@@ -118,7 +119,3 @@ def _expected(keyword: str, wanted: Any) -> str:
 
 def _field(error: ValidationError) -> str:
     return ".".join(map(str, error.absolute_path))
-
-
-def _join(field: str, name: str) -> str:
-    return f"{field}.{name}" if field else name
