@@ -70,6 +70,8 @@ def find_violations(schema: Schema, value: Any) -> list[Violation]:
         found = [it for error in islice(validator.iter_errors(value), _MOST_VIOLATIONS) for it in _violations(error)]
     except RecursionError:
         raise CannotJudge("the schema, or the body, goes too deep") from None
+    except (ArithmeticError, ValueError) as error:  # the library's arithmetic over endless numbers, and over none
+        raise CannotJudge("a number in the body cannot be held against the schema") from error
     except Unresolvable as error:
         raise CannotJudge(f"the schema refers to {str(error.ref)[:_LONGEST_TOLD]}, which is not in it") from error
     return list(dict.fromkeys(found))[:_MOST_VIOLATIONS]
@@ -101,6 +103,8 @@ def _violations(error: ValidationError) -> Iterator[Violation]:
         for name in value:
             if name not in known:
                 yield Violation(join(field, name), "nothing", type_of(value[name]))
+    elif error.validator is None:  # The schema is `false`; of a member, the library's path ends at what it is in.
+        yield Violation(field, "nothing where the schema is false", type_of(value))
     else:
         yield Violation(field, _expected(str(error.validator), wanted), type_of(value))
 

@@ -131,6 +131,14 @@ def test_a_field_that_is_not_allowed_any_more_is_removed() -> None:
     assert found.patch == ({"op": "remove", "path": "/old"},)
 
 
+def test_what_stands_where_the_schema_is_false_is_told_and_takes_nothing_else_with_it() -> None:
+    text = change("id: {type: string}", "id: {type: string}\n        note: {type: object, properties: {old: false}}")
+    found = fit(read(text), {"id": "a", "note": {"old": 1, "new": 2}}, {"type": "Ordered"}, SHOP)
+    assert found is not None
+    assert found.violations == (Violation("note", "nothing where the schema is false", "integer"),)
+    assert found.patch is None
+
+
 def test_a_body_or_schema_that_goes_too_deep_is_not_judged() -> None:
     text = change("id: {type: string}", 'id: {$ref: "#/components/schemas/Ordered"}').replace(
         "type: object\n", "allOf: [{$ref: '#/components/schemas/Ordered'}]\n"
