@@ -15,6 +15,7 @@ from typing import Any
 from monitor.catalog.json_schemas import CannotJudge, find_violations, type_of
 from monitor.catalog.model import Format, Schema
 from monitor.catalog.problems import Compatibility, Problem, join
+from monitor.catalog.reading import unescape
 
 _MOST_PROBLEMS = 50
 _MOST_STEPS = 5_000
@@ -227,7 +228,7 @@ def _follow(schema: Any, root: Any) -> Any:
             return None
         schema, parts = root, schema["$ref"][1:].split("/")[1:]
         for part in parts:
-            name = part.replace("~1", "/").replace("~0", "~")
+            name = unescape(part)
             if not isinstance(schema, Mapping) or name not in schema:
                 return None
             schema = schema[name]

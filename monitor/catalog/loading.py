@@ -28,7 +28,7 @@ from monitor.catalog.model import (
     Schema,
     Service,
 )
-from monitor.catalog.reading import Document, escape, read_document
+from monitor.catalog.reading import Document, escape, read_document, unescape
 from monitor.catalog.references import Found, References, bundle
 from monitor.errors import ConfigurationError
 from monitor.model import System
@@ -138,7 +138,7 @@ class _Loader:
     def _name(self, found: Found) -> EventName:
         """Return the name of a message, which is read when it is first met."""
         if found.pointer not in self._names:
-            key = found.pointer.rpartition("/")[2].replace("~1", "/").replace("~0", "~")
+            key = unescape(found.pointer.rpartition("/")[2])
             name = _name_of(key, found.value)
             self._names[found.pointer] = name
             if name in self._events:

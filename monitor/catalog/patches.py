@@ -10,7 +10,7 @@ from typing import Any
 
 from monitor.catalog.json_schemas import Violation
 from monitor.catalog.model import Schema
-from monitor.catalog.reading import escape
+from monitor.catalog.reading import escape, unescape
 
 RENAMED = "x-renamed-from"
 _DEEPEST = 20
@@ -90,7 +90,7 @@ def _schema_at(schema: Schema, pointer: str) -> Mapping[str, Any]:
     value = _followed(schema.body, schema)
     for part in pointer.split("/")[1:]:
         properties = value.get("properties") or {}
-        value = _followed(properties.get(part.replace("~1", "/").replace("~0", "~")), schema)
+        value = _followed(properties.get(unescape(part)), schema)
     return value
 
 
@@ -107,7 +107,7 @@ def _followed(value: Any, schema: Schema) -> Mapping[str, Any]:
 
 def _has(body: Any, pointer: str) -> bool:
     for part in pointer.split("/")[1:]:
-        name = part.replace("~1", "/").replace("~0", "~")
+        name = unescape(part)
         if not isinstance(body, Mapping) or name not in body:
             return False
         body = body[name]
