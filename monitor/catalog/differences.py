@@ -7,7 +7,7 @@ product's own, and Kafka's internal topics need not be written down.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from monitor.catalog.compatibility import can_read
+from monitor.catalog.compatibility import can_read, worst
 from monitor.catalog.markers import without_markers
 from monitor.catalog.model import Action, Catalog, Channel, ChannelKind, DifferenceKind, EventName, Operation, Place
 from monitor.catalog.problems import Compatibility
@@ -198,10 +198,7 @@ def _say_known(catalog: Catalog, versions: list[EventName], sent: EventName) -> 
 def _judge(catalog: Catalog, reader: EventName, writer: EventName) -> Compatibility:
     read, written = catalog.events[reader].payload, catalog.events[writer].payload
     problems = can_read(without_markers(read, written), without_markers(written, read))
-    kinds = {it.compatibility for it in problems}
-    if Compatibility.INCOMPATIBLE in kinds:
-        return Compatibility.INCOMPATIBLE
-    return Compatibility.UNKNOWN if kinds else Compatibility.COMPATIBLE
+    return worst([it.compatibility for it in problems])
 
 
 def _receivers(catalog: Catalog) -> list[Operation]:
