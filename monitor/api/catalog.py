@@ -32,9 +32,11 @@ def make_catalog_router(catalog: Callable[[], Catalog | None], sources: Sources)
             raise NotFound("no catalog is configured; name an AsyncAPI document by the key `catalog`")
         return found
 
+    tell = _once_each(catalog_item)
+
     @router.get("", response_model=CatalogItem, summary="The event catalog")
     def tell_catalog() -> JSONResponse:
-        return JSONResponse(catalog_item(find()), headers=_UNCACHED)
+        return JSONResponse(tell(find()), headers=_UNCACHED)
 
     @router.get("/diff", response_model=DifferencesItem, summary="What is seen and not written down, and vice versa")
     def tell_differences(limit: Limit = _DEFAULT_LIMIT) -> JSONResponse:
@@ -51,3 +53,17 @@ def make_catalog_router(catalog: Callable[[], Catalog | None], sources: Sources)
         return PlainTextResponse(draft_as_yaml(sources.views()), headers=_UNCACHED)
 
     return router
+
+
+def _once_each(tell: Callable[[Catalog], CatalogItem]) -> Callable[[Catalog], CatalogItem]:
+    """Tell a catalog anew only when it is another one: each time, all versions of its events are compared."""
+    last: tuple[Catalog, CatalogItem] | None = None
+
+    def told(catalog: Catalog) -> CatalogItem:
+        nonlocal last
+        kept = last  # read once: another thread may put another one there
+        if kept is None or kept[0] is not catalog:
+            kept = last = catalog, tell(catalog)
+        return kept[1]
+
+    return told

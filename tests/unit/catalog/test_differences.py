@@ -3,12 +3,14 @@
 import json
 from dataclasses import replace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from typer.testing import CliRunner
 
 from monitor.api.application import make_api
 from monitor.api.catalog import make_catalog_router
+from monitor.api.catalog_telling import catalog_item
 from monitor.api.sources import Sources
 from monitor.apiclient import ApiClient
 from monitor.catalog.differences import Differences, find_differences
@@ -179,6 +181,20 @@ def test_the_api_tells_the_catalog_with_producers_and_consumers(api: Api) -> Non
         "Ordered", "1", ["checkout"], ["mailing"],
     )  # fmt: skip
     assert event["payload"]["required"] == ["id"]
+
+
+def test_the_api_compares_the_versions_of_a_catalog_once_and_tells_another_one_anew(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalogs = [read(RECEIVING), read(change("title: Shop", "title: Store"))]
+    telling = Mock(wraps=catalog_item)
+    monkeypatch.setattr("monitor.api.catalog.catalog_item", telling)
+    sources = Sources(list, MetricsPage().page, lambda _: None, Clock())
+    api.app = make_api(sources, lambda: api.server, [make_catalog_router(lambda: catalogs[0], sources)])
+    assert [api.get("catalog").json()["title"] for _ in range(3)] == ["Shop"] * 3
+    del catalogs[0]
+    assert [api.get("catalog").json()["title"] for _ in range(2)] == ["Store"] * 2
+    assert [it.args[0].title for it in telling.call_args_list] == ["Shop", "Store"]
 
 
 def test_the_api_tells_differences_the_graph_and_a_draft(api: Api) -> None:
