@@ -8,6 +8,7 @@ none.
 import json
 from typing import Any, NoReturn
 
+from starlette.concurrency import run_in_threadpool
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from monitor.api.problems import answer_error
@@ -36,7 +37,7 @@ class Intake:
                     body = await _read_body(scope, receive)
                     if body is None:
                         return
-                    check_body(body)
+                    await run_in_threadpool(check_body, body)  # a large one takes longer than a scrape may wait
                     receive = _replay(body, receive)
             except RequestError as error:
                 await answer_error(error)(scope, receive, send)

@@ -73,15 +73,15 @@ class Identifier:
     def _events_at(self, where: Where) -> list[Event]:
         """Return the events of a destination, and after them all others."""
         key = where.cluster, where.destination
-        if key not in self._ordered:
+        events = self._ordered.get(key)
+        if events is None:
             here = {name for channel in self.catalog.channels_at(*key) for name in channel.events}
             names = {name.name for name in here}
             if len(self._ordered) >= _MOST_PLACES:
                 self._ordered.clear()
             events = sorted(self.catalog.events.values(), key=lambda it: (it.id not in here, it.id.name not in names))
             self._ordered[key] = events
-            return events
-        return self._ordered[key]
+        return events
 
     def _identify_by_markers(self, events: Sequence[Event], body: Any) -> Found | None:
         if not isinstance(body, Mapping):

@@ -94,22 +94,26 @@ class SchemaRegistry:
                     raise NoSchema(f"the registry has no schema {number}")
                 if answer.status_code != httpx.codes.OK:
                     raise NoSchema(f"the registry answers with status {answer.status_code}")
-                body = _read(answer)
-        except (httpx.HTTPError, RuntimeError) as error:  # the latter of a client that a reload has closed
+                body = self._read(answer)
+        except (httpx.HTTPError, TimeoutError, RuntimeError) as error:  # the last of a client that a reload has closed
             # One that does not answer costs its timeout once, and not for each schema of a page.
             self._away_until = self._clock.monotonic() + _FAILURE_KEPT_SECONDS
             # Without the library's text, which may quote an address with credentials.
             raise NoSchema(f"the registry cannot be asked ({type(error).__name__})") from error
         return _schema_of(body, number)
 
-
-def _read(answer: httpx.Response) -> bytes:
-    body = b""
-    for chunk in answer.iter_bytes():
-        body += chunk
-        if len(body) > _LARGEST_ANSWER_BYTES:
-            raise NoSchema("the registry's answer is too large")
-    return body
+    def _read(self, answer: httpx.Response) -> bytes:
+        """Return the body, in time as a whole: the library's own limit is on each piece of it."""
+        until = self._clock.monotonic() + _TIMEOUT_SECONDS
+        pieces, size = [], 0
+        for piece in answer.iter_bytes():
+            pieces.append(piece)
+            size += len(piece)
+            if size > _LARGEST_ANSWER_BYTES:
+                raise NoSchema("the registry's answer is too large")
+            if self._clock.monotonic() > until:
+                raise TimeoutError
+        return b"".join(pieces)
 
 
 def _schema_of(body: bytes, number: int) -> Schema:

@@ -8,7 +8,8 @@ from monitor.catalog.loading import load_catalog
 from monitor.catalog.model import Catalog
 from monitor.catalog.registry import SchemaRegistry
 from monitor.clock import Clock
-from monitor.config import Configuration
+from monitor.config import Configuration, RegistrySettings
+from monitor.errors import ConfigurationError
 from monitor.letters import DeadMessage
 
 
@@ -19,16 +20,17 @@ class Schemas:
         self._clock = clock
         self._settings = configuration.schema_registry
         self.identifier = _load(configuration)
-        self._registry = self._open()
+        self._registry = _open(self._settings, clock)
 
     def reconfigure(self, configuration: Configuration) -> None:
         """Go on by another configuration; the catalog is read anew. Raises ConfigurationError, with nothing changed."""
-        self.identifier = _load(configuration)
-        if configuration.schema_registry != self._settings:
-            before, self._settings = self._registry, configuration.schema_registry
-            self._registry = self._open()
-            if before is not None:
-                before.close()
+        identifier, settings = _load(configuration), configuration.schema_registry
+        before = self._registry
+        if settings != self._settings or settings.certificate_file or settings.ca_file:  # which may have been renewed
+            self._registry = _open(settings, self._clock)
+        self.identifier, self._settings = identifier, settings
+        if before is not None and before is not self._registry:
+            before.close()
 
     @property
     def catalog(self) -> Catalog | None:
@@ -44,11 +46,16 @@ class Schemas:
         if self._registry is not None:
             self._registry.close()
 
-    def _open(self) -> SchemaRegistry | None:
-        if self._settings.url is None:
-            return None
-        url = self._settings.url.get_secret_value()
-        return SchemaRegistry(url, self._clock, self._settings.make_context() if url.startswith("https:") else None)
+
+def _open(settings: RegistrySettings, clock: Clock) -> SchemaRegistry | None:
+    if settings.url is None:
+        return None
+    url = settings.url.get_secret_value()
+    try:
+        tls = settings.make_context() if url.startswith("https:") else None
+    except ValueError as error:  # of files that have become useless since the configuration was checked
+        raise ConfigurationError(f"schema_registry: {error}") from error
+    return SchemaRegistry(url, clock, tls)
 
 
 def _load(configuration: Configuration) -> Identifier | None:

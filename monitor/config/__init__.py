@@ -4,7 +4,7 @@ Unknown keys are errors with line and suggestion; `${NAME}` is taken from the en
 Of all values errors quote names alone, since any other may be a secret that came from there.
 """
 
-from monitor.config.catalog import SchemaRegistry
+from monitor.config.catalog import RegistrySettings
 from monitor.config.clusters import Cluster
 from monitor.config.clusters.aws import AwsCloudWatch, AwsCluster
 from monitor.config.clusters.base import ClusterSection
@@ -43,7 +43,7 @@ __all__ = [
     "Person",
     "RabbitCluster",
     "RabbitRedrive",
-    "SchemaRegistry",
+    "RegistrySettings",
     "Server",
     "TlsFiles",
     "Token",

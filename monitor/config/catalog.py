@@ -4,7 +4,7 @@ from monitor.config.tls import TlsFiles
 from monitor.config.values import SecretHttpUrl
 
 
-class SchemaRegistry(TlsFiles):
+class RegistrySettings(TlsFiles):
     """A schema registry as Confluent's; its address may carry credentials."""
 
     url: SecretHttpUrl | None = None

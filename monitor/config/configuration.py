@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import SecretStr, field_validator, model_validator
 
-from monitor.config.catalog import SchemaRegistry
+from monitor.config.catalog import RegistrySettings
 from monitor.config.clusters import Cluster
 from monitor.config.dead_letters import Approvals, Archive, DeadLetterMapping, MaskingRule
 from monitor.config.history import Alerts, History
@@ -30,7 +30,7 @@ class Configuration(Section):
     alerts: Alerts = Alerts()
     dashboard: Dashboard = Dashboard()
     catalog: ReadableFile | None = None
-    schema_registry: SchemaRegistry = SchemaRegistry()
+    schema_registry: RegistrySettings = RegistrySettings()
 
     @field_validator("clusters")
     @classmethod

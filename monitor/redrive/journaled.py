@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from monitor.clock import Clock
-from monitor.errors import BrokerError, StorageError
+from monitor.errors import BrokerError, StorageError, TimedOut
 from monitor.letters import (
     HEADER_ID,
     Await,
@@ -152,8 +152,13 @@ class JournaledMover:
 
     def _take(self, wanted: int, deadline: float) -> _Batch | None:
         """Take messages and decide on each; None when none is wanted or there."""
-        self.is_idle = True
-        messages = self.held.take(wanted, deadline) if wanted > 0 else ()
+        self.is_idle = not self._under_way
+        try:
+            messages = self.held.take(wanted, deadline) if wanted > 0 else ()
+        except TimedOut:
+            if not self._under_way:
+                raise
+            messages = ()  # what is on its way must not wait as long as what does not come
         self.is_idle = False
         if not messages:
             return None

@@ -318,10 +318,11 @@ class Runner(threading.Thread):
     def _open_circuit(self, task: _Task, told: str) -> None:
         if self._journal.job(self._job).wanted != "run":
             return  # somebody has seen it and wants the job to go on, or wants something else already
+        # First, so that a job whose closing fails or is killed does not go on sending when it is taken up again.
+        self._journal.want(self._job, "pause")
         self._flush()
         task.mover.close()  # what is on its way counts, too
         reason = f"circuit_open: {told}"
-        self._journal.want(self._job, "pause")
         self._journal.update_job(self._job, state=JobState.PAUSED, reason=reason)
         self._audit.write(_ENGINE, "redrive.pause", "done", job=self._job, reason=reason)
         raise _Halt

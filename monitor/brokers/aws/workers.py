@@ -23,6 +23,7 @@ class Workers:
         self._count, self._clock = count, clock
         self._waiting: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
+        self._unmade = 0  # calls that wait for a thread or are being made
         self._changed = threading.Condition()
         self._closed = False
 
@@ -83,15 +84,19 @@ class Workers:
         for _ in self._threads:
             self._waiting.put(None)
 
-    def _enlist(self, wanted: int) -> None:
-        while len(self._threads) < min(self._count, wanted):
-            thread = threading.Thread(target=self._work, name="aws-worker", daemon=True)
-            self._threads.append(thread)
-            thread.start()
+    def _enlist(self, more: int) -> None:
+        with self._changed:
+            self._unmade += more
+            while len(self._threads) < min(self._count, self._unmade):
+                thread = threading.Thread(target=self._work, name="aws-worker", daemon=True)
+                self._threads.append(thread)
+                thread.start()
 
     def _work(self) -> None:
         while (job := self._waiting.get()) is not None and not self._closed:
             job()
+            with self._changed:
+                self._unmade -= 1
 
 
 class Batch(Generic[T]):

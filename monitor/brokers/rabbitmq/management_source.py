@@ -147,7 +147,7 @@ class ManagementSource:
             except BrokerError as error:
                 failure = error
                 break
-        if not gone and not any("messages_ready" in row for row in found.values()):
+        if not any("messages_ready" in row for row in found.values()) and (failure or not gone):
             raise failure or BadAnswer("tells nothing of a queue alone", target=self.target)
         left = tuple(key for key in keys if key not in gone) if gone else keys
         return Readings(left, _waiting([found.get(key, {}) for key in left]))

@@ -90,3 +90,11 @@ def test_closing_wakes_whoever_waits(workers: Workers) -> None:
 def test_a_mistake_in_a_call_reaches_whoever_waits(workers: Workers) -> None:
     with pytest.raises(ZeroDivisionError):
         workers.run([lambda: 1 // 0], in_seconds(10))
+
+
+def test_a_batch_that_is_begun_does_not_wait_for_the_threads_of_one_before(workers: Workers) -> None:
+    free = threading.Event()
+    before = workers.begin([free.wait] * 2)
+    assert workers.run([lambda: "made"] * 2, in_seconds(10)) == ["made"] * 2
+    free.set()
+    assert workers.wait(before, in_seconds(10)) == [True, True]
