@@ -6,6 +6,8 @@ import threading
 from contextlib import suppress
 from urllib.parse import urlsplit
 
+_JOIN_SECONDS = 5
+
 
 class Forwarder:
     """Forwards a port of this machine to another one, as long as it is open."""
@@ -14,17 +16,24 @@ class Forwarder:
         self._target = ("127.0.0.1", target_port)
         self._listener = socket.create_server(("127.0.0.1", port))
         self._ends: list[socket.socket] = []
-        self._threads = [threading.Thread(target=self._accept, daemon=True)]
-        self._threads[0].start()
+        self._pumps: list[threading.Thread] = []
+        self._acceptor = threading.Thread(target=self._accept, daemon=True)
+        self._acceptor.start()
 
     def _accept(self) -> None:
         with suppress(OSError):  # when the listener is shut down
             while True:
-                near, _ = self._listener.accept()
-                far = socket.create_connection(self._target)
-                self._ends += [near, far]
-                self._threads.append(threading.Thread(target=self._pump, args=(near, far), daemon=True))
-                self._threads[-1].start()
+                self._connect(self._listener.accept()[0])
+
+    def _connect(self, near: socket.socket) -> None:
+        try:
+            far = socket.create_connection(self._target)
+        except OSError:  # as while nobody listens there: this one is turned away, and not those that come after it
+            near.close()
+            return
+        self._ends += [near, far]
+        self._pumps.append(threading.Thread(target=self._pump, args=(near, far), daemon=True))
+        self._pumps[-1].start()
 
     @staticmethod
     def _pump(near: socket.socket, far: socket.socket) -> None:
@@ -40,13 +49,20 @@ class Forwarder:
 
     def close(self) -> None:
         """Cut all connections, and take no more."""
-        for end in [self._listener, *self._ends]:
-            with suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-        for thread in self._threads:
-            thread.join(5)
-        for end in [self._listener, *self._ends]:
+        _shut_down(self._listener)
+        self._acceptor.join(_JOIN_SECONDS)  # first, so that no connection is added meanwhile
+        ends, pumps = [*self._ends], [*self._pumps]
+        for end in ends:
+            _shut_down(end)
+        for pump in pumps:
+            pump.join(_JOIN_SECONDS)
+        for end in [self._listener, *ends]:
             end.close()
+
+
+def _shut_down(end: socket.socket) -> None:
+    with suppress(OSError):  # where the other side has gone already
+        end.shutdown(socket.SHUT_RDWR)
 
 
 def through(port: int, url: str) -> str:

@@ -254,7 +254,10 @@ class Ground:
     # The end
 
     def close(self) -> None:
-        """End all processes, and remove what the flow has made on the brokers."""
+        """End all processes, and remove what the flow has made on the brokers.
+
+        Raises NotSeen after all of them were tried, where one keeps something.
+        """
         running = [process for processes in self._processes.values() for process in processes]
         for process in running:
             process.terminate()
@@ -265,8 +268,14 @@ class Ground:
                 process.kill()
                 process.wait()
         self.cut()
+        kept: list[str] = []
         for bus in self.buses:
-            self.wait(partial(self._removed, bus), REMOVING_SECONDS)
+            try:
+                self.wait(partial(self._removed, bus), REMOVING_SECONDS)
+            except NotSeen as missing:
+                kept.append(f"{bus}: {missing}")
+        if kept:
+            raise NotSeen("; ".join(kept))
 
     def _removed(self, bus: str) -> tuple[bool | None, str]:
         try:
