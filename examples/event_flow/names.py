@@ -28,15 +28,27 @@ class Security:
     mechanism: str = _MECHANISM
 
     @classmethod
-    def load(cls, found: Mapping[str, str]) -> Self:
-        """Read `{"ca_file": FILE, "username": NAME, "password_file": FILE, "mechanism": NAME}`, all of it optional."""
+    def load(cls, found: object) -> Self:
+        """Read `{"ca_file": FILE, "username": NAME, "password_file": FILE, "mechanism": NAME}`, all of it optional.
+
+        Raises EndpointsUnreadable, and OSError where there is no such file of a password.
+        """
+        if not isinstance(found, Mapping) or not all(isinstance(it, str) for it in found.values()):
+            raise EndpointsUnreadable("security is no object of texts: ca_file, username, password_file, mechanism")
         password_file = found.get("password_file")
         return cls(
             ca_file=found.get("ca_file"),
             username=found.get("username"),
-            password=Path(password_file).read_text(encoding="utf-8").strip() if password_file else "",
+            password=_read_password(Path(password_file)) if password_file else "",
             mechanism=found.get("mechanism", _MECHANISM),
         )
+
+
+def _read_password(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except UnicodeDecodeError:
+        raise EndpointsUnreadable(f"{path} is no text in UTF-8") from None  # the cause holds what the file holds
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,5 @@
 import json
+import traceback
 from pathlib import Path
 
 import pytest
@@ -108,4 +109,21 @@ def test_a_missing_password_file_is_told_by_its_name(tmp_path: Path) -> None:
     path = tmp_path / "endpoints.json"
     path.write_text(json.dumps({**json.loads(WHOLE), "security": {"username": "shop", "password_file": "/no/such"}}))
     with pytest.raises(EndpointsUnreadable, match="/no/such cannot be read"):
+        Endpoints.load(path)
+
+
+def test_a_password_file_that_is_no_text_is_told_by_its_name_without_what_it_holds(tmp_path: Path) -> None:
+    password, path = tmp_path / "password", tmp_path / "endpoints.json"
+    password.write_bytes(b"s3cret\xff")
+    path.write_text(json.dumps({**json.loads(WHOLE), "security": {"password_file": str(password)}}))
+    with pytest.raises(EndpointsUnreadable, match="password is no text in UTF-8") as caught:
+        Endpoints.load(path)
+    assert "s3cret" not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize("security", [[], None, {"password_file": 7}])
+def test_security_that_is_no_object_of_texts_is_told_as_such(security: object, tmp_path: Path) -> None:
+    path = tmp_path / "endpoints.json"
+    path.write_text(json.dumps({**json.loads(WHOLE), "security": security}))
+    with pytest.raises(EndpointsUnreadable, match="security is no object of texts"):
         Endpoints.load(path)
