@@ -7,6 +7,7 @@ it to the dead-letter queue instead when it was received too often; why it faile
 import json
 import math
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from functools import partial
@@ -210,13 +211,22 @@ def _entry(index: int, message: Message) -> "PublishBatchRequestEntryTypeDef":
 
 
 class SqsConsumer:
-    """Consumes the queue of Notification; deletes after handling."""
+    """Consumes the queue of Notification; deletes after handling. `clock` returns seconds that never go back."""
 
     def __init__(
-        self, endpoints: Endpoints, names: Names, stop: Stop, contact: Contact, first_redelivery_seconds: int
+        self,
+        endpoints: Endpoints,
+        names: Names,
+        stop: Stop,
+        contact: Contact,
+        first_redelivery_seconds: int,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._stop, self._contact = stop, contact
         self._first_redelivery_seconds = first_redelivery_seconds
+        self._clock = clock
+        self._hidden_until = 0.0  # by the clock: what is in hand is shown to nobody else before
+        self._given_up = 0
         self._sqs = sqs_client(endpoints)
         try:
             self._url = self._sqs.get_queue_url(QueueName=names.sqs_queue)["QueueUrl"]
@@ -225,29 +235,39 @@ class SqsConsumer:
 
     def run(self, handle: Handle, report: Callable[[Outcome], None]) -> None:
         """Consume until the end is asked for. Raises BusAway."""
-        given_up = 0
-        while not self._stop.requested:
-            try:
+        try:
+            while not self._stop.requested:
                 messages = self._receive()
                 self._contact.made()
                 # SQS moves a message to the dead-letter queue when it would have to deliver it once too often.
-                for _ in range(given_up):
-                    report(Outcome.DEAD_LETTERED)
-                outcomes = [self._settle(messages[number:], handle) for number in range(len(messages))]
-            except (BotoCoreError, ClientError) as error:
-                raise _away(error) from error
-            given_up = outcomes.count(Outcome.DEAD_LETTERED)
-            for outcome in outcomes:
-                if outcome is not Outcome.DEAD_LETTERED:
-                    report(outcome)
+                self._report_given_up(report)
+                for number in range(len(messages)):
+                    self._report(self._settle(messages[number:], handle), report)
+        except (BotoCoreError, ClientError) as error:
+            self._report_given_up(report)  # now or never: the next connection knows nothing of them
+            raise _away(error) from error
+
+    def _report(self, outcome: Outcome, report: Callable[[Outcome], None]) -> None:
+        """Report at once, so that nothing is lost of a batch in whose middle the bus goes away."""
+        if outcome is Outcome.DEAD_LETTERED:
+            self._given_up += 1
+        else:
+            report(outcome)
+
+    def _report_given_up(self, report: Callable[[Outcome], None]) -> None:
+        for _ in range(self._given_up):
+            report(Outcome.DEAD_LETTERED)
+        self._given_up = 0
 
     def _receive(self) -> Sequence["MessageTypeDef"]:
+        asked = self._clock()
         answer = self._sqs.receive_message(
             QueueUrl=self._url,
             MaxNumberOfMessages=_BATCH,
             WaitTimeSeconds=_LONG_POLL_SECONDS,
             MessageSystemAttributeNames=["ApproximateReceiveCount"],
         )
+        self._hidden_until = asked + VISIBILITY_SECONDS
         return answer.get("Messages", [])
 
     def _settle(self, hand: Sequence["MessageTypeDef"], handle: Handle) -> Outcome:
@@ -268,16 +288,22 @@ class SqsConsumer:
         return verdict
 
     def _pause(self, hand: Sequence["MessageTypeDef"], seconds: float) -> bool:
-        # Else others would get them meanwhile, and their count of receives would go up to that of dead letters.
-        hidden = VISIBILITY_SECONDS + math.ceil(seconds)
+        # Else others would get them meanwhile, and their count of receives would go up to that of dead letters. While
+        # the circuit is open there are many short pauses, and most of them need no call.
+        if self._hidden_until - self._clock() - seconds < VISIBILITY_SECONDS / 2:
+            self._hide(hand, VISIBILITY_SECONDS + math.ceil(seconds))
+        return self._stop.pause(seconds)
+
+    def _hide(self, hand: Sequence["MessageTypeDef"], seconds: int) -> None:
+        asked = self._clock()
         self._sqs.change_message_visibility_batch(
             QueueUrl=self._url,
             Entries=[
-                {"Id": str(number), "ReceiptHandle": message["ReceiptHandle"], "VisibilityTimeout": hidden}
+                {"Id": str(number), "ReceiptHandle": message["ReceiptHandle"], "VisibilityTimeout": seconds}
                 for number, message in enumerate(hand)
             ],
         )
-        return self._stop.pause(seconds)
+        self._hidden_until = asked + seconds
 
     def _show_again(self, message: "MessageTypeDef", seconds: int) -> None:
         self._sqs.change_message_visibility(
