@@ -74,15 +74,15 @@ def set_up(endpoints: Endpoints, names: Names) -> None:
 
     Raises BusAway.
     """
-    sns, sqs = sns_client(endpoints), sqs_client(endpoints)
-    try:
-        topic_arn = sns.create_topic(Name=names.sns_topic)["TopicArn"]
-        sns.set_topic_attributes(TopicArn=topic_arn, AttributeName="KmsMasterKeyId", AttributeValue=KMS_KEY_ALIAS)
-        queue_arn = _set_up_queues(sqs, names, topic_arn)
-        with _one_at_a_time:
-            _subscribe(sns, topic_arn, queue_arn)
-    except (BotoCoreError, ClientError) as error:
-        raise _away(error) from error
+    with closing(sns_client(endpoints)) as sns, closing(sqs_client(endpoints)) as sqs:
+        try:
+            topic_arn = sns.create_topic(Name=names.sns_topic)["TopicArn"]
+            sns.set_topic_attributes(TopicArn=topic_arn, AttributeName="KmsMasterKeyId", AttributeValue=KMS_KEY_ALIAS)
+            queue_arn = _set_up_queues(sqs, names, topic_arn)
+            with _one_at_a_time:
+                _subscribe(sns, topic_arn, queue_arn)
+        except (BotoCoreError, ClientError) as error:
+            raise _away(error) from error
 
 
 def _set_up_queues(sqs: "SQSClient", names: Names, topic_arn: str) -> str:
