@@ -14,6 +14,7 @@ from pybreaker import CircuitBreaker, CircuitBreakerListener, CircuitBreakerStat
 from tenacity import wait_random_exponential
 
 from examples.event_flow.buses.base import Consumer
+from examples.event_flow.downstream import World
 from examples.event_flow.flow import Flow, set_up
 from examples.event_flow.handling import DownstreamRefused, Handler, Policy, Reactions
 from examples.event_flow.inbox import Inbox
@@ -31,13 +32,14 @@ _OPEN_SECONDS = 3.0
 class Consuming:
     """One service on one bus: what it does about events, and how it connects.
 
-    `tables` is the SQL of what its reactions write. `events_per_order` is how many events it gets for each order,
-    `attempts` how often it tries a message in a row.
+    `reactions` are made anew for each connection, for the database of what is downstream. `tables` is the SQL of what
+    they write. `events_per_order` is how many events it gets for each order, `attempts` how often it tries a message in
+    a row.
     """
 
     service: str
     bus: str
-    reactions: Reactions
+    reactions: Callable[[World], Reactions]
     tables: str
     connect: Callable[[Contact], Consumer]
     events_per_order: int
@@ -54,10 +56,11 @@ def consuming_worker(consuming: Consuming, flow: Flow) -> Worker:
         set_up(bus, flow.endpoints, flow.names)
         with (
             closing(Inbox(flow.store_of(service), consuming.tables, bus, time.time)) as inbox,
+            closing(World(flow.world)) as world,
             closing(consuming.connect(contact)) as consumer,
         ):
             policy = Policy(consuming.attempts, _waits(), _breaker(worker, inbox, meter), flow.newest_version)
-            handler = Handler(service, bus, consuming.reactions, policy, inbox, meter)
+            handler = Handler(service, bus, consuming.reactions(world), policy, inbox, meter)
             consumer.run(handler.handle, partial(flow.tally.add, worker))
 
     run = partial(keep_connected, worker, session, flow.stop, flow.rng(worker))

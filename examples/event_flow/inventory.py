@@ -1,6 +1,7 @@
 """Inventory: reserves the stock for an order."""
 
 import sqlite3
+from collections.abc import Callable
 
 from examples.event_flow.buses.kafka import KafkaConsumer
 from examples.event_flow.buses.rabbitmq import RabbitConsumer
@@ -44,10 +45,9 @@ def workers(flow: Flow) -> list[Worker]:
 def _consuming(flow: Flow) -> list[Consuming]:
     endpoints, names, stop = flow.endpoints, flow.names, flow.stop
 
-    def reactions(bus: str) -> Reactions:
+    def reactions(bus: str) -> Callable[[World], Reactions]:
         rng = flow.rng(f"warehouse/{bus}")
-        world = World(flow.world)
-        return Inventory(Warehouse(world, flow.flaky_share, flow.work_seconds, rng, stop.pause)).reactions
+        return lambda world: Inventory(Warehouse(world, flow.flaky_share, flow.work_seconds, rng, stop.pause)).reactions
 
     return [
         Consuming(

@@ -1,6 +1,7 @@
 """Notification: mails the customer when an order has come in and when it was paid."""
 
 import sqlite3
+from collections.abc import Callable
 from functools import partial
 
 from examples.event_flow.buses.aws import SqsConsumer
@@ -47,10 +48,11 @@ def workers(flow: Flow) -> list[Worker]:
 def _consuming(flow: Flow) -> list[Consuming]:
     endpoints, names, stop = flow.endpoints, flow.names, flow.stop
 
-    def reactions(bus: str) -> Reactions:
+    def reactions(bus: str) -> Callable[[World], Reactions]:
         rng = flow.rng(f"mail server/{bus}")
-        world = World(flow.world)
-        return Notification(MailServer(world, flow.flaky_share, flow.work_seconds, rng, stop.pause)).reactions
+        return lambda world: (
+            Notification(MailServer(world, flow.flaky_share, flow.work_seconds, rng, stop.pause)).reactions
+        )
 
     return [
         Consuming(

@@ -109,7 +109,9 @@ def open_shop(endpoints: StackEndpoints, store: Path) -> Iterator[Shop]:
     }
     reactions: Reactions = {OrderCreated: Reaction(shop.send, lambda db, bus, order: None)}
     workers = [
-        consuming_worker(Consuming(SERVICE, bus, reactions, TABLES, connect[bus], events_per_order=1, attempts=1), flow)
+        consuming_worker(
+            Consuming(SERVICE, bus, lambda _: reactions, TABLES, connect[bus], events_per_order=1, attempts=1), flow
+        )
         for bus in BUSES
     ]
     crew = Crew(workers, flow.stop, flow.tally)
