@@ -54,18 +54,16 @@ class Outbox:
         with self._changed:
             self._changed.wait_for(lambda: self._closed or self._waiting(bus), timeout_seconds)
             rows = self._db.execute(
-                "SELECT event_id, type, order_id, body FROM outbox WHERE bus = ? ORDER BY number LIMIT ?", (bus, limit)
+                "SELECT event_id, type, order_id, body, number FROM outbox WHERE bus = ? ORDER BY number LIMIT ?",
+                (bus, limit),
             )
             return [Message(*row) for row in rows]
 
-    def remove(self, bus: str, messages: Sequence[Message]) -> None:
-        """Take out what a bus has confirmed."""
+    def remove(self, messages: Sequence[Message]) -> None:
+        """Take out what a bus has confirmed of what `look` returned for it."""
         with self._changed:
             with transaction(self._db):
-                self._db.executemany(
-                    "DELETE FROM outbox WHERE bus = ? AND event_id = ?",
-                    [(bus, message.event_id) for message in messages],
-                )
+                self._db.executemany("DELETE FROM outbox WHERE number = ?", [(it.number,) for it in messages])
             self._changed.notify_all()
 
     def close(self) -> None:

@@ -78,7 +78,7 @@ def _publish_all(worker: str, bus: str, outbox: Outbox, flow: Flow, contact: Con
                 else:
                     publisher.rest()
             finally:  # what a bus that went away in the middle has confirmed is not published again
-                outbox.remove(bus, confirmed)
+                outbox.remove(confirmed)
                 for _ in confirmed:
                     flow.tally.add(worker, Outcome.PUBLISHED)
             contact.made()

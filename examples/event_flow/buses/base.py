@@ -1,7 +1,7 @@
 """What the services want from a bus, whichever it is."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from examples.event_flow.handling import Failure, Pause
@@ -14,12 +14,13 @@ class BusAway(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """An event ready for the road, with what the buses route it by."""
+    """An event ready for the road, with what the buses route it by; `number` is its place in an outbox, if in one."""
 
     event_id: str
     type: str
     order_id: str
     body: bytes
+    number: int | None = field(default=None, compare=False)
 
 
 class Publisher(Protocol):
