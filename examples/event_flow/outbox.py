@@ -32,6 +32,7 @@ class Outbox:
         self._db = open_store(path, _TABLES + tables)
         self._buses = buses
         self._closed = False
+        self._left: set[str] = set()
         self._changed = threading.Condition()
 
     def put(self, message: Message, write: Write) -> bool:
@@ -67,10 +68,21 @@ class Outbox:
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Say that no more events come."""
+        """Say that no more events come. The database is closed when the relays of all buses have left, too."""
         with self._changed:
             self._closed = True
+            self._close_after_the_last()
             self._changed.notify_all()
+
+    def leave(self, bus: str) -> None:
+        """Say that the relay of a bus has ended; it must not look again."""
+        with self._changed:
+            self._left.add(bus)
+            self._close_after_the_last()
+
+    def _close_after_the_last(self) -> None:
+        if self._closed and self._left.issuperset(self._buses):
+            self._db.close()
 
     def finished(self, bus: str) -> bool:
         """Whether everything has been published on a bus and nothing more comes."""

@@ -50,20 +50,23 @@ def _serve(publishing: Publishing, outbox: Outbox, flow: Flow) -> None:
     """Turn purchases into events until the end is asked for or the last order has come."""
     rng = flow.rng("arrivals")
     due = monotonic() + publishing.delay_seconds
-    for purchase in islice(purchases(flow.seed, flow.poison_share), flow.orders):
-        if flow.orders is None:
-            due += rng.expovariate(flow.orders_per_second)
-            flow.stop.pause(due - monotonic())
-        if flow.stop.requested:
-            break
-        outbox.put(publishing.message(purchase, datetime.now(UTC)), partial(publishing.note, purchase))
-    outbox.close()
+    with closing(outbox):
+        for purchase in islice(purchases(flow.seed, flow.poison_share), flow.orders):
+            if flow.orders is None:
+                due += rng.expovariate(flow.orders_per_second)
+                flow.stop.pause(due - monotonic())
+            if flow.stop.requested:
+                break
+            outbox.put(publishing.message(purchase, datetime.now(UTC)), partial(publishing.note, purchase))
 
 
 def _relay(worker: str, bus: str, outbox: Outbox, flow: Flow) -> None:
-    keep_connected(worker, partial(_publish_all, worker, bus, outbox, flow), flow.stop, flow.rng(worker))
-    if waiting := outbox.waiting(bus):
-        log.warning("%s: %d events are left for the next start", worker, waiting)
+    try:
+        keep_connected(worker, partial(_publish_all, worker, bus, outbox, flow), flow.stop, flow.rng(worker))
+        if waiting := outbox.waiting(bus):
+            log.warning("%s: %d events are left for the next start", worker, waiting)
+    finally:
+        outbox.leave(bus)
 
 
 def _publish_all(worker: str, bus: str, outbox: Outbox, flow: Flow, contact: Contact) -> None:

@@ -1,7 +1,7 @@
 import sqlite3
 from collections.abc import Iterator
 from functools import partial
-from itertools import islice
+from itertools import islice, permutations
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,7 @@ from examples.event_flow.buses.base import Message
 from examples.event_flow.outbox import Outbox
 from examples.event_flow.shop import Purchase, purchases
 
+BUSES = ["kafka", "aws"]
 PURCHASES = [*islice(purchases(1, 0.0), 3)]
 
 
@@ -25,9 +26,15 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def outbox(path: Path) -> Iterator[Outbox]:
-    outbox = Outbox(path, orders.TABLES, ["kafka", "aws"])
+    outbox = Outbox(path, orders.TABLES, BUSES)
     yield outbox
+    shut(outbox)
+
+
+def shut(outbox: Outbox) -> None:
     outbox.close()
+    for bus in BUSES:
+        outbox.leave(bus)
 
 
 def order(outbox: Outbox, purchase: Purchase) -> bool:
@@ -67,8 +74,9 @@ def test_order_and_event_are_there_together_or_not_at_all(outbox: Outbox, path: 
 
 def test_what_waits_outlives_the_process(outbox: Outbox, path: Path) -> None:
     order(outbox, PURCHASES[0])
-    again = Outbox(path, orders.TABLES, ["kafka", "aws"])
+    again = Outbox(path, orders.TABLES, BUSES)
     assert again.look("aws", 10, 0) == [message(PURCHASES[0])]
+    shut(again)
 
 
 def test_an_outbox_is_finished_when_it_is_closed_and_empty(outbox: Outbox) -> None:
@@ -83,3 +91,17 @@ def test_an_outbox_is_finished_when_it_is_closed_and_empty(outbox: Outbox) -> No
 def test_a_closed_outbox_lets_nobody_wait(outbox: Outbox) -> None:
     outbox.close()
     assert outbox.look("kafka", 1, timeout_seconds=60) == []
+
+
+@pytest.mark.parametrize("turns", [*permutations(["close", *BUSES])], ids=", ".join)
+def test_the_database_is_closed_when_no_more_events_come_and_all_relays_have_left(
+    turns: tuple[str, ...], outbox: Outbox
+) -> None:
+    for turn in turns:
+        assert outbox.waiting("aws") == 0
+        if turn == "close":
+            outbox.close()
+        else:
+            outbox.leave(turn)
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        outbox.waiting("aws")
