@@ -1,5 +1,6 @@
 """What all tests share: one stack of real brokers for the whole run, and one PostgreSQL."""
 
+import logging
 import os
 import shutil
 import subprocess
@@ -26,6 +27,17 @@ settings.load_profile("steady")
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> BySharedServers | None:
     """Choose which process gets which files."""
     return BySharedServers(config, log) if config.getoption("dist") == "loadfile" else None
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    """Take back what a command that ran within a test has set up, which would silence the logs of later ones."""
+    loggers = (logging.getLogger(), logging.getLogger("monitor"))
+    handlers, levels = loggers[0].handlers[:], [logger.level for logger in loggers]
+    yield
+    loggers[0].handlers[:] = handlers
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
 
 
 @pytest.fixture(scope="session")
@@ -69,9 +81,7 @@ def empty_postgresql_url(postgresql_url: str) -> Iterator[str]:
 def _start_postgresql(data: Path, port: Path) -> None:
     folder = data.parent
     port.write_text(str(reserve_ports(["postgresql"], folder)["postgresql"]))
-    for parent in (folder, *folder.parents):
-        if parent.stat().st_mode & 0o777 == 0o700:  # as pytest makes its own: the server's user could not pass
-            parent.chmod(0o755)
+    _let_pass(folder)
     shutil.chown(folder, *_owner())
     _run(["initdb", "-D", str(data), "-U", "eventflow", "-A", "trust", "--no-sync"])
     options = f"-p {port.read_text()} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c fsync=off"
@@ -79,7 +89,15 @@ def _start_postgresql(data: Path, port: Path) -> None:
 
 
 def _stop_postgresql(data: Path) -> None:
+    _let_pass(data.parent)
     _run(["pg_ctl", "-D", str(data), "-w", "-m", "immediate", "stop"])
+
+
+def _let_pass(folder: Path) -> None:
+    """Let the server's user through to a folder: pytest closes the one of all runs whenever one begins."""
+    for parent in (folder, *folder.parents):
+        if parent.stat().st_mode & 0o777 == 0o700:
+            parent.chmod(0o755)
 
 
 def _owner() -> tuple[str, str]:

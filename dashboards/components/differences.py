@@ -15,8 +15,12 @@ _MOST_SHOWN = 12
 
 def read_differences() -> DifferencesItem | None:
     """Return the differences; None where no catalog is configured. Raises ClientError."""
+    return read("catalog differences", _ask, SLOW_REFRESH_SECONDS)
+
+
+def _ask() -> DifferencesItem | None:
     try:
-        return read("catalog differences", connect().catalog_differences, SLOW_REFRESH_SECONDS)
+        return connect().catalog_differences()
     except MonitorRefused as refusal:
         if refusal.status == 404:
             return None

@@ -155,7 +155,7 @@ def test_pages_of_every_make_pass_an_accessibility_scan(looking: Looking) -> Non
         detail: ("light", "The furthest behind"),
         "/alerts?runbook=EventflowWatchdog": ("light", "How to mend it"),
         "/clusters": ("dark", "All of it"),
-        "/subscriptions?status=ok&bus=kafka": ("dark", "Consumers"),
+        "/subscriptions?status=ok&bus=kafka": ("dark", "20 subscriptions"),
         f"/redrive?dead_letters={FULL}": ("dark", "Start the redrive"),
     }
     found = {}

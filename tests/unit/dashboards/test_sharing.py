@@ -64,7 +64,7 @@ def test_who_asks_while_it_is_being_asked_waits_for_the_same_answer() -> None:
 def test_nobody_is_given_the_answers_of_another_and_a_change_is_seen_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 
-    def ask(self: object, method: str, path: str, query: object = None, **_: object) -> dict[str, object]:
+    def ask(self: object, method: str, path: str, *_: object) -> dict[str, object]:
         asked.append(f"{method} {path}")
         return {"items": []}
 
