@@ -107,7 +107,7 @@ def grow_rabbitmq(endpoints: Endpoints) -> Iterator[Point]:
 
 def grow_sqs(endpoints: Endpoints) -> Iterator[Point]:
     """Let the queues grow, without CloudWatch."""
-    sqs = boto3.client("sqs", region_name=_REGION, endpoint_url=endpoints.aws)
+    sqs = boto3.Session("test", "test", region_name=_REGION).client("sqs", endpoint_url=endpoints.aws)
     for count in _SQS_QUEUES:
         with aws.many_queues(sqs, count) as (prefix, _):
             config = AwsCluster(
