@@ -11,6 +11,7 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any
 
+from monitor.catalog.reading import unescape
 from monitor.config import MaskingRule
 from monitor.letters import DeadMessage, Header
 from monitor.redrive.bodies import read_json
@@ -49,7 +50,7 @@ def mask(message: DeadMessage, hidden: Sequence[str]) -> DeadMessage:
 
 
 def _split(pointer: str) -> Path:
-    return [part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:]]
+    return [unescape(part) for part in pointer.split("/")[1:]]
 
 
 def _mask_body(value: bytes | None, paths: Sequence[Path]) -> bytes | None:
