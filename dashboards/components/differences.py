@@ -5,26 +5,16 @@ import streamlit as st
 from dashboards.client import connect
 from dashboards.components.address import link
 from dashboards.components.catalog import GROUPS, differences_of, say_number
-from dashboards.components.states import SLOW_REFRESH_SECONDS, read
+from dashboards.components.states import SLOW_REFRESH_SECONDS, read_if_there
 from dashboards.components.text import as_text
 from monitor.api.catalog_items import DifferencesItem
-from monitor.errors import MonitorRefused
 
 _MOST_SHOWN = 12
 
 
 def read_differences() -> DifferencesItem | None:
     """Return the differences; None where no catalog is configured. Raises ClientError."""
-    return read("catalog differences", _ask, SLOW_REFRESH_SECONDS)
-
-
-def _ask() -> DifferencesItem | None:
-    try:
-        return connect().catalog_differences()
-    except MonitorRefused as refusal:
-        if refusal.status == 404:
-            return None
-        raise
+    return read_if_there("catalog differences", connect().catalog_differences, SLOW_REFRESH_SECONDS)
 
 
 def draw_number() -> None:

@@ -47,6 +47,20 @@ def read(key: Hashable, ask: Callable[[], T], fresh_seconds: float = 0.0) -> T:
     return answer
 
 
+def read_if_there(key: Hashable, ask: Callable[[], T], fresh_seconds: float = 0.0) -> T | None:
+    """Return what `read` does; None where the monitor has nothing of the kind, which is remembered as any answer is."""
+
+    def ask_for_it() -> T | None:
+        try:
+            return ask()
+        except MonitorRefused as refusal:
+            if refusal.status == 404:
+                return None
+            raise
+
+    return read(key, ask_for_it, fresh_seconds)
+
+
 def say_stale(at: float) -> None:
     """Say that what stands below was asked for at `at`, since the monitor is away."""
     st.caption(f":orange-badge[◷ old] The monitor is away: this is from {say_moment(at)}; it renews itself.")

@@ -15,21 +15,17 @@ from dashboards.components.differences import draw_differences, read_differences
 from dashboards.components.facts import draw_facts
 from dashboards.components.filters import draw_search
 from dashboards.components.head import draw_head
-from dashboards.components.states import SLOW_REFRESH_SECONDS, failures_told, read, say_empty
+from dashboards.components.states import SLOW_REFRESH_SECONDS, failures_told, read, read_if_there, say_empty
 from dashboards.components.text import as_text
 from monitor.api.catalog_items import CatalogItem, EventItem
-from monitor.errors import MonitorRefused
 
 
 def show() -> None:
     """Draw the page."""
     draw_head("Catalog")
     with failures_told():
-        try:
-            catalog = read("catalog", connect().catalog, SLOW_REFRESH_SECONDS)
-        except MonitorRefused as refusal:
-            if refusal.status != 404:
-                raise
+        catalog = read_if_there("catalog", connect().catalog, SLOW_REFRESH_SECONDS)
+        if catalog is None:
             _say_none()
             return
         _draw_events(catalog)
