@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 from monitor.analysis.advice import Advised
@@ -23,11 +24,18 @@ _MOST_EVENTS = 10
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What the catalog says of messages of one cause. `fit` is that of most of them; `looked_at` counts."""
+    """What the catalog says of messages of one cause. `fit` is that of most of them.
 
+    `letters` are those that were looked at, the first ones; of a body that could not be read, why.
+    """
+
+    letters: tuple[Letter | str, ...] = ()
     fit: Fit | None = None
-    looked_at: int = 0
-    notes: tuple[str, ...] = ()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Why bodies could not be read, each reason once."""
+        return tuple(dict.fromkeys(it for it in self.letters if isinstance(it, str) and it))
 
     @property
     def is_mappable(self) -> bool:
@@ -49,17 +57,16 @@ def hold(members: Sequence[DeadMessage], grounds: Grounds | None) -> Held:
     identifier = grounds.schemas.identifier if grounds else None
     if grounds is None or identifier is None:
         return Held()
-    letters = [_letter(it, grounds) for it in members[:_MOST_HELD]]
-    notes = dict.fromkeys(it for it in letters if isinstance(it, str) and it)
+    letters = tuple(_letter(it, grounds) for it in members[:_MOST_HELD])
     found = [fit(identifier, it) for it in letters if isinstance(it, Letter)]
     known = [it for it in found if it is not None]
     if not known:
-        return Held(looked_at=len(letters), notes=tuple(notes))
+        return Held(letters)
     wrote, _ = Counter(it.wrote for it in known).most_common(1)[0]
     most = [it for it in known if it.wrote == wrote]
     chosen = max(most, key=lambda it: len(it.violations))
     one_patch = len(most) == len(letters) and all(it.patch == chosen.patch for it in most)
-    return Held(chosen if one_patch else _without_patch(chosen), len(letters), tuple(notes))
+    return Held(letters, chosen if one_patch else replace(chosen, patch=None))
 
 
 def tell_held(held: Held) -> dict[str, Any] | None:
@@ -76,13 +83,13 @@ def tell_held(held: Held) -> dict[str, Any] | None:
         "violations": [{"field": it.field, "expected": it.expected, "found": it.found} for it in found.violations],
         "fits": found.fits.version if found.fits else None,
         "patch": [dict(it) for it in found.patch] if found.patch is not None else None,
-        "looked_at": held.looked_at,
+        "looked_at": len(held.letters),
         "notes": [*held.notes, *([found.unjudged] if found.unjudged else [])],
     }
 
 
 def tell_impact(
-    members: Sequence[DeadMessage], grounds: Grounds | None, kind: Kind, advised: Advised, *, named: bool
+    members: Sequence[DeadMessage], grounds: Grounds | None, held: Held, kind: Kind, advised: Advised, *, named: bool
 ) -> dict[str, Any] | None:
     """Return whom the messages concern, as the API tells it; None without a catalog.
 
@@ -91,7 +98,7 @@ def tell_impact(
     identifier = grounds.schemas.identifier if grounds else None
     if grounds is None or identifier is None:
         return None
-    events = Counter(_names(members, grounds, identifier)) if named else Counter[str]()
+    events = Counter(_names(members, grounds, held, identifier)) if named else Counter[str]()
     expiries = [it.expires_at for it in members if it.expires_at is not None]
     return {
         "services": _services(members, grounds, identifier.catalog),
@@ -108,9 +115,9 @@ def _state(kind: Kind, advised: Advised) -> str:
     return "lost" if advised in (Advised.DO_NOT, Advised.ARCHIVE) else "waiting"
 
 
-def _names(members: Sequence[DeadMessage], grounds: Grounds, identifier: Identifier) -> Iterator[str]:
-    for message in members[:_MOST_NAMED]:
-        letter = _letter(message, grounds)
+def _names(members: Sequence[DeadMessage], grounds: Grounds, held: Held, identifier: Identifier) -> Iterator[str]:
+    others = (_letter(it, grounds) for it in members[len(held.letters) : _MOST_NAMED])
+    for letter in chain(held.letters, others):
         found = identifier.identify(letter) if isinstance(letter, Letter) else None
         if found is not None:
             yield found[0].name
@@ -133,7 +140,3 @@ def _letter(message: DeadMessage, grounds: Grounds) -> Letter | str:
 def _where(message: DeadMessage, grounds: Grounds) -> Where:
     origin = message.origin.name if message.origin else next(iter(grounds.origins), "")
     return Where(grounds.cluster, origin, str(message.origin_detail.get("group") or ""))
-
-
-def _without_patch(found: Fit) -> Fit:
-    return replace(found, patch=None)

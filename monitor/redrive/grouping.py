@@ -137,7 +137,7 @@ def _tell_group(id_: str, members: Sequence[DeadMessage], hidden: Sequence[str],
         "positions": [it.position for it in members[:_MOST_NAMES]],
         # Names of fields are the body's own, and hidden with it.
         "schema": None if hidden else tell_held(held),
-        "impact": tell_impact(members, context.grounds, cause.kind, advice.action, named=not hidden),
+        "impact": tell_impact(members, context.grounds, held, cause.kind, advice.action, named=not hidden),
     }
 
 
