@@ -21,7 +21,7 @@ test: .venv/.ready  ## what CI runs
 
 # Three processes on two cores, since most of the time tests wait for brokers.
 suite: .venv/.ready
-	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder $(PYTEST)
+	$(BIN)/python -m tests.suite -n 3 --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 lint: .venv/.ready
 	$(BIN)/ruff check .
