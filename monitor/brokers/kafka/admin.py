@@ -10,6 +10,7 @@ from confluent_kafka import (
     OFFSET_BEGINNING,
     OFFSET_END,
     OFFSET_INVALID,
+    Consumer,
     IsolationLevel,
     KafkaError,
     KafkaException,
@@ -80,6 +81,11 @@ def start_aside(call: Callable[..., R], seconds: float) -> Future[R]:
 
     threading.Thread(target=run, name="kafka-metadata", daemon=True).start()
     return future
+
+
+def close_aside(consumer: Consumer) -> None:
+    """Let go of a consumer, without waiting: a broker that hangs may hold up its end."""
+    threading.Thread(target=consumer.close, name="kafka-close", daemon=True).start()
 
 
 def read_descriptions(results: list[Any]) -> list[Any] | BrokerError:

@@ -16,8 +16,10 @@ from monitor.config import KafkaCluster
 from monitor.errors import BrokerError, Forbidden, Unreachable
 from monitor.letters import GROUP_PREFIX, LEDGER_TOPIC
 from monitor.model import Finding
+from monitor.words import say_names
 
 _SHARE = 0.25
+_MOST_TOPICS = 200
 _GRANT_CLUSTER = "grant Describe on the cluster"
 _GRANT_TOPICS = "grant Describe on these topics"
 _GRANT_GROUPS = "grant Describe on these groups"
@@ -50,7 +52,15 @@ class _Check:
 
     def parts(self) -> Sequence[Callable[[], Iterator[Finding]]]:
         """Return the questions in the order in which the answers are told."""
-        parts = [self._reached, self._rights, self._seen_topics, self._leaders, self._groups, self._configs]
+        parts = [
+            self._reached,
+            self._rights,
+            self._seen_topics,
+            self._leaders,
+            self._groups,
+            self._configs,
+            self._records,
+        ]
         if self._cluster.commits == "offsets_topic":
             parts.append(self._commits)
         if LEDGER_TOPIC in self._listing.topics:
@@ -152,13 +162,24 @@ class _Check:
             else:
                 yield Finding(target, True, f"read, for example of {topic}", required=False)
 
+    def _records(self) -> Iterator[Finding]:
+        """Ask whether the ends of quiet logs may be read, which many do not grant, and need not."""
+        target = "records at the end of logs"
+        described = self._client.describe_topics(self._topics[:_MOST_TOPICS], self._seconds(), operations=True)
+        without = [name for name, topic in described.items() if not _may_read(topic)]
+        if without:
+            told = f"Read is missing on {say_names(without)}: offsets there without a record may count as backlog"
+            yield Finding(target, True, f"{told} (markers of transactions)", required=False)
+        elif described:
+            yield Finding(target, True, "Read is allowed: offsets without a record are told apart", required=False)
+
     def _ledger(self) -> Iterator[Finding]:
         """Ask for what tells which dead letters have been redriven: reading one topic, and naming a group for it."""
         target = "the ledger of redrives"
         for topic in self._client.describe_topics([LEDGER_TOPIC], self._seconds(), operations=True).values():
             if isinstance(topic, BrokerError):
                 yield _refused(target, topic, _GRANT_LEDGER, required=False)
-            elif not {"READ", "ALL"} & {operation.name for operation in topic.authorized_operations or ()}:
+            elif not _may_read(topic):
                 yield Finding(target, False, f"Read is missing on {LEDGER_TOPIC}", _GRANT_LEDGER, required=False)
             else:
                 yield from self._ledger_group(target)
@@ -170,6 +191,13 @@ class _Check:
             yield _refused(target, error, f"grant Describe on groups that begin with {GROUP_PREFIX}", required=False)
         else:
             yield Finding(target, True, "read", required=False)
+
+
+def _may_read(topic: Any) -> bool:
+    """Say whether a topic's description, or the error in its place, says that these credentials may read it."""
+    if isinstance(topic, BrokerError):
+        return False
+    return bool({"READ", "ALL"} & {operation.name for operation in topic.authorized_operations or ()})
 
 
 def _first_error(result: Any) -> BrokerError | None:

@@ -44,6 +44,8 @@ from monitor.brokers.kafka.snapshots import (
     tell_limits,
     tell_ownership,
 )
+from monitor.brokers.kafka.tail_reader import TailReader
+from monitor.brokers.kafka.tails import ReadTails, Tails
 from monitor.brokers.kafka.totals import Totals
 from monitor.brokers.kafka.visibility import Visibility
 from monitor.clock import Clock
@@ -61,10 +63,14 @@ _SHARE_OF_DESCRIBING, _SHARE_OF_COMMITTED, _SHARE_OF_LOGS, _SHARE_OF_TIMES = 0.3
 _SHARE_OF_REDRIVEN, _SHARE_OF_VISIBILITY = 0.3, 0.5
 _SHARE_OF_PROBE = 0.5
 _SHARE_OF_READING = 0.7
+_SHARE_OF_TAILS, _LONGEST_TAILS = 0.2, 2.0
 
 
 class KafkaCollector:
-    """Reads one Kafka cluster through its admin API; it needs no right to read any topic."""
+    """Reads one Kafka cluster through its admin API; it needs no right to read any topic.
+
+    Where it may read, it does so for what the API cannot tell: whether the last offsets of a quiet log hold a record.
+    """
 
     def __init__(
         self,
@@ -86,6 +92,8 @@ class KafkaCollector:
         self._tables = Tables()
         self._ends = Memory(start=np.nan, end=np.nan, transactional=0.0)
         self._progress = new_progress_memory()
+        self._tails = Tails(clock.monotonic)
+        self._tail_reader = TailReader(lambda: library_settings(cluster), clock)
         self._totals = Totals(memory)
         self._activity = GroupActivity(memory)
         self._shares = ShareGroups(cluster.groups)
@@ -136,6 +144,7 @@ class KafkaCollector:
             errors=problems.told(),
             notes=(
                 *tell_limits(reading),
+                *self._tails.tell(),
                 *(self._offsets_topic.tell_limits() if self._offsets_topic else ()),
                 *self._visibility.tell(len(listing.topics), self._share(deadline, _SHARE_OF_VISIBILITY)),
             ),
@@ -253,6 +262,7 @@ class KafkaCollector:
             self._ends["transactional"][rows.slot] > 0,
         )
         lag = measure(committed, uncommitted, row_logs)
+        lag = self._tails.refine(rows, partitions, lag, logs, self._reader_of_tails(deadline))
         unsure = np.isin(rows.slot, anew)
         totals = self._count(rows, committed, row_logs, published[rows.slot], unsure, now)
         _tell_ahead(rows, lag.ahead, problems)
@@ -323,6 +333,9 @@ class KafkaCollector:
         if len(held):
             since[held] = self._book.date(held, logs.stable[held], now, sound)
         return since
+
+    def _reader_of_tails(self, deadline: float) -> ReadTails:
+        return lambda tails: self._tail_reader.read(tails, min(self._share(deadline, _SHARE_OF_TAILS), _LONGEST_TAILS))
 
     def _sounder(self, replication: Replication, deadline: float, problems: Problems) -> Sound:
         def sound(slots: Ids, moments: Floats) -> tuple[Floats, Floats]:

@@ -18,7 +18,8 @@ class Lag:
     `messages` is the number that everybody gives: the offsets from the committed one to the log's end; where retention
     has deleted beyond the committed offset, from the log's start. Offsets that hold no record (compacted away, or
     transaction markers) are counted. `backlog` is the same but for two cases that are 0: a partition that is owned,
-    was never committed and holds nothing, and one where only a transaction's marker is left (see `measure`).
+    was never committed and holds nothing, and one where only a transaction's marker is left (see `measure`); and where
+    the offsets have been read, it is the number of records among them (see `tails`).
     `position` is the offset that will be read next. `ahead` marks committed offsets beyond the end: the log was cut or
     made again, and what the group will read is not known.
     """
@@ -44,7 +45,8 @@ def measure(committed: Floats, uncommitted: Mask, logs: RowLogs) -> Lag:
 
     Where transactions write, the last offset of a log without an open one is the marker that ended the last. A reader
     commits behind the record before it, and its lag stays 1 for ever (librdkafka#3917, spring-kafka#1587): nothing
-    waits. A topic with other writers beside the transactions could have one record there instead; that is accepted.
+    waits. A topic with other writers beside the transactions could have one record there instead; that is accepted
+    where the topic may not be read, which would tell (`tails`).
     """
     position = np.maximum(committed, logs.start)
     ahead = committed > logs.end

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from monitor.brokers.kafka.admin import LATEST, Offsets
+from monitor.brokers.kafka.admin import LATEST, Offsets, close_aside
 from monitor.brokers.kafka.client import KafkaClient
 from monitor.brokers.kafka.commit_log import CommitLog, Watched
 from monitor.brokers.kafka.lanes import Call
@@ -213,12 +213,11 @@ class OffsetsTopic:
         self.log.clear()
 
     def _drop(self) -> None:
-        """Let go of the consumer; a broker that hangs may hold up its end, so nobody waits for that."""
         with self._lock:
             consumer, self._consumer = self._consumer, None
         self._refusal, self._cut = None, False
         if consumer is not None:
-            threading.Thread(target=consumer.close, name="kafka-close", daemon=True).start()
+            close_aside(consumer)
 
 
 def try_reading(settings: dict[str, Any], leaders: tuple[int, ...], seconds: float) -> None:

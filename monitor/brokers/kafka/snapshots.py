@@ -78,7 +78,10 @@ def make_parts(reading: Reading) -> Parts:
 def tell_limits(reading: Reading) -> tuple[str, ...]:
     """Return sentences for people about what the numbers cannot tell."""
     rows, lag, logs = reading.rows, reading.lag, reading.logs
-    notes = ["Read through the admin API: offsets that hold no record (compaction, transaction markers) count as lag."]
+    notes = [
+        "Read through the admin API: offsets that hold no record (compaction, transaction markers) count as lag, and "
+        "until they have been read, which takes the right to, as backlog."
+    ]
     unknown = np.flatnonzero(reading.uncommitted & np.isnan(lag.backlog))
     if len(unknown):
         group, topic = (label.values[label.codes[unknown[0]]] for label in rows.labels[:2])

@@ -4,7 +4,8 @@ import time
 
 import numpy as np
 import pytest
-from confluent_kafka import Producer, TopicPartition
+from confluent_kafka import IsolationLevel, Producer, TopicPartition
+from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
 
 from monitor.model import AgeMethod
 from tests.integration.kafka.playground import Playground, Watcher, wait_for
@@ -187,6 +188,55 @@ def test_an_open_transaction_shows_between_the_stable_offset_and_the_end(kafka: 
     assert (row[LAG], row[SECONDS]) == (1, 0)  # the standard number, and what is true
     seen = watcher.subscription(group, topic)
     assert (seen.backlog_messages, seen.oldest_age.seconds) == (0, 0)
+
+
+@pytest.mark.parametrize("commits", ["admin", "offsets_topic"])
+def test_offsets_without_a_record_at_the_end_of_a_log_are_lag_and_no_backlog(kafka: Playground, commits: str) -> None:
+    topic, group = kafka.topic("orders", partitions=3), kafka.name("billing")
+    committed, half_read, aborted = range(3)
+    producer = Producer({"bootstrap.servers": kafka.bootstrap, "transactional.id": kafka.name("tx")})
+    producer.init_transactions(60)
+    for partition, count, end in (
+        (committed, 5, producer.commit_transaction),
+        (half_read, 2, producer.commit_transaction),
+        (aborted, 4, producer.abort_transaction),
+    ):
+        producer.begin_transaction()
+        for _ in range(count):
+            producer.produce(topic, b"x", partition=partition)
+        producer.flush(60)
+        end(60)
+    wait_for(lambda: stable_ends(kafka, topic, 3) == [6, 3, 5], "the transactions' markers")
+
+    kafka.commit_everywhere(group, topic, [5, 1, 0])  # as consumers do that commit what follows their last record
+    watcher = Watcher(kafka.collector(commits=commits))  # it has never seen an open transaction
+
+    def backlog() -> list[float]:
+        parts = watcher.look().parts
+        assert parts is not None
+        return [*parts.backlog.tolist()]
+
+    wait_for(lambda: backlog() == [0, 1, 0], "what the ends of the logs hold")
+    rows = watcher.rows("group_partitions", group=group)
+    assert [row[LAG] for row in rows] == [1, 2, 5]  # as everybody counts it
+    assert rows[committed][SECONDS] == rows[aborted][SECONDS] == 0
+    seen = watcher.subscription(group, topic)
+    assert (seen.backlog_messages, seen.measured) == (1, 3)
+
+    kafka.commit(group, topic, 2, partition=half_read)
+    watcher.look()
+    assert watcher.subscription(group, topic).backlog_messages == 0
+    kafka.produce(topic, 1, partition=aborted)
+    wait_for(lambda: backlog() == [0, 0, 1], "the record behind the aborted transaction")
+    watcher.collector.close()
+
+
+def stable_ends(kafka: Playground, topic: str, partitions: int) -> list[int]:
+    """Return up to where readers of committed data get."""
+    latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+    asked = {TopicPartition(topic, number): latest for number in range(partitions)}
+    found = kafka.admin.list_offsets(asked, isolation_level=IsolationLevel.READ_COMMITTED)
+    return [found[partition].result(60).offset for partition in asked]
 
 
 def test_a_topic_that_was_made_again_starts_a_new_history(kafka: Playground, watcher: Watcher) -> None:

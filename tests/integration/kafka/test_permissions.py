@@ -130,6 +130,34 @@ def test_the_rights_for_watching_are_enough(ground: Ground) -> None:
     assert dead.messages == 0  # all are redriven, as only the ledger knows
 
 
+def test_who_may_read_topics_is_told_the_backlog_without_markers(ground: Ground) -> None:
+    with contextlib.closing(KafkaCollector(ground.cluster, (), Clock())) as collector:
+
+        def backlog() -> float | None:
+            (seen,) = collector.collect(time.monotonic() + 15).subscriptions
+            return seen.backlog_messages
+
+        def notes() -> str:
+            return " ".join(collector.collect(time.monotonic() + 15).notes)
+
+        def tells() -> str:
+            return " ".join(it.message for it in collector.check(time.monotonic() + 15))
+
+        wait_for(lambda: "may not be read" in notes(), "the missing right is told")
+        assert backlog() == 1 + LETTERS + 1
+        assert f"Read is missing on {ground.target}" in tells()
+
+    (right,) = kafka_rights("Kafka: telling records from markers")
+    ground.kafka.grant([right.binding("watcher")])
+    try:
+        with contextlib.closing(KafkaCollector(ground.cluster, (), Clock())) as collector:
+            wait_for(lambda: "Read is allowed" in tells(), "the right is in force")
+            wait_for(lambda: backlog() == 1 + LETTERS, "the marker is no backlog")
+            assert "may not be read" not in notes()
+    finally:
+        ground.kafka.revoke([right.binding("watcher")])
+
+
 def test_wrong_credentials_for_redriving_are_told_and_do_not_keep_from_watching(ground: Ground) -> None:
     wrong = ground.kafka.credentials("redriver", "hunter2-is-wrong")
     cluster = ground.cluster.model_copy(update={"redrive": KafkaRedrive(security=wrong)})
