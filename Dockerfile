@@ -17,8 +17,9 @@ FROM python:3.12.11-slim-bookworm
 RUN useradd --uid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin eventflow \
     && install --directory --owner=eventflow --group=eventflow /var/lib/eventflow
 COPY --from=build /app/.venv /app/.venv
-# The reference flow is no part of the package.
+# The reference flow is no part of the package; its schemas are those of the catalog.
 COPY examples /app/examples
+COPY config/catalog.yml /app/config/
 ENV PATH=/app/.venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 HOME=/tmp
 WORKDIR /app
 USER 10001:10001

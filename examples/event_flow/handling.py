@@ -14,10 +14,11 @@ from pybreaker import STATE_OPEN, CircuitBreaker, CircuitBreakerError
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 from tenacity.wait import wait_base
 
-from examples.event_flow.events import BadEvent, Event, Schema, read
+from examples.event_flow.events import Data, Event, read
 from examples.event_flow.inbox import Inbox
 from examples.event_flow.metrics import Meter
 from examples.event_flow.outcomes import Outcome
+from examples.event_flow.schemas import BadEvent
 
 _LONGEST_STACKTRACE = 8_000  # RabbitMQ wants all headers in one frame of 128 KiB, Kafka charges them to the record
 _LOOK_AGAIN_SECONDS = 0.2
@@ -87,8 +88,8 @@ class Reaction:
     write: Callable[[sqlite3.Connection, str, Any], object]
 
 
-Reactions = Mapping[type[Schema], Reaction]
-"""What a service does about an event, by the schema of its data."""
+Reactions = Mapping[type[Data], Reaction]
+"""What a service does about an event, by what it tells."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,11 +33,11 @@ PURCHASES = [*islice(purchases(SEED, POISON_SHARE), ORDERS)]
 POISONED = {event_id(p.order.order_id, ORDER_CREATED): p for p in PURCHASES if p.poison}
 HEALTHY = ORDERS - len(POISONED)
 CAUSES = {
-    "missing_field": "examples.event_flow.events.MissingField",
-    "wrong_type": "examples.event_flow.events.WrongType",
-    "unknown_version": "examples.event_flow.events.UnknownVersion",
+    "missing_field": "examples.event_flow.schemas.MissingField",
+    "wrong_type": "examples.event_flow.schemas.WrongType",
+    "unknown_version": "examples.event_flow.schemas.UnknownVersion",
     "hopeless_downstream": "examples.event_flow.handling.DownstreamRefused",
-    "cut_short": "examples.event_flow.events.Unparseable",
+    "cut_short": "examples.event_flow.schemas.Unparseable",
 }
 
 

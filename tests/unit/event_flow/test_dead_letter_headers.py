@@ -7,8 +7,8 @@ from pika.spec import Basic
 
 from examples.event_flow.buses import kafka, rabbitmq
 from examples.event_flow.buses.aws import redelivery_seconds, unwrap
-from examples.event_flow.events import MissingField
 from examples.event_flow.handling import Failure, HandlingFailed
+from examples.event_flow.schemas import MissingField
 
 
 def failure(attempts: int = 3) -> Failure:
@@ -35,7 +35,7 @@ def test_a_kafka_dead_letter_tells_origin_exception_and_attempts_as_spring_does(
         "kafka_dlt-original-timestamp-type": b"CreateTime",
         "kafka_dlt-original-consumer-group": b"inventory-group",
         "kafka_dlt-exception-fqcn": b"examples.event_flow.handling.HandlingFailed",
-        "kafka_dlt-exception-cause-fqcn": b"examples.event_flow.events.MissingField",
+        "kafka_dlt-exception-cause-fqcn": b"examples.event_flow.schemas.MissingField",
         "kafka_dlt-exception-message": b"inventory: data.total_cents is missing",
         "kafka_deliveryAttempt": bytes([0, 0, 0, 3]),
     }
@@ -68,7 +68,7 @@ def test_a_rabbitmq_dead_letter_tells_origin_exception_and_attempts_and_keeps_ot
         "x-original-routingKey": "order.created",
         "x-original-queue": "inventory-queue",
         "x-exception-message": "inventory: data.total_cents is missing",
-        "x-exception-fqcn": "examples.event_flow.events.MissingField",
+        "x-exception-fqcn": "examples.event_flow.schemas.MissingField",
         "x-attempts": 3,
     }
 

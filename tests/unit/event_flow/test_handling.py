@@ -11,7 +11,7 @@ from pybreaker import CircuitBreaker
 from tenacity import wait_fixed
 
 from examples.event_flow import handling
-from examples.event_flow.events import OrderCreated, PaymentProcessed, Schema, to_bytes, to_document
+from examples.event_flow.events import Data, OrderCreated, PaymentProcessed, to_bytes, to_document
 from examples.event_flow.handling import (
     DownstreamFailed,
     DownstreamRefused,
@@ -72,8 +72,8 @@ class Bench:
         self.policy = Policy(attempts=3, wait=wait_fixed(RETRY_SECONDS), breaker=self.breaker)
         self.path = path
 
-    def handler(self, call: Call, schema: type[Schema] = OrderCreated, **policy: Any) -> Handler:
-        reactions = {schema: Reaction(call, note)}
+    def handler(self, call: Call, told: type[Data] = OrderCreated, **policy: Any) -> Handler:
+        reactions = {told: Reaction(call, note)}
         meter = self.metrics.meter("notification", "kafka")
         return Handler("notification", "kafka", reactions, replace(self.policy, **policy), self.inbox, meter)
 
@@ -179,7 +179,7 @@ def test_a_payload_that_cannot_be_read_is_not_tried_twice(bench: Bench) -> None:
     verdict = bench.handler(call).handle(ORDER[:50], pauses)
     assert isinstance(verdict, Failure)
     assert (verdict.attempts, call.keys, pauses.seconds) == (1, [], [])
-    assert verdict.cause_class_name == "examples.event_flow.events.Unparseable"
+    assert verdict.cause_class_name == "examples.event_flow.schemas.Unparseable"
 
 
 def test_a_service_that_ends_leaves_the_message_to_the_bus(bench: Bench) -> None:

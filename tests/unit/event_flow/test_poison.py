@@ -7,17 +7,10 @@ import pytest
 
 from examples.event_flow import orders, payment
 from examples.event_flow.downstream import MAIL_SERVER, Condition, MailServer, Warehouse, World
-from examples.event_flow.events import (
-    BadEvent,
-    MissingField,
-    OrderCreated,
-    UnknownVersion,
-    Unparseable,
-    WrongType,
-    read,
-)
+from examples.event_flow.events import OrderCreated, read
 from examples.event_flow.handling import DownstreamRefused
 from examples.event_flow.poison import POISONS
+from examples.event_flow.schemas import BadEvent, MissingField, UnknownVersion, Unparseable, WrongType
 from examples.event_flow.shop import Purchase, purchases
 
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
