@@ -19,7 +19,7 @@ RUN useradd --uid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nolog
 COPY --from=build /app/.venv /app/.venv
 # The reference flow is no part of the package; its schemas are those of the catalog.
 COPY examples /app/examples
-COPY config/catalog.yml /app/config/
+COPY --from=build /app/config/catalog.yml /app/config/
 ENV PATH=/app/.venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 HOME=/tmp
 WORKDIR /app
 USER 10001:10001
