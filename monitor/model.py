@@ -255,7 +255,8 @@ class Parts:
 
     `ids` are stable for the life of a collector and never used again for another part; they need not be sorted.
     `subscription` indexes `Snapshot.subscriptions`. `consumed` and `published` are positions that rise as messages are
-    consumed and published (offsets, or counters); NaN where they are not known.
+    consumed and published (offsets, or counters); NaN where they are not known. `counted` marks parts of a log whose
+    backlog is certain to be messages, and no offsets that hold none; None where that is certain of no part.
     """
 
     ids: Ids
@@ -263,6 +264,7 @@ class Parts:
     backlog: Floats
     consumed: Floats
     published: Floats
+    counted: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -149,7 +149,7 @@ def _judge_parts(window: Window, subscription: Codes, whole: Whole, limits: Limi
     causes[~known | (back_for < idle)] = Cause.UNSEEN
     causes[still & present & ~blind] = Cause.STUCK
     causes[still & ~present & ~blind] = Cause.UNTOUCHED
-    left_over = looks.of_log[rows] & (waiting <= MARKERS) & ~memory.arrived[rows] & present
+    left_over = looks.vague[rows] & (waiting <= MARKERS) & ~memory.arrived[rows] & present
     causes[still & left_over] = Cause.REMAINDER
     causes[np.minimum(idle, absent_for) >= np.maximum(limits.absence, patience)] = Cause.NOBODY
     causes[np.isnan(waiting)] = Cause.UNCOUNTED

@@ -123,12 +123,14 @@ def parts_of_wholes(ids: Sequence[str], columns: Columns) -> Parts:
 
 def look_at(parts: Parts, columns: Columns, consuming: Flags) -> Looks:
     """Return what a snapshot says of its parts. `consuming` marks subscriptions that are known to be consumed from."""
+    of_log = columns.of_log[parts.subscription]
     return Looks(
         ids=parts.ids,
         waiting=_waiting(parts, columns),
         consumed=parts.consumed,
         published=parts.published,
-        of_log=columns.of_log[parts.subscription],
+        of_log=of_log,
+        vague=of_log if parts.counted is None else of_log & ~parts.counted,
         attended=columns.present[parts.subscription],
         # Where only messages in flight are left, somebody has taken them.
         consuming=consuming[parts.subscription] | (parts.backlog <= 0),

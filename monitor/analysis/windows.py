@@ -37,6 +37,7 @@ class Looks:
 
     `waiting` is what somebody has yet to finish; NaN is not known. `consumed` and `published` as in `model.Parts`.
     `of_log` marks parts of a log, where a position that goes back was set back; elsewhere a counter began anew.
+    `vague` marks those of them where what is left may be no more than a transaction's marker.
     `attended` marks parts of a subscription that somebody is known to be there for.
     `consuming` marks parts of a subscription that is known to be consumed from: a part that is new among such is taken
     to be so as well, until a window has passed.
@@ -47,6 +48,7 @@ class Looks:
     consumed: Floats
     published: Floats
     of_log: Flags
+    vague: Flags
     attended: Flags
     consuming: Flags
 
@@ -135,7 +137,7 @@ def _advanced(before: Looks, memory: Memory, looks: Looks, now: float, *, anchor
     came = (looks.published > before.published) | (np.isnan(looks.published) & (waiting > before.waiting))
     came_behind = came & (before.waiting > 0) & ~moved
     # What was left so far was perhaps no more than a marker, which nobody could take: only now somebody could.
-    began = came_behind & ~memory.arrived & looks.of_log & looks.attended & (before.waiting <= MARKERS)
+    began = came_behind & ~memory.arrived & looks.vague & looks.attended & (before.waiting <= MARKERS)
     # One slow step is forgotten over a few quick ones: a consumer that hung once is not slow for ever.
     took = np.maximum(now - memory.idle_since, memory.pace / 2)
     fell = empty | (waiting < (memory.anchor if anchoring else memory.anchor / CLEARLY - CLEARLY_MESSAGES))

@@ -21,13 +21,14 @@ class Lag:
     was never committed and holds nothing, and one where only a transaction's marker is left (see `measure`); and where
     the offsets have been read, it is the number of records among them (see `tails`).
     `position` is the offset that will be read next. `ahead` marks committed offsets beyond the end: the log was cut or
-    made again, and what the group will read is not known.
+    made again, and what the group will read is not known. `counted` marks backlogs that are a number of records.
     """
 
     messages: Floats
     backlog: Floats
     position: Floats
     ahead: Mask
+    counted: Mask
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,7 +54,8 @@ def measure(committed: Floats, uncommitted: Mask, logs: RowLogs) -> Lag:
     messages = np.where(ahead, np.nan, logs.end - position)
     only_marker = logs.transactional & (logs.stable == logs.end) & (messages == 1)
     nothing_there = uncommitted & (logs.start == logs.end)
-    return Lag(messages, np.where(only_marker | nothing_there, 0.0, messages), position, ahead)
+    backlog = np.where(only_marker | nothing_there, 0.0, messages)
+    return Lag(messages, backlog, position, ahead, counted=np.zeros(len(messages), dtype=np.bool_))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -72,7 +72,7 @@ def make_parts(reading: Reading) -> Parts:
     rows = reading.rows
     consumed, published = reading.committed.copy(), reading.logs.end[rows.slot]
     consumed[reading.unsure] = published[reading.unsure] = np.nan
-    return Parts(rows.ids, rows.pair, reading.lag.backlog, consumed, published)
+    return Parts(rows.ids, rows.pair, reading.lag.backlog, consumed, published, reading.lag.counted)
 
 
 def tell_limits(reading: Reading) -> tuple[str, ...]:

@@ -138,9 +138,11 @@ class Tails:
         read = few[lag.position[few] >= self._known["low"][rows.slot[few]]]
         if not len(read):
             return lag
-        slot, position, backlog = rows.slot[read], lag.position[read], lag.backlog.copy()
+        slot, position = rows.slot[read], lag.position[read]
+        backlog, counted = lag.backlog.copy(), lag.counted.copy()
         backlog[read] = sum((self._known[name][slot] >= position).astype(np.float64) for name in _RECORDS)
-        return replace(lag, backlog=backlog)
+        counted[read] = True
+        return replace(lag, backlog=backlog, counted=counted)
 
 
 def _tails_of(rows: Rows, partitions: Partitions, lag: Lag, logs: Logs, chosen: Ids) -> list[Tail]:

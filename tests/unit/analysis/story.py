@@ -26,7 +26,11 @@ Position = tuple[float | None, float | None]
 
 
 def parts_of(
-    backlogs: Sequence[float | None], positions: Sequence[Position], ids: Sequence[int] | None = None
+    backlogs: Sequence[float | None],
+    positions: Sequence[Position],
+    ids: Sequence[int] | None = None,
+    *,
+    counted: bool = False,
 ) -> Parts:
     """Parts that all belong to the first subscription."""
     return Parts(
@@ -35,6 +39,7 @@ def parts_of(
         backlog=as_floats(backlogs),
         consumed=as_floats(consumed for _, consumed in positions),
         published=as_floats(published for published, _ in positions),
+        counted=np.full(len(backlogs), counted),
     )
 
 
@@ -72,10 +77,11 @@ class Story:
         rewinds: float | None = None,
         missing: int = 0,
         whole: bool = False,
+        counted: bool = False,
     ) -> Verdict:
         """Look once, then let an interval pass. `backlogs` stand where they are not the difference of the positions."""
         waits = backlogs or [p - c if p is not None and c is not None else None for p, c in positions]
-        parts = parts_of(waits, positions or [(None, None)] * len(waits), ids)
+        parts = parts_of(waits, positions or [(None, None)] * len(waits), ids, counted=counted)
         known = not missing and not np.isnan(parts.backlog).any()
         subscription = Subscription(
             "orders/mailer/order-events",

@@ -310,6 +310,13 @@ class TestTransactionMarkers:
         assert verdicts[0].status is Status.OK  # only now there was something to take
         assert verdicts[-1].status is Status.STALLED
 
+    def test_it_is_no_remainder_where_it_is_known_to_be_a_record(self) -> None:
+        story = Story()
+        story.look((1_000, 1_000))
+        verdicts = story.look_until(11 * MINUTE, (1_001, 1_000), counted=True)
+        assert verdicts[0].status is Status.OK
+        assert verdicts[-1].status is Status.STALLED
+
     def test_it_is_no_remainder_where_nobody_would_have_read_it(self) -> None:
         story = Story()
         story.look((1_000, 1_000))

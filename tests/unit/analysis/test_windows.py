@@ -27,6 +27,7 @@ def look(parts: Parts, order: list[int]) -> Looks:
         consumed=as_floats(row[1] for row in rows),
         published=as_floats(row[2] for row in rows),
         of_log=np.array([identity % 2 == 0 for identity in order], np.bool_),
+        vague=np.array([identity % 2 == 0 for identity in order], np.bool_),
         attended=np.array([identity % 4 == 0 for identity in order], np.bool_),
         consuming=np.array([row[3] for row in rows], np.bool_),
     )

@@ -47,7 +47,7 @@ class Story:
     def look(self, now: float, committed: int) -> RowAges:
         self.log.now = now
         messages = np.array([float(self.log.end - committed)])
-        lag = Lag(messages, messages, np.array([float(committed)]), np.array([False]))
+        lag = Lag(messages, messages, np.array([float(committed)]), np.array([False]), np.array([False]))
         self.book.observe(np.array([float(self.log.end)]), now)
         return self.book.tell(self.rows, lag, now, self.sound)
 

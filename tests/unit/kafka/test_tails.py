@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from monitor.brokers.kafka.groups import Group
-from monitor.brokers.kafka.lag import Lag
+from monitor.brokers.kafka.lag import Lag, RowLogs, measure
 from monitor.brokers.kafka.metadata import PARTITION_BITS
 from monitor.brokers.kafka.offsets import Logs
-from monitor.brokers.kafka.rows import arrange
+from monitor.brokers.kafka.rows import Rows, arrange
 from monitor.brokers.kafka.tails import MOST_OFFSETS, MOST_RECORDS, Tail, Tails
 from monitor.errors import BrokerError, Forbidden, TimedOut
+from monitor.model import Floats
 from tests.unit.kafka.builders import make_directory, make_group
 
 NAN = float("nan")
@@ -28,6 +29,7 @@ class Cluster:
         self.groups: dict[str, list[float]] = {}
         self.refusal: BrokerError | None = None
         self.asked: list[Tail] = []
+        self.counted: list[list[bool]] = []
         self.now = 0.0
         self.tails = Tails(lambda: self.now)
 
@@ -46,13 +48,13 @@ class Cluster:
         self.asked = []
         groups = [self._group(code, name) for code, name in enumerate(sorted(self.groups))]
         rows = arrange("cluster", groups, self.directory.partitions, None)
-        position = np.concatenate([group.committed for group in groups])
-        messages = self.ends[rows.slot] - position
-        lag = Lag(messages, messages.copy(), position, np.zeros(len(rows), dtype=bool))
+        committed = np.concatenate([group.committed for group in groups])
         stable = self.ends - [float(slot in self.unstable) for slot in range(len(self.ends))]
         logs = Logs(np.zeros(len(self.ends)), self.ends.copy(), stable)
+        lag = measure_rows(rows, committed, logs)
         refined = self.tails.refine(rows, self.directory.partitions, lag, logs, self.read)
-        assert np.array_equal(refined.messages, messages, equal_nan=True)  # the lag stays what everybody counts
+        assert np.array_equal(refined.messages, lag.messages, equal_nan=True)  # the lag stays what everybody counts
+        self.counted = refined.counted.reshape(len(groups), -1).tolist()
         return refined.backlog.reshape(len(groups), -1).tolist()
 
     def settle(self) -> list[list[float]]:
@@ -65,6 +67,14 @@ class Cluster:
 
     def _group(self, code: int, name: str) -> Group:
         return make_group(name, code, [(0, number) for number in range(len(self.ends))], self.groups[name])
+
+
+def measure_rows(rows: Rows, committed: Floats, logs: Logs) -> Lag:
+    """What is known of rows without reading; nobody has seen a transaction."""
+    nowhere = np.zeros(len(rows), dtype=bool)
+    return measure(
+        committed, nowhere, RowLogs(logs.start[rows.slot], logs.end[rows.slot], logs.stable[rows.slot], nowhere)
+    )
 
 
 def one(end: float, committed: float, *records: int) -> Cluster:
@@ -87,6 +97,14 @@ def test_records_are_counted_and_what_lies_between_them_is_not() -> None:
     cluster = one(20, 10, 8, 12, 17)
     assert cluster.settle() == [[2]]
     assert one(11, 10, 10).settle() == [[1]]
+
+
+def test_what_has_been_counted_is_marked_as_certain() -> None:
+    cluster = one(11, 10, 10)
+    cluster.look()
+    assert cluster.counted == [[False]]
+    cluster.look()
+    assert cluster.counted == [[True]]
 
 
 def test_an_answer_holds_until_the_end_of_the_log_moves() -> None:
@@ -201,7 +219,7 @@ def test_partitions_that_come_and_go_keep_what_is_known_of_the_others() -> None:
     cluster.ends = np.where(order, 11.0, 7.0)
     groups = [Group("billing", 0, keys=np.array([0 << PARTITION_BITS]), committed=np.array([10.0]))]
     rows = arrange("cluster", groups, cluster.directory.partitions, None)
-    lag = Lag(np.array([1.0]), np.array([1.0]), np.array([10.0]), np.array([False]))
     logs = Logs(np.zeros(len(order)), cluster.ends, cluster.ends)
+    lag = measure_rows(rows, np.array([10.0]), logs)
     refined = cluster.tails.refine(rows, cluster.directory.partitions, lag, logs, cluster.read)
     assert refined.backlog.tolist() == [0]
