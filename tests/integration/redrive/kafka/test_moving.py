@@ -54,6 +54,25 @@ def test_messages_arrive_byte_for_byte_with_the_stamps_behind_their_own_headers(
         assert ("x-original-timestamp" in stamps) == ("x-original-timestamp" not in dict(headers))
 
 
+def test_a_target_whose_readers_have_had_everything_has_lag_for_the_marker_and_no_backlog(
+    yard: Yard, server: Server
+) -> None:
+    target, dead = yard.pair(1, "processed")
+    yard.fill(dead, 5, spring_headers(target))
+    server.wait_for_queue(f"k/{dead}", 5)
+    assert server.wait_for_job(server.start_job(f"k/{dead}")["id"])["counts"]["sent"] == 5
+    group, last = yard.kafka.name("processing"), yard.read(target)[-1]
+    yard.kafka.commit(group, target, (last.offset() or 0) + 1)
+
+    def seen() -> float | None:
+        found = [it for it in server.client.all_subscriptions() if it["subscriber"] == group]
+        return found[0]["backlog_messages"] if found else None
+
+    wait_until("what is left is known to be no message", lambda: seen() == 0)
+    lag = f'kafka_consumer_group_lag_messages{{cluster="k",group="{group}",topic="{target}",partition="0"}} 1'
+    assert lag in server.metrics()
+
+
 def test_chosen_messages_go_and_the_others_stay_until_they_are_chosen(yard: Yard, server: Server) -> None:
     target, dead = yard.pair(1, "chosen")
     yard.fill(dead, 10, spring_headers(target))
