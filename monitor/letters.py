@@ -235,7 +235,8 @@ class Step:
     """What one step did. `finished` says that nothing within the bounds is left.
 
     `fates` are messages one by one; `moved` counts those that were sent besides, where the bus keeps the proof itself,
-    and `ranges` say where these came to lie. `reached` replaces what the journal had.
+    and `ranges` say where these came to lie; `resent` of them may have been sent before. `reached` replaces what the
+    journal had.
     """
 
     fates: tuple[Fate, ...] = ()
@@ -244,6 +245,7 @@ class Step:
     reached: Mapping[str, Any] = field(default_factory=dict)
     ranges: tuple[Mapping[str, Any], ...] = ()
     expired: int = 0
+    resent: int = 0
 
 
 class Mover(Protocol):
@@ -345,6 +347,19 @@ class CountsWaiting(Protocol):
 
     def count_waiting(self, bounds: Mapping[str, Any], deadline: float) -> int:
         """Return how many messages of the queue that a plan's bounds are about are ready to be taken."""
+        ...
+
+
+Peers = Callable[[str], "RedriveBus"]
+"""Gives the redrive side of a cluster by its name. Raises BadAnswer for an unknown one, ReadOnly for a watched one."""
+
+
+@runtime_checkable
+class SendsElsewhere(Protocol):
+    """What a bus can do besides: send to another cluster of its kind."""
+
+    def meet(self, peers: Peers) -> None:
+        """Take what gives the redrive side of other clusters."""
         ...
 
 

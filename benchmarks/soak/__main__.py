@@ -50,6 +50,7 @@ SOAKS: Mapping[str, Callable[[], int]] = {
     "groups": groups.main,
     "redrive-kafka": kafka_redrive.main,
     "redrive-kafka-faults": kafka_redrive.main_faults,
+    "redrive-kafka-elsewhere": kafka_redrive.main_elsewhere,
     "redrive-rabbitmq": rabbitmq_redrive.main,
     "redrive-sqs": redrive_sqs,
     "redrive-memory": redrive_memory.main,

@@ -46,7 +46,9 @@ def _steering(
 
 
 def _redriving(
-    target: Annotated[str | None, typer.Option("--target", help="Where to, instead of where they came from.")] = None,
+    target: Annotated[
+        str | None, typer.Option("--target", help="Where to, not where they came from; Kafka: also CLUSTER/TOPIC.")
+    ] = None,
     canary: Annotated[
         int | None, typer.Option("--canary", min=1, help="So many first, then see what comes back.")
     ] = None,

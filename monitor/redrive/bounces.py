@@ -63,7 +63,7 @@ class Arrivals:
         if self._job.action != Action.REDRIVE:
             return None
         if not isinstance(self._bus, CountsWaiting):
-            return self._around.count_arrivals(self._job.dead_letters)
+            return self._around.count_arrivals(self._plan)
         # What cannot be asked now is not known: it is no reason to interrupt a job that sends.
         with suppress(BrokerError):
             return self._ask(self._bus, counts)

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 from monitor.clock import Clock
 from monitor.config import Cluster
 from monitor.errors import BadAnswer, BrokerError, BrokerFailed, NotFound, ReadOnly
-from monitor.letters import RedriveBus
+from monitor.letters import RedriveBus, SendsElsewhere
 from monitor.model import ClusterView, DeadLetterQueue, Problem
 
 Opener = Callable[[Cluster], RedriveBus]
@@ -45,7 +45,9 @@ class Buses:
             if cluster not in self._clusters:
                 raise BadAnswer("this cluster is not configured any more", target=cluster)
             if cluster not in self._buses:
-                self._buses[cluster] = self._opener(self._clusters[cluster])
+                self._buses[cluster] = bus = self._opener(self._clusters[cluster])
+                if isinstance(bus, SendsElsewhere):
+                    bus.meet(self.to_redrive)
             return self._buses[cluster]
 
     def to_redrive(self, cluster: str) -> RedriveBus:

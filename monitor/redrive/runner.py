@@ -276,6 +276,8 @@ class Runner(threading.Thread):
         it.expired += step.expired
         it.reached = step.reached or it.reached
         it.ranges += step.ranges
+        if step.resent:
+            self._journal.put_items(self._job, (), self._clock.now(), resent=step.resent)
         now = self._clock.monotonic()
         if step.fates or flush or step.finished or now - self._journaled_at >= _JOURNAL_SECONDS:
             self._flush(step)

@@ -32,9 +32,14 @@ class Surroundings:
                 return f"{say_count(backlog)} messages wait for {it.id}, and the plan allows {say_count(most)}"
         return None
 
-    def count_arrivals(self, dead_letters: str) -> float | None:
-        """Return how many dead letters have come into a queue since it is watched, None where nobody knows."""
-        return next((it.arrivals_total for it in self._queues() if it.id == dead_letters), None)
+    def count_arrivals(self, plan: Mapping[str, Any]) -> float | None:
+        """Return how many dead letters have come to where those of a plan's target go, None where nobody knows."""
+        cluster, targets = target_cluster_of(plan), targets_of(plan)
+        if cluster == plan["cluster"]:
+            return next((it.arrivals_total for it in self._queues() if it.id == plan["dead_letters"]), None)
+        there = [it for it in self._queues() if it.cluster == cluster and targets & {at.name for at in it.origins}]
+        known = [it.arrivals_total for it in there if it.arrivals_total is not None]
+        return sum(known) if known else None
 
     def judge_readers(
         self, plan: Mapping[str, Any], counts: Counts, ranges: Sequence[Mapping[str, Any]], ended_at: float | None
@@ -54,13 +59,18 @@ class Surroundings:
     def _readers(self, plan: Mapping[str, Any]) -> Iterator[tuple[Subscription, Verdict, Snapshot]]:
         targets = targets_of(plan)
         for view in self._views():
-            if view.snapshot is not None and view.health.cluster == plan["cluster"]:
+            if view.snapshot is not None and view.health.cluster == target_cluster_of(plan):
                 for it, verdict in zip(view.snapshot.subscriptions, view.verdicts, strict=True):
                     if it.destination in targets:
                         yield it, verdict, view.snapshot
 
     def _queues(self) -> Iterator[DeadLetterQueue]:
         return (it for view in self._views() if view.snapshot for it in view.snapshot.dead_letters)
+
+
+def target_cluster_of(plan: Mapping[str, Any]) -> str:
+    """Return the cluster that a plan sends to."""
+    return str(plan["bounds"].get("cluster", plan["cluster"]))
 
 
 def targets_of(plan: Mapping[str, Any]) -> frozenset[str]:

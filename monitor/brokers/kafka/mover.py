@@ -8,6 +8,7 @@ truth. Any error inside of a transaction ends this mover; the next one finds the
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -29,22 +30,21 @@ _TO_CLOSE_SECONDS = 1.0
 _TOO_LARGE = {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MSG_SIZE, KafkaError.RECORD_LIST_TOO_LARGE}
 
 
-class KafkaMover:
-    """See `letters.Mover`. `settings` are librdkafka's; `read_rows` reads what the ledger says."""
+@dataclass(frozen=True, slots=True)
+class DeadTopic:
+    """The dead-letter topic of a job. `settings` are librdkafka's, `read_rows` reads what the ledger says of it."""
 
-    def __init__(
-        self,
-        settings: Mapping[str, Any],
-        job: Job,
-        choose: Choose,
-        route: Route,
-        read_rows: Callable[[float], Rows],
-        topic_id: str,
-        log_starts: Mapping[int, int],
-        clock: Clock,
-    ) -> None:
-        self._settings, self._job, self._choose, self._route = settings, job, choose, route
-        self._read_rows, self._topic_id, self._starts, self._clock = read_rows, topic_id, log_starts, clock
+    settings: Mapping[str, Any]
+    topic_id: str
+    log_starts: Mapping[int, int]
+    read_rows: Callable[[float], Rows]
+
+
+class TopicMover:
+    """See `letters.Mover`."""
+
+    def __init__(self, dead: DeadTopic, job: Job, choose: Choose, route: Route, clock: Clock) -> None:
+        self._dead, self._job, self._choose, self._route, self._clock = dead, job, choose, route, clock
         self._topic, self._group = job.queue, group_of(job.queue)
         self._lanes: dict[int, Lane] = {}
         strip = job.request.strip_failure_headers
@@ -60,7 +60,7 @@ class KafkaMover:
         """Fence whoever had the transactional id, and take over from what the group has committed."""
         with translated(self._topic):
             transactor, source = self._open()
-            transactor.fence([LEDGER_TOPIC, *self._route.targets], deadline)
+            transactor.fence(self._topics_to_write(), deadline)
             self._take_over(source, deadline)
             fates = self._tell_unjournaled(source, deadline)
             source.assign(self._lanes)
@@ -91,26 +91,29 @@ class KafkaMover:
         if not transactor.is_broken:
             with suppress(BrokerError, LeaseLost):
                 self._settle(self._clock.monotonic() + _TO_CLOSE_SECONDS)
-        handles = [transactor.producer, *source.handles]
+        handles = [transactor.producer, *source.handles, *self._more_handles()]
         self._opened = None
         del transactor, source
         # The library lets go of a broker that does not answer only after a while, and so somebody else has the last
         # reference.
         threading.Thread(target=_let_go, args=(handles,), name="kafka-close", daemon=True).start()
 
-    def look_for_bounces(self, deadline: float) -> Sequence[str]:
-        """Return the redrive ids of this job's messages that have come to lie beyond the bounds since the last look."""
-        with translated(self._topic):
-            return self._source.look_beyond(self._job.id, deadline)
-
     # -- taking over --------------------------------------------------------------------------------------------------
 
     def _open(self) -> tuple[Transactor, LetterSource]:
         smallest = min((target.max_bytes for target in self._route.targets.values()), default=1_000_000)
-        transactor = Transactor(self._settings, self._topic, self._group, smallest, self._clock)
-        source = LetterSource(self._settings, self._topic, self._group, self._clock)
+        transactor = Transactor(self._dead.settings, self._topic, self._group, smallest, self._clock)
+        source = LetterSource(self._dead.settings, self._topic, self._group, self._clock)
         self._opened = transactor, source
         return self._opened
+
+    def _topics_to_write(self) -> list[str]:
+        """Return the topics that transactions write to."""
+        return [LEDGER_TOPIC, *self._route.targets]
+
+    def _more_handles(self) -> list[Producer]:
+        """Return what is to be closed besides."""
+        return []
 
     @property
     def _transactor(self) -> Transactor:
@@ -124,11 +127,11 @@ class KafkaMover:
 
     def _take_over(self, source: LetterSource, deadline: float) -> None:
         # Only now: whoever had the id before may have written to the ledger up to the moment when it was fenced.
-        rows = self._read_rows(deadline)
+        rows = self._dead.read_rows(deadline)
         bounds: Mapping[str, Sequence[int]] = self._job.bounds["partitions"]
         for it in source.committed(map(int, bounds), deadline):
             lane = lane_of(it, rows.get(it.partition, {}), *bounds[str(it.partition)])
-            lane.take_over(it, self._starts.get(it.partition, 0), self._job.id)
+            lane.take_over(it, self._dead.log_starts.get(it.partition, 0), self._job.id)
             self._lanes[it.partition] = lane
 
     def _tell_unjournaled(self, source: LetterSource, deadline: float) -> list[Fate]:
@@ -141,10 +144,17 @@ class KafkaMover:
             for message in source.read_again(lane, known[0], lane.next, deadline):
                 if int(message.offset() or 0) in lane.gone:
                     continue
-                refusal = self._judge(message)
-                if isinstance(refusal, Refusal):
-                    fates.append(Fate(refusal.message, refusal.outcome, reason=refusal.reason))
+                choice = self._judge(message)
+                if choice is not None:
+                    fates.append(self._explain(message, choice))
         return fates
+
+    def _explain(self, message: Message, choice: Ready | Refusal) -> Fate:
+        """Say why a message stayed behind: a decision that is made again, or what the broker said when it was sent."""
+        if isinstance(choice, Refusal):
+            return Fate(choice.message, choice.outcome, reason=choice.reason)
+        reason = "the target did not take it; an interruption came before the reason was written down"
+        return Fate(read_letter(message), Outcome.FAILED, reason=reason)
 
     def _tell_recovered(self, fates: Sequence[Fate]) -> Step:
         lanes = self._lanes.values()
@@ -238,7 +248,7 @@ class KafkaMover:
 
     def _write_row(self, transactor: Transactor, partition: int, start: int, until: int | None) -> None:
         """Name a range in the ledger, or take it out again where `until` is None."""
-        value = None if until is None else ledger_value(until, self._topic_id, self._job.id)
+        value = None if until is None else ledger_value(until, self._dead.topic_id, self._job.id)
         key = ledger_key(self._topic, partition, start)
         transactor.produce(Ready(LEDGER_TOPIC, 0, key, value, []), partial(self._delivered, -1, -1))
 
@@ -274,6 +284,15 @@ class KafkaMover:
 
     def _reached(self) -> dict[str, list[int]]:
         return {str(lane.partition): lane.reached() for lane in self._lanes.values()}
+
+
+class KafkaMover(TopicMover):
+    """Moves within one cluster, where what comes back is seen."""
+
+    def look_for_bounces(self, deadline: float) -> Sequence[str]:
+        """Return the redrive ids of this job's messages that have come to lie beyond the bounds since the last look."""
+        with translated(self._topic):
+            return self._source.look_beyond(self._job.id, deadline)
 
 
 class _TooLarge(Exception):

@@ -13,13 +13,20 @@ _INTERNAL = ("__", "_schemas", "_confluent", GROUP_PREFIX)
 
 
 class Origins:
-    """Where messages go, and by which evidence."""
+    """Where messages go, and by which evidence. `topics` are those of the cluster that they go to."""
 
     def __init__(
-        self, cluster: str, queue: str, topics: Mapping[str, int], mapped: Sequence[str], target: str | None
+        self,
+        cluster: str,
+        queue: str,
+        topics: Mapping[str, int],
+        mapped: Sequence[str],
+        target: str | None,
+        *,
+        elsewhere: bool = False,
     ) -> None:
         self._cluster, self._queue, self._topics, self._mapped = cluster, queue, topics, mapped
-        self._target = target
+        self._target, self._elsewhere = target, elsewhere
         self.targets: list[str] = []
         self.default: str | None = None
         self.forced = target is not None
@@ -53,7 +60,7 @@ class Origins:
             self._tell_silent(silent, by_name if by_name in self._topics else None, bool(named))
 
     def _take(self, name: str) -> None:
-        if name == self._queue:
+        if name == self._queue and not self._elsewhere:
             self.blockers.append("The target is the dead-letter queue itself; name another by --target.")
         elif name.startswith(_INTERNAL):
             self._tell_impossible(f"The target {name} is an internal topic, which no message may be sent to.")

@@ -11,9 +11,10 @@ from confluent_kafka.admin import AdminClient
 from monitor.brokers.kafka.addressing import Route, Target
 from monitor.brokers.kafka.archiving import ArchiveMover, LedgerWriter, RestoreMover
 from monitor.brokers.kafka.client import KafkaClient
+from monitor.brokers.kafka.elsewhere import Destination, FarMover
 from monitor.brokers.kafka.intervals import Intervals
 from monitor.brokers.kafka.ledger import Rows
-from monitor.brokers.kafka.mover import KafkaMover
+from monitor.brokers.kafka.mover import DeadTopic, KafkaMover
 from monitor.brokers.kafka.quiet import QuietLog
 from monitor.brokers.kafka.reading import LetterReader, browsing_settings
 from monitor.brokers.kafka.rights import TopicsToRedrive, check_rights
@@ -24,8 +25,21 @@ from monitor.brokers.kafka.translation import translate
 from monitor.brokers.kafka.waiting import Span, Waiting, parse_position
 from monitor.clock import Clock
 from monitor.config import DeadLetterMapping, KafkaCluster, origins_by_place
-from monitor.errors import BadAnswer, BrokerError, TimedOut
-from monitor.letters import LEDGER_TOPIC, Action, Choose, DeadMessage, Job, Mover, Page, PlanRequest, Survey
+from monitor.errors import BadAnswer, BrokerError, TimedOut, Unreachable
+from monitor.letters import (
+    LEDGER_TOPIC,
+    Action,
+    Choose,
+    DeadMessage,
+    Guarantee,
+    Job,
+    Mover,
+    Page,
+    Peers,
+    PlanRequest,
+    RedriveBus,
+    Survey,
+)
 from monitor.model import Finding
 
 
@@ -43,6 +57,11 @@ class KafkaRedriveBus:
         self._topics = Topics(self._client, self._settings, clock)
         self._reader = LetterReader(self._settings, clock)
         self._surveyor = Surveyor(cluster.name, self._mapped, self._client, self._topics, self._reader)
+        self._peers: Peers = _nobody
+
+    def meet(self, peers: Peers) -> None:
+        """Take what gives the redrive side of other clusters."""
+        self._peers = peers
 
     def browse(self, queue: str, limit: int, cursor: str | None, deadline: float) -> Page:
         """Return what waits, partition by partition in the order of offsets."""
@@ -71,8 +90,19 @@ class KafkaRedriveBus:
         return self._reader.page(queue, [span for span in spans if span.low < span.high], limit, deadline)
 
     def survey(self, queue: str, request: PlanRequest, deadline: float) -> Survey:
-        """Find out what a plan has to say; what is read for it is not changed by that."""
-        return self._surveyor.survey(queue, request, deadline)
+        """Find out what a plan has to say; what is read for it is not changed by that.
+
+        A target is a topic of this cluster, or `CLUSTER/TOPIC`. Raises ReadOnly where nothing may be sent to that one.
+        """
+        cluster, _, topic = (request.target or "").rpartition("/")
+        request = replace(request, target=topic or None)
+        if cluster in ("", self._cluster.name):
+            return self._surveyor.survey(queue, request, deadline)
+        try:
+            there = self._peer(cluster)
+        except BadAnswer as error:
+            return _survey_nowhere(str(error))
+        return self._surveyor.survey_elsewhere(queue, request, there._surveyor, deadline)
 
     def survey_archive(self, queue: str, archive: str, deadline: float) -> Survey:
         """Find out how much of an archive the ledger has and the topic still holds."""
@@ -87,29 +117,25 @@ class KafkaRedriveBus:
     def open(self, job: Job, choose: Choose) -> Mover:
         """Connect for a job. Raises BrokerError, also when a target is not there any more."""
         deadline = self._clock.monotonic() + 30.0
+        cluster = job.bounds.get("cluster")
+        there = self if cluster is None else self._peer(cluster)
         topics = self._topics.partitions(deadline)
-        for name in (job.queue, *job.bounds.get("targets", ())):
-            # A send to a topic that is not there could make the broker create it.
-            if name not in topics:
-                raise BadAnswer("the topic does not exist any more", target=name)
+        if job.queue not in topics:
+            raise BadAnswer("the topic does not exist any more", target=job.queue)
+        targets = there._find_targets(job.bounds.get("targets", ()), deadline)
         if LEDGER_TOPIC not in topics:
             self._topics.make_ledger()
         waiting = self._topics.waiting(job.queue, deadline)
         topic_id = self._topics.topic_id(job.queue, deadline)
         if job.request.action != Action.REDRIVE:
             return self._open_archiving(job, choose, waiting, topic_id)
-        limits = self._topics.largest_messages(job.bounds["targets"], deadline)
-        targets = {name: Target(name, topics[name], limits[name]) for name in job.bounds["targets"]}
-        return KafkaMover(
-            self._settings,
-            job,
-            choose,
-            Route(targets, job.bounds["default"], job.bounds["forced"], topics[job.queue]),
-            partial(self._topics.rows, job.queue, topic_id),
-            topic_id,
-            {it.partition: it.start for it in waiting},
-            self._clock,
-        )
+        starts = {it.partition: it.start for it in waiting}
+        dead = DeadTopic(self._settings, topic_id, starts, partial(self._topics.rows, job.queue, topic_id))
+        route = Route(targets, job.bounds["default"], job.bounds["forced"], topics[job.queue])
+        if cluster is None:
+            return KafkaMover(dead, job, choose, route, self._clock)
+        destination = Destination(cluster, there._settings, partial(self._check_peer, cluster, there))
+        return FarMover(dead, job, choose, route, self._clock, destination)
 
     def check(self, deadline: float) -> Sequence[Finding]:
         """Find out what is missing for redriving, changing nothing. A broker's errors are findings."""
@@ -143,6 +169,29 @@ class KafkaRedriveBus:
         self._client.close()
         self._topics.close()
 
+    def _find_targets(self, names: Sequence[str], deadline: float) -> dict[str, Target]:
+        """Return the topics that are to be sent to. Raises BadAnswer when one is not there any more."""
+        if not names:
+            return {}
+        topics = self._topics.partitions(deadline)
+        for name in names:
+            # A send to a topic that is not there could make the broker create it.
+            if name not in topics:
+                raise BadAnswer("the topic does not exist any more", target=name)
+        limits = self._topics.largest_messages(names, deadline)
+        return {name: Target(name, topics[name], limits[name]) for name in names}
+
+    def _peer(self, cluster: str) -> "KafkaRedriveBus":
+        """Return the redrive side of another cluster. Raises BadAnswer, and ReadOnly where it may not be sent to."""
+        peer = self._peers(cluster)
+        if not isinstance(peer, KafkaRedriveBus):
+            raise BadAnswer("it is no Kafka cluster, and messages of Kafka can go to no other", target=cluster)
+        return peer
+
+    def _check_peer(self, cluster: str, peer: "KafkaRedriveBus") -> None:
+        if self._peers(cluster) is not peer:
+            raise Unreachable("its configuration has changed; the job goes on by the new one", target=cluster)
+
     def _open_archiving(self, job: Job, choose: Choose, waiting: Sequence[Waiting], topic_id: str) -> Mover:
         def read(name: str, deadline: float) -> Rows:
             return self._topics.rows(name, topic_id, deadline)
@@ -152,3 +201,13 @@ class KafkaRedriveBus:
             return RestoreMover(writer, job, read, {it.partition: it.start for it in waiting})
         consumer = Consumer(browsing_settings(self._settings, job.queue), logger=QuietLog())
         return ArchiveMover(consumer, writer, job, choose, read, self._clock)
+
+
+def _nobody(cluster: str) -> RedriveBus:
+    raise BadAnswer("no other cluster is known here", target=cluster)
+
+
+def _survey_nowhere(why: str) -> Survey:
+    return Survey(
+        0, True, {}, None, Guarantee.AT_LEAST_ONCE, 0, blockers=(f"The target is on no cluster that is known: {why}.",)
+    )

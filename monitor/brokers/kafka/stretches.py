@@ -16,6 +16,7 @@ class Lane:
     """One partition of the dead-letter topic within the bounds of the job.
 
     `next` is the next offset to read, `cursor` what the group has committed. Cumulative counts belong to the job.
+    What lies before `intended` may have been sent to another cluster already.
     """
 
     partition: int
@@ -28,6 +29,7 @@ class Lane:
     sent: int = 0
     refused: int = 0
     expired: int = 0
+    intended: int = 0
     ended: bool = False  # nothing of it is still to be handed out
 
     @property
@@ -49,6 +51,7 @@ class Lane:
         told = _read_metadata(committed.metadata)
         if told.get("j") == job:
             self.next, self.sent, self.refused, self.expired = told["s"], told["n"], told["r"], told["x"]
+            self.intended = told.get("i", 0)
         if start > self.next:
             expired = min(start, self.high) - self.next - self.gone.count(self.next, min(start, self.high))
             self.expired += max(0, expired)
@@ -87,6 +90,7 @@ class Move:
             "n": lane.sent + self.sent,
             "r": lane.refused + self.refused,
             "x": lane.expired,
+            "i": lane.intended,
         }
         return TopicPartition(topic, lane.partition, self.cursor, json.dumps(told))
 

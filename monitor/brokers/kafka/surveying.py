@@ -6,6 +6,7 @@ from typing import Any
 
 from monitor.brokers.kafka.client import KafkaClient
 from monitor.brokers.kafka.committed import Request
+from monitor.brokers.kafka.elsewhere import BATCH
 from monitor.brokers.kafka.letters import read_letter
 from monitor.brokers.kafka.origins import Origins
 from monitor.brokers.kafka.reading import LetterReader
@@ -20,6 +21,7 @@ _READERS_SECONDS = 10.0
 _ORDERING = (
     "In order within each partition; but they come after the newer messages of the same key that are there already."
 )
+_FAR = "No transaction spans two clusters: after an interruption the last batch may be sent once more."
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +52,29 @@ class Surveyor:
         self._cluster, self._mapped, self._client = cluster, mapped, client
         self._topics, self._reader = topics, reader
 
-    def survey(self, queue: str, request: PlanRequest, deadline: float) -> Survey:
-        """Find out what a plan has to say."""
+    def survey_elsewhere(self, queue: str, request: PlanRequest, there: "Surveyor", deadline: float) -> Survey:
+        """Find out what a plan has to say whose target is a topic of another cluster, which `there` surveys."""
+        survey = self.survey(queue, request, deadline, there)
+        return replace(
+            survey,
+            bounds={**survey.bounds, "cluster": there._cluster},
+            target=f"{there._cluster}/{survey.target}" if survey.target else None,
+            guarantee=Guarantee.AT_LEAST_ONCE,
+            max_duplicates_per_interruption=BATCH,
+            warnings=(_FAR, *survey.warnings),
+        )
+
+    def survey(self, queue: str, request: PlanRequest, deadline: float, there: "Surveyor | None" = None) -> Survey:
+        """Find out what a plan has to say; `there` surveys the target's cluster, if that is another one."""
         look = self._look_at(queue, request.positions, deadline)
         if request.action == Action.ARCHIVE:
             return _survey_archiving(look)
-        topics = self._topics.partitions(deadline)
-        found = Origins(self._cluster, queue, topics, self._mapped.get(queue, ()), request.target)
+        home = there or self
+        topics = home._topics.partitions(deadline)
+        mapped = self._mapped.get(queue, ())
+        found = Origins(home._cluster, queue, topics, mapped, request.target, elsewhere=there is not None)
         found.look_at(look.seen)
-        also, incomplete = self._readers(found.targets, topics, deadline)
+        also, incomplete = home._readers(found.targets, topics, deadline)
         groups = {str(letter.origin_detail["group"]) for letter in look.seen if "group" in letter.origin_detail}
         return Survey(
             count=look.count,

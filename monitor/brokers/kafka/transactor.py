@@ -27,7 +27,7 @@ _TO_ABORT_SECONDS = 10.0
 _CALL_SECONDS = 5.0
 _GRACE_SECONDS = 2.0
 _INTRODUCED = 10  # topics; more than a dead-letter topic has origins as a rule
-_BATCH_OVERHEAD = 61  # bytes before the first record of a batch (format v2)
+BATCH_OVERHEAD = 61  # bytes before the first record of a batch (format v2)
 
 
 class Transactor:
@@ -41,7 +41,7 @@ class Transactor:
                 "transactional.id": id_,
                 "transaction.timeout.ms": 60_000,
                 "message.max.bytes": 1_000_000_000,  # the broker's own limit is the one that counts
-                "batch.size": max(1_000, min(1_000_000, smallest - _BATCH_OVERHEAD)),
+                "batch.size": max(1_000, min(1_000_000, smallest - BATCH_OVERHEAD)),
                 "partitioner": "murmur2_random",  # as the Java client does; the library's own default is another
                 "linger.ms": 5,
                 "queue.buffering.max.messages": 1_000_000,
@@ -71,13 +71,7 @@ class Transactor:
 
     def produce(self, it: Ready, report: Report) -> None:
         """Send a message within the transaction, waiting for room in the library's queue."""
-        while True:
-            try:
-                self.producer.produce(it.topic, it.value, it.key, it.partition, report, headers=it.headers)  # type: ignore[arg-type]
-            except BufferError:
-                self.producer.poll(0.05)
-            else:
-                return
+        put(self.producer, it, report)
 
     def commit(self, offsets: list[TopicPartition], consumer: Consumer, deadline: float) -> None:
         """Commit what was sent together with the offsets of the consumer's group."""
@@ -124,6 +118,17 @@ class Transactor:
 
     def _left(self, deadline: float) -> float:
         return deadline - self._clock.monotonic()
+
+
+def put(producer: Producer, it: Ready, report: Report) -> None:
+    """Hand a message over to be sent, waiting for room in the library's queue. Raises KafkaException."""
+    while True:
+        try:
+            producer.produce(it.topic, it.value, it.key, it.partition, report, headers=it.headers)  # type: ignore[arg-type]
+        except BufferError:
+            producer.poll(0.05)
+        else:
+            return
 
 
 def introduce(handle: Producer | Consumer, topics: Sequence[str], seconds: float) -> None:

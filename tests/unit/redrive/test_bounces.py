@@ -62,7 +62,7 @@ class Broker:
 def watch(journal: Journal, mover: Any, arrivals: float | None, bus: Any = None, **about: Any) -> BounceWatch:
     job = replace(job_of("j"), **{"arrivals_before": 100.0, **about})
     around = Surroundings(lambda: [view_of(arrivals)])
-    plan = {"source": "q", "bounds": {"count": 50}}
+    plan = {"dead_letters": "k/q", "cluster": "k", "source": "q", "target": "t", "bounds": {"count": 50}}
     return BounceWatch(job, mover, Arrivals(job, plan, bus, mover, around, Clock()), journal, Clock())
 
 

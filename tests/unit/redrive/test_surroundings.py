@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from monitor.model import Table
+from monitor.model import DeadLetterQueue, FoundBy, Origin, System, Table
 from monitor.redrive.model import Counts
 from monitor.redrive.surroundings import COMMITTED, Surroundings, targets_of
 from monitor.redrive.telling import tell_consumers
@@ -29,3 +29,21 @@ def test_where_each_message_goes_to_its_own_origin_all_of_them_are_targets() -> 
     evidence = [{"origin": "a", "deliver_to": "b"}, {"origin": "c"}]
     assert targets_of({"target": "@origins", "bounds": {}, "origin_evidence": evidence}) == {"b", "c"}
     assert targets_of({"target": "orders", "bounds": {}, "origin_evidence": evidence}) == {"orders"}
+
+
+def test_what_dies_of_a_target_on_another_cluster_is_counted_there() -> None:
+    view = view_of(1.0, 1.0)
+    assert view.snapshot is not None
+    queues = [
+        DeadLetterQueue(f"{cluster}/{name}", System.KAFKA, cluster, name, FoundBy.NAME, arrivals_total=came, origins=of)
+        for cluster, name, came, of in (
+            ("k", "here.dlq", 3.0, ()),
+            ("far", "a.dlq", 5.0, (Origin("there", FoundBy.HEADERS),)),
+            ("far", "b.dlq", 7.0, (Origin("other", FoundBy.HEADERS),)),
+        )
+    ]
+    around = Surroundings(lambda: [replace(view, snapshot=replace(view.snapshot, dead_letters=tuple(queues)))])
+    plan = {"dead_letters": "k/here.dlq", "cluster": "k", "target": "there", "bounds": {}}
+    assert around.count_arrivals(plan) == 3.0
+    assert around.count_arrivals({**plan, "bounds": {"cluster": "far", "targets": ["there"]}}) == 5.0
+    assert around.count_arrivals({**plan, "bounds": {"cluster": "far", "targets": ["nothing"]}}) is None

@@ -10,7 +10,7 @@ from confluent_kafka import Consumer, Message, Producer
 
 from monitor.errors import MonitorRefused
 from tests.integration.app.running import wait_until
-from tests.integration.redrive.kafka.yard import Yard, spring_headers
+from tests.integration.redrive.kafka.yard import Yard, headers_of, spring_headers
 from tests.integration.redrive.server import Server
 
 STAMPS = ("x-redrive-id", "x-redrive-job", "x-redrive-count", "x-original-timestamp")
@@ -18,10 +18,6 @@ STAMPS = ("x-redrive-id", "x-redrive-job", "x-redrive-count", "x-original-timest
 
 def ids(messages: list[Message]) -> list[int]:
     return [json.loads(message.value() or b"")["id"] for message in messages]
-
-
-def headers_of(message: Message) -> list[tuple[str, Any]]:
-    return list(message.headers() or [])  # type: ignore[arg-type]
 
 
 def test_messages_arrive_byte_for_byte_with_the_stamps_behind_their_own_headers(yard: Yard, server: Server) -> None:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
 
@@ -20,6 +21,11 @@ def spring_headers(topic: str, partition: int = 0, group: str = "workers") -> li
         ("kafka_dlt-exception-fqcn", b"java.lang.IllegalStateException"),
         ("kafka_dlt-exception-message", b"no stock for order 4711"),
     ]
+
+
+def headers_of(message: Message) -> list[tuple[str, Any]]:
+    """The headers of a message in their order."""
+    return list(message.headers() or [])  # type: ignore[arg-type]
 
 
 class Yard:
