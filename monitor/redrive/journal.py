@@ -4,6 +4,7 @@ Counts of a job change together with the items or ranges that they count, so tha
 """
 
 import json
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,15 +13,17 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from monitor.errors import Conflict, NotFound
+from monitor.errors import BadRequest, Conflict, NotFound
 from monitor.letters import Action, Fate, Outcome
+from monitor.redrive import batches
+from monitor.redrive.batches import Place, Together
 from monitor.redrive.holds import Holds
+from monitor.redrive.items import Item, dump, item_of, row_of
 from monitor.redrive.model import FINAL_STATES, Counts, JobState
 from monitor.storage.database import Database, upsert
-from monitor.storage.tables import REDRIVE_ITEMS, REDRIVE_JOBS, REDRIVE_PLANS, REDRIVE_RANGES
+from monitor.storage.tables import REDRIVE_BATCHES, REDRIVE_ITEMS, REDRIVE_JOBS, REDRIVE_PLANS, REDRIVE_RANGES
 
 _COUNTS = tuple(asdict(Counts()))
-_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), default=str)  # json.dumps makes one each time
 _KEEP_LOOKING_UP = 500  # parameters of one query, well below the limits of both databases
 
 
@@ -71,19 +74,6 @@ class StoredJob:
     may_have_bounced: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One message of a job: how far it got (`intent`, `sent`, `removed`, `settled`), and its outcome, if any."""
-
-    position: str
-    redrive_id: str
-    stage: str
-    outcome: Outcome | None
-    at_target: str = ""
-    reason: str = ""
-    coordinates: Mapping[str, Any] | None = None
-
-
 class Journal:
     """The tables of redrive in one database. Thread-safe; every call raises StorageError."""
 
@@ -105,7 +95,7 @@ class Journal:
 
     def add_plan(self, plan: StoredPlan) -> None:
         """Keep a plan."""
-        values = {**_fields(plan), "body": _dump(plan.body)}
+        values = {**_fields(plan), "body": dump(plan.body)}
         with self._database.writing() as connection:
             connection.execute(sa.insert(REDRIVE_PLANS).values(values))
 
@@ -142,7 +132,7 @@ class Journal:
             self._holds.check(connection, job.dead_letters)
             newest = connection.execute(sa.select(sa.func.max(REDRIVE_JOBS.c.sequence))).scalar()
             job = replace(job, sequence=(newest or 0) + 1)
-            values = {**_fields(job), **asdict(job.counts), "reached": _dump(job.reached)}
+            values = {**_fields(job), **asdict(job.counts), "reached": dump(job.reached)}
             del values["counts"]
             connection.execute(sa.insert(REDRIVE_JOBS).values(**values, active_queue=job.dead_letters))
         return job, True
@@ -255,14 +245,12 @@ class Journal:
             counts = job.counts
             if fates:
                 counts = _settle_items(connection, id_, counts, fates, now)
-            counts = counts.plus(Outcome.SENT, moved).plus(Outcome.EXPIRED, expired)
-            if counts.left < 0:  # where the broker's count is approximate, there can be more than was planned
-                counts = replace(counts, planned=counts.planned - counts.left, left=0)
+            counts = _raise_plan(counts.plus(Outcome.SENT, moved).plus(Outcome.EXPIRED, expired))
             if ranges:
                 _add_ranges(connection, id_, ranges, now)
             values: dict[str, Any] = asdict(counts)
             if reached:
-                values["reached"] = _dump(reached)
+                values["reached"] = dump(reached)
             connection.execute(sa.update(REDRIVE_JOBS).where(REDRIVE_JOBS.c.id == id_).values(**values))
         return counts
 
@@ -270,6 +258,7 @@ class Journal:
         """Give the sent messages with these redrive ids the outcome bounced, each once; return the counts."""
         with self._database.writing() as connection:
             counts = _jobs(connection, REDRIVE_JOBS.c.id == id_)[0].counts
+            _set_apart(connection, id_, [it.removeprefix(f"{id_}:") for it in redrive_ids])
             for chunk in _chunks(list(dict.fromkeys(redrive_ids))):
                 counts = _bounce(connection, id_, counts, chunk, now)
             connection.execute(sa.update(REDRIVE_JOBS).where(REDRIVE_JOBS.c.id == id_).values(**asdict(counts)))
@@ -287,20 +276,73 @@ class Journal:
     # -- items --------------------------------------------------------------------------------------------------------
 
     def put_items(
-        self, id_: str, items: Sequence[Item], now: float, resent: int = 0, removed: Sequence[str] = ()
+        self,
+        id_: str,
+        items: Sequence[Item],
+        now: float,
+        *,
+        together: Together | None = None,
+        resent: int = 0,
+        removed: Sequence[str] = (),
+        removed_together: Sequence[Together] = (),
     ) -> None:
-        """Keep items as they are now, new ones and known ones; for stages that change no count.
+        """Keep items as they are now, new ones and known ones, and a new batch; for stages that change no count.
 
         `resent` of them were under way before and go once more. `removed` are the positions of sent messages that are
-        gone from their queue.
+        gone from their queue, `removed_together` batches of such.
         """
         with self._database.writing() as connection:
-            if removed:
-                _mark_removed(connection, id_, removed, now)
-            upsert(connection, REDRIVE_ITEMS, [_row_of(id_, item, now) for item in items])
+            for batch in removed_together:
+                if not batches.advance(connection, id_, batch, stage="removed", at=now):
+                    _mark_removed(connection, id_, batch.positions, now)
+            _mark_removed(connection, id_, removed, now)
+            upsert(connection, REDRIVE_ITEMS, [row_of(id_, item, now) for item in items])
+            if together is not None:
+                batches.add(connection, id_, together, now)
             if resent:
                 update = sa.update(REDRIVE_JOBS).where(REDRIVE_JOBS.c.id == id_)
                 connection.execute(update.values(resent=REDRIVE_JOBS.c.resent + resent))
+
+    def record_together(self, id_: str, batch: Together, at_target: str, now: float) -> bool:
+        """Keep that all of a batch is sent, with the counts; False when its messages have rows of their own now."""
+        with self._database.writing() as connection:
+            counts = _jobs(connection, REDRIVE_JOBS.c.id == id_)[0].counts
+            if not batches.advance(connection, id_, batch, stage="sent", at_target=at_target, at=now):
+                return False
+            values = asdict(_raise_plan(counts.plus(Outcome.SENT, len(batch.positions))))
+            connection.execute(sa.update(REDRIVE_JOBS).where(REDRIVE_JOBS.c.id == id_).values(**values))
+        return True
+
+    def take_apart(self, id_: str, batch: Together) -> None:
+        """Give each message of a batch a row of its own."""
+        with self._database.writing() as connection:
+            batches.take_apart(connection, id_, REDRIVE_BATCHES.c.number == batch.number)
+
+    def take_unfinished_apart(self, id_: str) -> None:
+        """Give each message of the batches that were under way a row of its own."""
+        with self._database.writing() as connection:
+            batches.take_apart(connection, id_, REDRIVE_BATCHES.c.stage != "removed")
+
+    def set_apart(self, id_: str, positions: Sequence[str]) -> None:
+        """Give these messages rows of their own, where they are in batches; those that were with them get some too."""
+        with self._database.writing() as connection:
+            _set_apart(connection, id_, positions)
+
+    def newest_batch(self, id_: str) -> int:
+        """Return the number of the newest batch, 0 where there is none."""
+        with self._database.reading() as connection:
+            return batches.newest(connection, id_)
+
+    def positions_together(self, id_: str) -> set[str]:
+        """Return the positions of all messages in batches."""
+        with self._database.reading() as connection:
+            return set(batches.positions(connection, id_))
+
+    def has_items(self, id_: str) -> bool:
+        """Say whether a message has a row of its own."""
+        query = sa.select(REDRIVE_ITEMS.c.position).where(REDRIVE_ITEMS.c.job == id_).limit(1)
+        with self._database.reading() as connection:
+            return connection.execute(query).first() is not None
 
     def items_by_position(self, id_: str, positions: Sequence[str]) -> dict[str, Item]:
         """Return those of the items that are known."""
@@ -308,32 +350,37 @@ class Journal:
         with self._database.reading() as connection:
             for chunk in _chunks(positions):
                 query = sa.select(REDRIVE_ITEMS).where(REDRIVE_ITEMS.c.job == id_, REDRIVE_ITEMS.c.position.in_(chunk))
-                found.update((row["position"], _item(row)) for row in connection.execute(query).mappings())
+                found.update((row["position"], item_of(row)) for row in connection.execute(query).mappings())
         return found
 
     def items_in_stage(self, id_: str, stage: str) -> list[Item]:
-        """Return the items that got as far as this stage and no further."""
+        """Return the items with rows of their own that got as far as this stage and no further."""
         query = sa.select(REDRIVE_ITEMS).where(REDRIVE_ITEMS.c.job == id_, REDRIVE_ITEMS.c.stage == stage)
         with self._database.reading() as connection:
-            return [_item(row) for row in connection.execute(query).mappings()]
+            return [item_of(row) for row in connection.execute(query).mappings()]
 
     def count_stage(self, id_: str, stage: str) -> int:
         """Return how many items got as far as this stage and no further."""
         query = sa.select(sa.func.count()).select_from(REDRIVE_ITEMS)
         with self._database.reading() as connection:
             where = query.where(REDRIVE_ITEMS.c.job == id_, REDRIVE_ITEMS.c.stage == stage)
-            return int(connection.execute(where).scalar_one())
+            return int(connection.execute(where).scalar_one()) + batches.count(connection, id_, stage)
 
-    def items(self, id_: str, limit: int, after: str | None, outcome: str | None) -> list[Item]:
-        """Return items in the order of their positions' texts."""
-        query = sa.select(REDRIVE_ITEMS).where(REDRIVE_ITEMS.c.job == id_)
-        if after is not None:
-            query = query.where(REDRIVE_ITEMS.c.position > after)
-        if outcome is not None:
-            query = query.where(REDRIVE_ITEMS.c.outcome == outcome)
+    def items(self, id_: str, limit: int, cursor: str | None, outcome: str | None) -> tuple[list[Item], str | None]:
+        """Return items and the cursor of those that follow: first batches as they were sent, then others by position.
+
+        Raises BadRequest for a cursor that is none.
+        """
+        after, position = _read_cursor(cursor)
         with self._database.reading() as connection:
-            rows = connection.execute(query.order_by(REDRIVE_ITEMS.c.position).limit(limit)).mappings()
-            return [_item(row) for row in rows]
+            found: list[tuple[str, Item]] = []
+            if after is not None:
+                page = batches.page(connection, id_, after, outcome, limit + 1)
+                found = [(f"batch {number} {place}", item) for (number, place), item in page]
+            for item in _single_items(connection, id_, position, outcome, limit + 1 - len(found)):
+                found.append((f"item {item.position}", item))
+        following = found[limit - 1][0] if len(found) > limit else None
+        return [item for _, item in found[:limit]], following
 
     def count_reasons(self, id_: str) -> list[dict[str, Any]]:
         """Return how many items have which outcome for which reason, the most first."""
@@ -374,28 +421,43 @@ def _job(row: Mapping[Any, Any]) -> StoredJob:
     )
 
 
-def _item(row: Mapping[Any, Any]) -> Item:
-    outcome = None if row["outcome"] is None else Outcome(row["outcome"])
-    told = json.loads(row["coordinates"])
-    return Item(row["position"], row["redrive_id"], row["stage"], outcome, row["at_target"], row["reason"], told)
-
-
-def _row_of(job: str, item: Item, now: float) -> dict[str, Any]:
-    return {
-        "job": job,
-        "position": item.position,
-        "redrive_id": item.redrive_id,
-        "stage": item.stage,
-        "outcome": item.outcome,
-        "at_target": item.at_target,
-        "reason": item.reason,
-        "coordinates": _dump(item.coordinates or {}),
-        "at": now,
-    }
-
-
 def _item_row(job: str, position: str, redrive_id: str, now: float) -> dict[str, Any]:
-    return _row_of(job, Item(position, redrive_id, "settled", Outcome.BOUNCED), now)
+    return row_of(job, Item(position, redrive_id, "settled", Outcome.BOUNCED), now)
+
+
+_PLACE = re.compile("batch ([0-9]{1,9}) ([0-9]{1,9})")
+_BEGIN: Place = (0, 0)
+
+
+def _read_cursor(cursor: str | None) -> tuple[Place | None, str | None]:
+    """Return after which place in the batches, None when these are past, and after which position the rest goes on."""
+    if cursor is None:
+        return _BEGIN, None
+    if found := _PLACE.fullmatch(cursor):
+        return (int(found[1]), int(found[2])), None
+    if not cursor.startswith("item "):
+        raise BadRequest("cursor: is none of this list", parameter="cursor")
+    return None, cursor.removeprefix("item ")
+
+
+def _single_items(
+    connection: sa.Connection, job: str, after: str | None, outcome: str | None, limit: int
+) -> list[Item]:
+    """Return items that have rows of their own, in the order of their positions' texts."""
+    query = sa.select(REDRIVE_ITEMS).where(REDRIVE_ITEMS.c.job == job)
+    if after is not None:
+        query = query.where(REDRIVE_ITEMS.c.position > after)
+    if outcome is not None:
+        query = query.where(REDRIVE_ITEMS.c.outcome == outcome)
+    rows = connection.execute(query.order_by(REDRIVE_ITEMS.c.position).limit(limit)).mappings()
+    return [item_of(row) for row in rows]
+
+
+def _set_apart(connection: sa.Connection, job: str, positions: Sequence[str]) -> None:
+    if not batches.any_of(connection, job):
+        return
+    for position in dict.fromkeys(positions):
+        batches.take_apart(connection, job, batches.holds(position))
 
 
 def _settle_items(connection: sa.Connection, job: str, counts: Counts, fates: Sequence[Fate], now: float) -> Counts:
@@ -417,12 +479,17 @@ def _settle_items(connection: sa.Connection, job: str, counts: Counts, fates: Se
             settled[(stage, outcome, fate.at_target, fate.reason)].append(message.position)
         else:
             item = Item(message.position, "", stage, outcome, fate.at_target, fate.reason, message.coordinates)
-            rows.append(_row_of(job, item, now))
+            rows.append(row_of(job, item, now))
     _update_items(connection, job, settled, now)
     upsert(connection, REDRIVE_ITEMS, rows)
     for outcome, number in changes.items():
         counts = counts.plus(outcome, number)
     return counts
+
+
+def _raise_plan(counts: Counts) -> Counts:
+    """Return counts that add up: where the broker's count is approximate, there can be more than was planned."""
+    return counts if counts.left >= 0 else replace(counts, planned=counts.planned - counts.left, left=0)
 
 
 def _mark_removed(connection: sa.Connection, job: str, positions: Sequence[str], now: float) -> None:
@@ -497,7 +564,7 @@ def _add_ranges(connection: sa.Connection, job: str, ranges: Sequence[Mapping[st
     ).scalar()
     first = (newest or 0) + 1
     rows = [
-        {"job": job, "sequence": first + place, "at": now, "sent": it["sent"], "body": _dump(it)}
+        {"job": job, "sequence": first + place, "at": now, "sent": it["sent"], "body": dump(it)}
         for place, it in enumerate(ranges)
     ]
     connection.execute(sa.insert(REDRIVE_RANGES), rows)
@@ -511,7 +578,3 @@ def _lock_table(connection: sa.Connection, table: sa.Table) -> None:
 
 def _chunks(values: Sequence[str]) -> list[Sequence[str]]:
     return [values[at : at + _KEEP_LOOKING_UP] for at in range(0, len(values), _KEEP_LOOKING_UP)]
-
-
-def _dump(value: Any) -> str:
-    return _ENCODER.encode(value)

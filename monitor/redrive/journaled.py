@@ -5,7 +5,10 @@ means: only remove. `intent` alone means that nobody knows; such a message is `a
 where it is, as the plan says. Messages are known again by their position. Where the broker has no id of its own, equal
 messages have equal positions: then each is an occurrence of its own, and `sent` without `removed` is ambiguous as well.
 
-Where the bus allows it, a batch is on its way to the broker while the one before it is settled.
+Where the bus allows it, a batch is on its way to the broker while the one before it is settled. Such a batch is one row
+of the journal if each of its messages is new: what has no id of its own is handed out once, so that the journal need
+not be asked for it again. Those of a batch that does not go through as a whole have rows of their own from then on, and
+so have those that an interruption found under way.
 """
 
 import itertools
@@ -33,8 +36,10 @@ from monitor.letters import (
     SendsAhead,
     Step,
 )
+from monitor.redrive.batches import TWIN, Together
 from monitor.redrive.choosing import header_of
-from monitor.redrive.journal import Item, Journal
+from monitor.redrive.items import Item
+from monitor.redrive.journal import Journal
 
 _SENDS = 4  # of one message without an answer; then it is told as ambiguous
 _UNDER_WAY = ("intent", "sent")
@@ -56,13 +61,18 @@ class _Taken:
 
 @dataclass(slots=True)
 class _Batch:
-    """Messages that were taken together: what goes, what was sent before and is only to be removed, what stays."""
+    """Messages that were taken together: what goes, what was sent before and is only to be removed, what stays.
+
+    `together` is the journal's row for all that goes, if there is one; `moved` counts what was settled by that.
+    """
 
     taken: int
     outgoing: list[tuple[_Taken, Outgoing]] = field(default_factory=list)
     sent_before: list[_Taken] = field(default_factory=list)
     fates: list[Fate] = field(default_factory=list)
     results: Await = lambda _deadline: ()
+    together: Together | None = None
+    moved: int = 0
 
     @property
     def size(self) -> int:
@@ -92,7 +102,9 @@ class JournaledMover:
         self._again: list[tuple[_Taken, Outgoing]] = []  # in the hand, and sent without an answer
         self._under_way: deque[_Batch] = deque()
         self._removed: list[str] = []  # gone from the queue, which the journal hears with the next intents
+        self._removed_together: list[Together] = []
         self._matched: set[str] = set()
+        self._earlier: set[str] = set()  # what is removed, and stands in the journal by batches
         self._seen = self._unremoved = 0
         self._closed = False
         self.is_idle = False  # waits for messages, with nothing under way
@@ -100,6 +112,9 @@ class JournaledMover:
         self._unique = getattr(held, "positions_are_unique", True)
         self._may_return = getattr(held, "removed_may_return", False)
         self._overlaps = isinstance(held, SendsAhead) and held.overlaps
+        self._by_batch = self._overlaps and not self._unique
+        self._asks = True  # whether the journal may know messages that are taken
+        self._numbers: Iterator[int] = itertools.count(1)
 
     @property
     def still_there(self) -> int:
@@ -109,8 +124,13 @@ class JournaledMover:
 
     def recover(self, deadline: float) -> Step:
         """Take note of what is finished; what was under way is settled when it is taken into the hand again."""
-        self._bound -= self._journal.count_stage(self._job.id, "removed")
-        self._unremoved = self._journal.count_stage(self._job.id, "sent")
+        journal, job = self._journal, self._job.id
+        journal.take_unfinished_apart(job)
+        self._bound -= journal.count_stage(job, "removed")
+        self._unremoved = journal.count_stage(job, "sent")
+        self._earlier = journal.positions_together(job)
+        self._asks = not self._by_batch or bool(self._earlier) or journal.has_items(job)
+        self._numbers = itertools.count(journal.newest_batch(job) + 1)
         return Step()
 
     def step(self, limit: int, deadline: float) -> Step:
@@ -176,7 +196,7 @@ class JournaledMover:
     def _begin(self, batch: _Batch, deadline: float) -> None:
         """Put into the journal what is about to be sent, and begin to send it."""
         if batch.outgoing:
-            self._intend(batch.outgoing)
+            self._intend(batch)
             messages = [out for _, out in batch.outgoing]
             if self._overlaps and isinstance(self.held, SendsAhead):
                 batch.results = self.held.begin_send(messages, deadline)
@@ -188,23 +208,39 @@ class JournaledMover:
     def _settle(self, leave: int, deadline: float) -> Step:
         """Wait for the oldest batches, but for `leave`; keep what became of each message, and remove what was sent."""
         told: list[Fate] = []
+        moved = 0
         while len(self._under_way) > leave:
             batch = self._under_way.popleft()
             confirmed = self._confirm(batch, deadline)
             if batch.fates:
                 self._journal.record(self._job.id, self._clock.now(), fates=batch.fates)
             told += batch.fates
-            self._remove([*batch.sent_before, *confirmed], deadline)
-        return Step(tuple(told))
+            moved += batch.moved
+            self._remove(batch, confirmed, deadline)
+        return Step(tuple(told), moved)
 
     def _confirm(self, batch: _Batch, deadline: float) -> list[_Taken]:
         """Wait for the answers about a batch, and return what is confirmed."""
+        if not batch.outgoing:
+            return []
+        results = batch.results(deadline)
+        if batch.together is not None:
+            place = _common_place(results)
+            now = self._clock.now()
+            if place is not None and self._journal.record_together(self._job.id, batch.together, place, now):
+                batch.moved = len(batch.outgoing)
+                return [it for it, _ in batch.outgoing]
+            self._take_apart(batch)
         confirmed: list[_Taken] = []
-        if batch.outgoing:
-            results = batch.results(deadline)
-            for (it, out), result in zip(batch.outgoing, results, strict=True):
-                self._sort(it, out, result, confirmed, batch.fates)
+        for (it, out), result in zip(batch.outgoing, results, strict=True):
+            self._sort(it, out, result, confirmed, batch.fates)
         return confirmed
+
+    def _take_apart(self, batch: _Batch) -> None:
+        """Have a row of the journal for each message from now on."""
+        if batch.together is not None:
+            self._journal.take_apart(self._job.id, batch.together)
+            batch.together = None
 
     def _recognise(self, messages: Sequence[DeadMessage]) -> list[_Taken]:
         """Find what the journal knows of each message; equal ones are told apart by their number."""
@@ -213,6 +249,10 @@ class JournaledMover:
         for message in messages:
             position = message.position if self._unique else self._occurrence(message, known)
             found.append(_Taken(message, position, known.get(position)))
+        back = [it.position for it in found if it.position in self._earlier] if self._earlier else []
+        if back:  # a batch stands for them, and what becomes of them now is their own
+            self._journal.set_apart(self._job.id, back)
+            self._earlier.difference_update(back)
         return found
 
     def _occurrence(self, message: DeadMessage, known: Mapping[str, Item]) -> str:
@@ -221,6 +261,10 @@ class JournaledMover:
         One that is removed lies in no queue any more, unless the broker has forgotten that. One that was never handed
         out before is no message that the journal knows.
         """
+        position = message.position
+        if position not in self._matched and position not in known:
+            self._matched.add(position)  # as hardly any has an equal
+            return position
         *known_ones, (position, _) = self._occurrences(message.position, known)
         if message.properties.get("redelivered") is not False:
             stages = {name: item.stage for name, item in known_ones if item is not None}
@@ -241,8 +285,11 @@ class JournaledMover:
     def _known(self, names: list[str]) -> dict[str, Item]:
         known: dict[str, Item] = {}
         number = 1
-        while names:
-            items = self._journal.items_by_position(self._job.id, [_numbered(name, number) for name in names])
+        while names and self._asks:
+            numbered = [_numbered(name, number) for name in names]
+            items = self._journal.items_by_position(self._job.id, numbered)
+            if self._earlier:
+                items |= {it: Item(it, "", "removed", Outcome.SENT) for it in numbered if it in self._earlier}
             known.update(items)
             names = [] if self._unique else [name for name in names if _numbered(name, number) in items]
             number += 1
@@ -280,14 +327,16 @@ class JournaledMover:
     def _holds_ambiguous(self) -> bool:
         return self._job.request.on_ambiguous == OnAmbiguous.HOLD
 
-    def _intend(self, outgoing: Sequence[tuple[_Taken, Outgoing]]) -> None:
-        intents = []
-        for it, out in outgoing:
-            outcome = it.item.outcome if it.item else None  # it is counted under that already
-            intents.append(Item(it.position, out.redrive_id, "intent", outcome, coordinates=it.message.coordinates))
-        again = sum(it.unknown > 0 or _was_met(it) for it, _ in outgoing)
-        self._journal.put_items(self._job.id, intents, self._clock.now(), resent=again, removed=self._removed)
-        self._removed = []
+    def _intend(self, batch: _Batch) -> None:
+        intents, again = [], 0
+        if self._by_batch and all(it.item is None and not it.unknown for it, _ in batch.outgoing):
+            taken = [it for it, _ in batch.outgoing]
+            positions, coordinates = [it.position for it in taken], [it.message.coordinates for it in taken]
+            batch.together = Together(next(self._numbers), positions, coordinates)
+        else:
+            intents = [_intent_of(it, out) for it, out in batch.outgoing]
+            again = sum(it.unknown > 0 or _was_met(it) for it, _ in batch.outgoing)
+        self._note_removed(intents, batch.together, again)
         self._before_send()
 
     def _sort(self, it: _Taken, out: Outgoing, result: SendResult, confirmed: list[_Taken], fates: list[Fate]) -> None:
@@ -307,24 +356,40 @@ class JournaledMover:
             return Fate(_named(it), Outcome.SENT, result.at_target)
         return Fate(_named(it), result.outcome if result.known else Outcome.AMBIGUOUS, reason=result.reason)
 
-    def _remove(self, taken: Sequence[_Taken], deadline: float) -> None:
+    def _remove(self, batch: _Batch, confirmed: Sequence[_Taken], deadline: float) -> None:
+        taken = [*batch.sent_before, *confirmed]
         if not taken:
             return
         done = self.held.remove([it.message for it in taken], deadline)
+        if batch.together is not None and all(done):
+            self._removed_together.append(batch.together)
+            return
+        self._take_apart(batch)
         gone = [it.position for it, removed in zip(taken, done, strict=True) if removed]
         self._unremoved += len(taken) - len(gone)
         self._removed += gone
         if not self._overlaps:
             self._note_removed()
 
-    def _note_removed(self) -> None:
-        if self._removed:
-            self._journal.put_items(self._job.id, (), self._clock.now(), removed=self._removed)
-            self._removed = []
+    def _note_removed(self, intents: Sequence[Item] = (), together: Together | None = None, resent: int = 0) -> None:
+        """Tell the journal what is gone from the queue, together with what is about to be sent."""
+        if not (self._removed or self._removed_together or intents or together):
+            return
+        self._journal.put_items(
+            self._job.id,
+            intents,
+            self._clock.now(),
+            together=together,
+            resent=resent,
+            removed=self._removed,
+            removed_together=self._removed_together,
+        )
+        self._removed, self._removed_together = [], []
 
     def _finish(self) -> Step:
         """Nothing more comes: what was under way and was not met again stays unknown."""
         self._note_removed()
+        self._journal.take_unfinished_apart(self._job.id)
         open_items = self._journal.items_in_stage(self._job.id, "intent")
         if open_items:
             reason = "it was under way at an interruption, and was not met in the queue again"
@@ -334,6 +399,17 @@ class JournaledMover:
             ]
             self._journal.record(self._job.id, self._clock.now(), fates=fates)
         return Step(finished=True)
+
+
+def _common_place(results: Sequence[SendResult]) -> str | None:
+    """Return where at the target all messages are, None when that is not one place, or one is not there."""
+    first = results[0]
+    return first.at_target if first.confirmed and results.count(first) == len(results) else None
+
+
+def _intent_of(it: _Taken, out: Outgoing) -> Item:
+    outcome = it.item.outcome if it.item else None  # it is counted under that already
+    return Item(it.position, out.redrive_id, "intent", outcome, coordinates=it.message.coordinates)
 
 
 def _was_met(it: _Taken) -> bool:
@@ -346,7 +422,7 @@ def _has_returned(it: _Taken) -> bool:
 
 
 def _numbered(base: str, number: int) -> str:
-    return base if number == 1 else f"{base}\t{number}"
+    return base if number == 1 else f"{base}{TWIN}{number}"
 
 
 def _named(it: _Taken) -> DeadMessage:

@@ -314,10 +314,9 @@ class Redrives:
         self._journal.job(id_)
         if outcome is not None and outcome not in set(Outcome):
             raise BadRequest(f"outcome: must be one of {', '.join(Outcome)}", parameter="outcome")
-        found = self._journal.items(id_, limit + 1, cursor, outcome)
-        edits = self._stores.edits.hashes(id_, [it.position for it in found[:limit]])
-        items = [tell_item(it, edits.get(it.position)) for it in found[:limit]]
-        return {"items": items, "next": found[limit - 1].position if len(found) > limit else None}
+        found, following = self._journal.items(id_, limit, cursor, outcome)
+        edits = self._stores.edits.hashes(id_, [it.position for it in found])
+        return {"items": [tell_item(it, edits.get(it.position)) for it in found], "next": following}
 
     def originals(self, id_: str, limit: int, cursor: str | None, actor: Actor) -> dict[str, Any]:
         """Return messages as they were before a job changed them."""

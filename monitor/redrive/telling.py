@@ -5,7 +5,8 @@ from dataclasses import asdict
 from typing import Any
 
 from monitor.errors import RequestError
-from monitor.redrive.journal import Item, StoredJob
+from monitor.redrive.items import Item
+from monitor.redrive.journal import StoredJob
 from monitor.redrive.model import Counts, JobState
 from monitor.redrive.plans import hash_payload
 

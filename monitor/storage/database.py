@@ -85,16 +85,29 @@ def upsert(connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[st
     """Insert rows, or replace those of the same primary key. All rows have the same columns."""
     if not rows:
         return
+    statement = _insert_into(connection, table)
+    keys = [column.name for column in table.primary_key]
+    changed = {name: statement.excluded[name] for name in rows[0] if name not in keys}
+    _execute_many(connection, statement.on_conflict_do_update(index_elements=keys, set_=changed), rows)
+
+
+def insert_missing(connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert rows, but for those whose primary key is there already. All rows have the same columns."""
+    if rows:
+        _execute_many(connection, _insert_into(connection, table).on_conflict_do_nothing(), rows)
+
+
+def _insert_into(connection: sa.Connection, table: sa.Table) -> Any:
     if connection.dialect.name == "postgresql":
         from sqlalchemy.dialects.postgresql import insert
     else:
         from sqlalchemy.dialects.sqlite import insert  # type: ignore[assignment]
-    statement = insert(table)
-    keys = [column.name for column in table.primary_key]
-    changed = {name: statement.excluded[name] for name in rows[0] if name not in keys}
-    upserting = statement.on_conflict_do_update(index_elements=keys, set_=changed)
+    return insert(table)
+
+
+def _execute_many(connection: sa.Connection, statement: Any, rows: Sequence[Mapping[str, Any]]) -> None:
     # Handed to the driver as they are: a row costs SQLAlchemy more than it costs the database.
-    compiled = upserting.compile(dialect=connection.dialect, column_keys=list(rows[0]))
+    compiled = statement.compile(dialect=connection.dialect, column_keys=list(rows[0]))
     order = compiled.positiontup
     values: Any = [tuple([row[name] for name in order]) for row in rows] if order else list(rows)
     connection.exec_driver_sql(str(compiled), values)

@@ -121,7 +121,20 @@ REDRIVE_JOBS = sa.Table(
     sa.Column("may_have_bounced", sa.BigInteger),
 )
 
-# One row a message where the broker keeps no proof itself; elsewhere only what was not sent.
+# Messages that go the same way together, a row a batch; those of one that does not have rows of their own instead.
+REDRIVE_BATCHES = sa.Table(
+    "redrive_batches",
+    METADATA,
+    sa.Column("job", sa.ForeignKey("redrive_jobs.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("stage", sa.String(10), nullable=False),  # intent, sent, removed
+    sa.Column("at_target", sa.Text, nullable=False),
+    sa.Column("messages", sa.Integer, nullable=False),
+    sa.Column("body", sa.Text, nullable=False),  # JSON: positions and coordinates of all of them
+    sa.Column("at", sa.Double, nullable=False),
+)
+
+# One row a message where the broker keeps no proof itself and no batch stands for it; elsewhere only what was not sent.
 REDRIVE_ITEMS = sa.Table(
     "redrive_items",
     METADATA,

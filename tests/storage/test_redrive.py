@@ -8,11 +8,13 @@ import pytest
 import sqlalchemy as sa
 
 from monitor.clock import Clock
-from monitor.errors import Conflict
+from monitor.errors import BadRequest, Conflict
 from monitor.letters import DeadMessage, Fate, Outcome
 from monitor.redrive.audit import Actor, Audit
+from monitor.redrive.batches import Together
 from monitor.redrive.claims import Claims
-from monitor.redrive.journal import Item, Journal, StoredJob, StoredPlan
+from monitor.redrive.items import Item
+from monitor.redrive.journal import Journal, StoredJob, StoredPlan
 from monitor.redrive.model import Counts, JobState
 from monitor.redrive.totals import Totals
 from monitor.storage.database import Database
@@ -180,11 +182,61 @@ def test_items_go_through_their_stages(journal: Journal) -> None:
     journal.put_items("a", [Item(str(n), f"a:{n}", "intent", None) for n in range(3)], 1.0)
     journal.record("a", 2.0, fates=[fate_of("0", Outcome.SENT), fate_of("1", Outcome.SENT)])
     journal.put_items("a", (), 3.0, removed=["0"])
-    stages = {item.position: item.stage for item in journal.items("a", 10, None, None)}
+    stages = {item.position: item.stage for item in journal.items("a", 10, None, None)[0]}
     assert stages == {"0": "removed", "1": "sent", "2": "intent"}
     assert journal.count_stage("a", "removed") == 1
-    assert [item.position for item in journal.items("a", 10, "0", "sent")] == ["1"]
+    assert [item.position for item in journal.items("a", 10, "item 0", "sent")[0]] == ["1"]
     assert journal.items_by_position("a", ["2", "9"])["2"].redrive_id == "a:2"
+
+
+def together(number: int, positions: str) -> Together:
+    return Together(number, list(positions), [{"n": it} for it in positions])
+
+
+def test_a_batch_stands_for_its_messages(journal: Journal) -> None:
+    journal.add_job(job_of("a"))
+    journal.put_items("a", (), 1.0, together=together(1, "xyz"))
+    assert (journal.count_stage("a", "intent"), journal.job("a").counts.sent) == (3, 0)
+    assert journal.record_together("a", together(1, "xyz"), "target", 2.0)
+    journal.put_items("a", (), 3.0, removed_together=[together(1, "xyz")])
+    assert (journal.count_stage("a", "removed"), journal.job("a").counts) == (3, Counts(planned=10, sent=3, left=7))
+    assert journal.positions_together("a") == set("xyz")
+    assert journal.newest_batch("a") == 1
+    first, *_ = journal.items("a", 9, None, None)[0]
+    assert first == Item("x", "a:x", "removed", Outcome.SENT, "target", "", {"n": "x"})
+
+
+def test_a_batch_is_taken_apart_when_one_of_it_goes_another_way(journal: Journal) -> None:
+    journal.add_job(job_of("a"))
+    for number, positions in ((1, "vw"), (2, "xy"), (3, "z")):
+        journal.put_items("a", (), 1.0, together=together(number, positions))
+        assert journal.record_together("a", together(number, positions), "target", 2.0)
+    assert journal.count_bounced("a", ["a:x"], 3.0) == Counts(planned=10, sent=4, bounced=1, left=5)
+    journal.put_items("a", (), 4.0, removed_together=[together(number, it) for number, it in ((1, "vw"), (2, "xy"))])
+    told = {it.position: (it.stage, it.outcome) for it in journal.items("a", 9, None, None)[0]}
+    assert told == {**dict.fromkeys("vwy", ("removed", Outcome.SENT)), "x": ("removed", Outcome.BOUNCED),
+                    "z": ("sent", Outcome.SENT)}  # fmt: skip
+    assert journal.positions_together("a") == set("vwz")
+    journal.take_unfinished_apart("a")
+    assert journal.positions_together("a") == set("vw")
+    assert not journal.record_together("a", together(3, "z"), "target", 5.0)
+    assert journal.job("a").counts.sent == 4
+
+
+def test_items_come_page_by_page_each_once(journal: Journal) -> None:
+    journal.add_job(job_of("a"))
+    journal.put_items("a", [Item(it, f"a:{it}", "intent", None) for it in "ab"], 1.0, together=together(1, "xyz"))
+    journal.put_items("a", (), 1.0, together=together(2, "uvw"))
+    assert journal.record_together("a", together(2, "uvw"), "target", 2.0)
+    pages: list[str] = []
+    cursor: str | None = None
+    while not pages or cursor is not None:
+        items, cursor = journal.items("a", 2, cursor, None)
+        pages.append("".join(it.position for it in items))
+    assert pages == ["xy", "zu", "vw", "ab"]
+    assert "".join(it.position for it in journal.items("a", 9, None, "sent")[0]) == "uvw"
+    with pytest.raises(BadRequest, match="cursor"):
+        journal.items("a", 2, "elsewhere", None)
 
 
 def test_ranges_and_reached_are_kept_with_the_counts(journal: Journal) -> None:

@@ -9,7 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from monitor.letters import DeadMessage, Fate, Outcome
-from monitor.redrive.journal import Item, Journal
+from monitor.redrive.batches import Together
+from monitor.redrive.items import Item
+from monitor.redrive.journal import Journal
 from monitor.redrive.model import Counts
 from monitor.redrive.telling import adds_up, tell_consumers
 from monitor.storage.database import Database
@@ -22,6 +24,7 @@ TOLD = st.lists(
         st.tuples(st.just("moved"), st.integers(0, 3)),
         st.tuples(st.just("expired"), st.integers(0, 2)),
         st.tuples(st.just("intent"), st.lists(POSITIONS, max_size=3)),
+        st.tuples(st.just("together"), st.lists(POSITIONS, min_size=1, max_size=3)),
         st.tuples(st.just("bounced"), st.lists(POSITIONS, max_size=2)),
         st.tuples(st.just("end"), st.booleans()),
     ),
@@ -46,6 +49,13 @@ def tell(journal: Journal, job: str, kind: str, what: object) -> None:
         known = journal.items_by_position(job, what)
         new = [Item(it, f"{job}:{it}", "intent", None) for it in dict.fromkeys(what) if it not in known]
         journal.put_items(job, new, 1.0)
+    elif kind == "together":
+        assert isinstance(what, Sequence)
+        taken = {*journal.items_by_position(job, what), *journal.positions_together(job)}
+        new_ones = [it for it in dict.fromkeys(what) if it not in taken]
+        batch = Together(journal.newest_batch(job) + 1, new_ones, [{}] * len(new_ones))
+        journal.put_items(job, (), 1.0, together=batch)
+        journal.record_together(job, batch, "target", 1.0)
     elif kind == "bounced":
         assert isinstance(what, Sequence)
         journal.count_bounced(job, [f"{job}:{it}" for it in what], 1.0)

@@ -154,5 +154,5 @@ def test_what_does_not_fit_stays_in_its_queue_with_the_reason(database: Database
     assert counts.failed > 0
     assert counts.sent == bodies(small).total() == 8 - counts.failed
     assert len(queue.waiting) == counts.failed
-    (reason,) = {it.reason for it in Journal(database).items("archive", 10, None, "failed")}
+    (reason,) = {it.reason for it in Journal(database).items("archive", 10, None, "failed")[0]}
     assert "archive is full" in reason
