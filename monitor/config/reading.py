@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -9,8 +10,9 @@ from pydantic import ValidationError
 from monitor.config.configuration import Configuration
 from monitor.config.mistakes import find_key_path, suggest, tell
 from monitor.config.server import Server
-from monitor.document import Document, why_unreadable
+from monitor.document import Document, KeyPath, why_unreadable
 from monitor.errors import ConfigurationError
+from monitor.model import encode_id
 
 
 def load_configuration(path: Path, environment: Mapping[str, str] = os.environ) -> Configuration:
@@ -44,7 +46,7 @@ def parse_configuration(text: str, name: str, environment: Mapping[str, str]) ->
     if not configuration.clusters:
         problem, remedy = "no cluster is configured, so there is nothing to watch", "add one under clusters"
         raise ConfigurationError(problem, place=name, remedy=remedy)
-    strangers = list(_find_strangers(configuration, document))
+    strangers = [*_find_strangers(configuration, document), *_find_vain_patterns(configuration, document)]
     if strangers:
         raise ConfigurationError("\n".join(strangers))
     return configuration
@@ -63,6 +65,38 @@ def _find_strangers(configuration: Configuration, document: Document) -> Iterato
             yield f"{queue}: must be {shape}; a slash inside a name is written %2F"
         elif most == 1 and any("/" in origin for origin in mapping.origins):
             yield f"{origins}: must be names of destinations in the same cluster; leave the cluster out"
+
+
+def _find_vain_patterns(configuration: Configuration, document: Document) -> Iterator[str]:
+    """Tell the patterns over ids that can match nothing, for the cluster that they name is not configured."""
+    clusters = [encode_id(cluster.name) for cluster in configuration.clusters]
+    for path, pattern in _patterns(configuration):
+        if any(_may_match(pattern, cluster) for cluster in clusters):
+            continue
+        named, slash, _ = pattern.partition("/")
+        remedy = suggest(named, clusters) if slash else "ids are cluster/name, and a pattern is one as cluster/*"
+        problem = f"there is no cluster {named!r}" if slash else "matches no id"
+        yield f"{document.place(path)}: {problem}; {remedy}"
+
+
+def _patterns(configuration: Configuration) -> Iterator[tuple[KeyPath, str]]:
+    """Yield all patterns over ids with their places."""
+    for entry, objective in enumerate(configuration.objectives):
+        yield ("objectives", entry, "subscription"), objective.subscription
+    for entry, owner in enumerate(configuration.owners):
+        yield ("owners", entry, "match"), owner.match
+    for entry, rule in enumerate(configuration.masking):
+        yield ("masking", entry, "queue"), rule.queue
+    for entry, queue in enumerate(configuration.approvals.queues):
+        yield ("approvals", "queues", entry), queue
+
+
+def _may_match(pattern: str, cluster: str) -> bool:
+    """Say whether a pattern can match an id in a cluster, whose name is encoded as in ids; `*` goes across slashes."""
+    named, slash, _ = pattern.partition("/")
+    if "*" in named:
+        return fnmatchcase(f"{cluster}/", named[: named.index("*") + 1])
+    return bool(slash) and fnmatchcase(cluster, named)
 
 
 def with_listen(configuration: Configuration, address: str) -> Configuration:

@@ -267,6 +267,46 @@ def test_no_mistake_quotes_a_value(text: str) -> None:
     assert SECRET not in repr(caught.value)
 
 
+WHOLE = "{subscription: '%s', max_age: 5s}"
+OPERATORS = ", ".join(f"{{name: {name}, role: operator, sha256: {'ab' * 32}}}" for name in "ab")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "told"),
+    [
+        ("oders/*", "there is no cluster 'oders'; did you mean orders?"),
+        ("elsewhere/billing/*", "there is no cluster 'elsewhere'; known are orders, pay%2Fments"),
+        ("pay/ments/*", "there is no cluster 'pay'; known are orders, pay%2Fments"),
+        ("order/*", "there is no cluster 'order'; did you mean orders?"),
+        ("ordr*/billing/x", "there is no cluster 'ordr*'; did you mean orders?"),
+        ("Orders/*", "there is no cluster 'Orders'; did you mean orders?"),
+        ("orders", "matches no id; ids are cluster/name, and a pattern is one as cluster/*"),
+        ("", "matches no id; ids are cluster/name, and a pattern is one as cluster/*"),
+    ],
+)
+def test_a_pattern_that_can_match_nothing_is_told_with_its_place_and_the_nearest_cluster(
+    pattern: str, told: str
+) -> None:
+    clusters = f"clusters: [{KAFKA % ''}, {KAFKA.replace('orders', 'pay/ments') % ''}]"
+    sections = {
+        "objectives[0].subscription": f"objectives: [{WHOLE % pattern}]",
+        "owners[0].match": f"owners: [{{match: '{pattern}', team: a}}]",
+        "masking[0].queue": f"masking: [{{queue: '{pattern}', hide: [/body/card]}}]",
+        "approvals.queues[0]": f"approvals: {{queues: ['{pattern}']}}\nserver: {{tokens: [{OPERATORS}]}}",
+    }
+    for place, section in sections.items():
+        assert mistake(f"{clusters}\n{section}") == f"monitor.yml:2: {place}: {told}"
+
+
+@pytest.mark.parametrize(
+    "pattern", ["*", "*/billing/*", "orders/billing/orders", "ord*", "o*/x", "order[st]/*", "?rders/*", "pay%2Fments/*"]
+)
+def test_a_pattern_that_may_match_something_is_taken(pattern: str) -> None:
+    clusters = f"clusters: [{KAFKA % ''}, {KAFKA.replace('orders', 'pay/ments') % ''}]"
+    parsed = parse_configuration(f"{clusters}\nobjectives: [{WHOLE % pattern}]", "monitor.yml", {})
+    assert parsed.objectives[0].subscription == pattern
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [

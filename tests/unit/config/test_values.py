@@ -58,7 +58,7 @@ def test_counters_are_as_fresh_as_their_broker_renews_them() -> None:
 
 
 def test_a_share_is_read_as_a_percentage() -> None:
-    text = f"clusters: [{{{KAFKA}}}]\nobjectives: [{{subscription: a, max_age: 30s, target: 99.9%}}]"
+    text = f"clusters: [{{{KAFKA}}}]\nobjectives: [{{subscription: 'orders/*', max_age: 30s, target: 99.9%}}]"
     assert parse(text).objectives[0].target == pytest.approx(0.999)
 
 
