@@ -62,7 +62,8 @@ class PlaceItem(TypedDict):
     cluster: str
     system: System
     kind: str
-    destination: str
+    destination: Annotated[str, Field(description="of an address with parameters, the one with their defaults")]
+    pattern: Annotated[str | None, Field(description="what fits all destinations of an address with parameters")]
 
 
 class ChannelItem(TypedDict):
@@ -84,6 +85,7 @@ class OperationItem(TypedDict):
     channel: str
     events: list[str]
     groups: list[str]
+    group_pattern: Annotated[str | None, Field(description="what fits the names of other groups that may read")]
 
 
 class CatalogItem(TypedDict):

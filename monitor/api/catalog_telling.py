@@ -89,7 +89,7 @@ def _since(catalog: Catalog, event: Event) -> ChangeSinceItem | None:
 
 
 def _channel(it: Channel) -> ChannelItem:
-    places: list[Any] = [asdict(place) for place in it.places]
+    places: list[Any] = [{**asdict(place), "pattern": place.pattern or None} for place in it.places]
     return {
         "key": it.key,
         "address": it.address,
@@ -107,6 +107,7 @@ def _operation(it: Operation) -> OperationItem:
         "channel": it.channel,
         "events": list(_texts(it.events)),
         "groups": list(it.groups),
+        "group_pattern": it.group_pattern or None,
     }
 
 

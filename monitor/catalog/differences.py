@@ -81,8 +81,8 @@ def _not_written(catalog: Catalog, sight: Sight) -> Iterator[Difference]:
     channels_at: dict[str, list[Channel]] = {}
     for channel in catalog.channels.values():
         for place in channel.places:
-            if place.cluster == sight.cluster:
-                channels_at.setdefault(place.destination, []).append(channel)
+            for destination in sight.covered_by(place) if place.cluster == sight.cluster else ():
+                channels_at.setdefault(destination, []).append(channel)
     for destination, readers in sight.readers.items():
         channels = channels_at.get(destination, [])
         if channels:
@@ -100,7 +100,7 @@ def _consumers_not_written(
     written = [it for it in _receivers(catalog) if any(it.channel == channel.key for channel in channels)]
     for it in readers:
         if it.system is System.KAFKA:
-            known = any(not operation.groups or it.subscriber in operation.groups for operation in written)
+            known = any(_names(operation, it.subscriber) for operation in written)
             told = f"{it.subscriber} reads {it.destination}, and no operation of the catalog says so"
         else:
             known = bool(written) or not it.consumers
@@ -112,6 +112,11 @@ def _consumers_not_written(
             )
 
 
+def _names(operation: Operation, group: str) -> bool:
+    """Say whether a group may read there: any, where none is named."""
+    return not (operation.groups or operation.group_pattern) or operation.names_group(group)
+
+
 # -- written down and not seen -----------------------------------------------------------------------------------------
 
 
@@ -121,7 +126,7 @@ def _not_seen(catalog: Catalog, sights: dict[str, Sight]) -> Iterator[Difference
             sight = sights.get(place.cluster)
             if sight is None or place.kind not in (ChannelKind.TOPIC, ChannelKind.QUEUE):
                 continue  # an exchange keeps nothing, and is not watched
-            if not sight.has(place.destination):
+            if not sight.covered_by(place):
                 told = f"{place.destination} is written down as {channel.key}, and is not seen in {place.cluster}"
                 yield Difference(DifferenceKind.DESTINATION_NOT_SEEN, told, place.cluster, place.destination)
             elif place.system is System.KAFKA:

@@ -65,7 +65,7 @@ def receivers_at(catalog: Catalog, where: Where) -> list[Operation]:
     """Return who receives where a message was meant to be read: of Kafka's groups the one that is meant, if known."""
     keys = {channel.key for channel in catalog.channels_at(where.cluster, where.destination)}
     found = [it for it in catalog.operations if it.action is Action.RECEIVE and it.channel in keys]
-    meant = [it for it in found if where.group and where.group in it.groups]
+    meant = [it for it in found if where.group and it.names_group(where.group)]
     return meant or found
 
 

@@ -42,6 +42,7 @@ _SYSTEMS = {
     "sns": System.SNS,
 }
 """Protocols of servers that are watched; channels of other servers are told, and are nowhere to be seen."""
+_PARAMETER = re.compile(r"\{([\w-]+)\}")
 _VERSION_AT_END = re.compile(r"^(.+?)[._/-]?[vV](\d{1,9}(?:\.\d{1,9}){0,3})$")
 
 
@@ -100,8 +101,17 @@ class _Loader:
             for name, it in messages.items()
         ]
         address = value.get("address") or ""
-        places = tuple(place for server in self._servers(value) if (place := _place(server, value, address or key)))
+        places = tuple(
+            place
+            for server in self._servers(value)
+            if (place := _place(server, value, address or key, self._parameters(found)))
+        )
         return Channel(key, address, places, tuple(named), value.get("summary") or value.get("description") or "")
+
+    def _parameters(self, channel: Found) -> dict[str, Mapping[str, Any]]:
+        told = channel.value.get("parameters") or {}
+        where = f"{channel.pointer}/parameters"
+        return {name: self._references.follow(it, f"{where}/{escape(name)}").value for name, it in told.items()}
 
     def _servers(self, channel: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
         """Return the servers of a channel; one that names none is on all of them."""
@@ -122,7 +132,17 @@ class _Loader:
         listed = value.get("messages")
         events = channels[at].events if listed is None else tuple(self._listed(listed, found, channels[at]))
         service = str(value.get("x-service") or self._root["info"]["title"])
-        return Operation(key, Action(value["action"]), service, at, events, tuple(_groups(value)))
+        pattern = self._group_pattern(found)
+        return Operation(key, Action(value["action"]), service, at, events, tuple(_groups(value)), pattern)
+
+    def _group_pattern(self, operation: Found) -> str:
+        pattern = str(_group_schema(operation.value).get("pattern") or "")
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            place = f"{operation.pointer}/bindings/kafka/groupId/pattern"
+            self._mistake(place, f"is no regular expression: {error}")
+        return pattern
 
     def _listed(self, listed: list[Any], operation: Found, channel: Channel) -> Iterator[EventName]:
         for place, entry in enumerate(listed):
@@ -220,13 +240,34 @@ def _name_of(key: str, message: Mapping[str, Any]) -> EventName:
     return EventName(of_name[1] if of_name else name or (of_key[1] if of_key else key), str(version))
 
 
-def _place(server: tuple[str, Mapping[str, Any]], channel: Mapping[str, Any], address: str) -> Place | None:
+def _place(
+    server: tuple[str, Mapping[str, Any]],
+    channel: Mapping[str, Any],
+    address: str,
+    parameters: Mapping[str, Mapping[str, Any]],
+) -> Place | None:
     key, value = server
     system = _SYSTEMS.get(str(value.get("protocol", "")).lower())
     if system is None:
         return None
-    kind, destination = _destination(system, channel.get("bindings") or {}, address)
-    return Place(str(value.get("x-cluster") or key), system, kind, destination)
+    kind, name = _destination(system, channel.get("bindings") or {}, address)
+    return Place(str(value.get("x-cluster") or key), system, kind, *_expand(name, parameters))
+
+
+def _expand(name: str, parameters: Mapping[str, Mapping[str, Any]]) -> tuple[str, str]:
+    """Return a name with the defaults of its parameters (`{flow}orders`), and what fits all that it may be, if any."""
+    default, pattern = "", ""
+    for place, part in enumerate(_PARAMETER.split(name)):
+        parameter = parameters.get(part) if place % 2 else None
+        text = f"{{{part}}}" if place % 2 else part
+        default += text if parameter is None else str(parameter.get("default", text))
+        pattern += re.escape(text) if parameter is None else _values_of(parameter)
+    return default, pattern if pattern != re.escape(name) else ""
+
+
+def _values_of(parameter: Mapping[str, Any]) -> str:
+    values = parameter.get("enum")
+    return f"(?:{'|'.join(re.escape(str(it)) for it in values)})" if isinstance(values, list) else ".*"
 
 
 def _destination(system: System, bindings: Mapping[str, Any], address: str) -> tuple[ChannelKind, str]:
@@ -246,8 +287,14 @@ def _destination(system: System, bindings: Mapping[str, Any], address: str) -> t
 
 
 def _groups(operation: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the consumer groups that the Kafka binding of an operation allows: its `groupId` is a schema."""
-    binding = (operation.get("bindings") or {}).get("kafka") or {}
-    schema = binding.get("groupId")
-    if isinstance(schema, Mapping):
-        yield from (str(it) for it in schema.get("enum") or [schema[key] for key in ("const",) if key in schema])
+    """Yield the consumer groups that the Kafka binding of an operation names."""
+    schema = _group_schema(operation)
+    yield from (
+        str(it) for it in schema.get("enum") or [schema[key] for key in ("const", "default") if key in schema][:1]
+    )
+
+
+def _group_schema(operation: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the `groupId` of the Kafka binding of an operation, which is a schema."""
+    schema = ((operation.get("bindings") or {}).get("kafka") or {}).get("groupId")
+    return schema if isinstance(schema, Mapping) else {}

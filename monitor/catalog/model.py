@@ -1,5 +1,6 @@
 """The vocabulary of the catalog: services, the events that they send and receive, where, and how these are written."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -85,12 +86,22 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a channel is: a cluster as the configuration names it, and its destination as labels do."""
+    """Where a channel is: a cluster as the configuration names it, and its destination as labels do.
+
+    Of an address with parameters, `destination` is the one with their defaults, and `pattern` fits all that is meant.
+    """
 
     cluster: str
     system: System
     kind: ChannelKind
     destination: str
+    pattern: str = ""
+
+    def covers(self, destination: str) -> bool:
+        """Say whether a destination is meant."""
+        return destination == self.destination or (
+            bool(self.pattern) and re.fullmatch(self.pattern, destination) is not None
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +117,10 @@ class Channel:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """What a service does: send events to a channel, or receive them. `groups` are Kafka's consumer groups."""
+    """What a service does: send events to a channel, or receive them.
+
+    `groups` are Kafka's consumer groups by name, `group_pattern` fits the names of others.
+    """
 
     key: str
     action: Action
@@ -114,6 +128,13 @@ class Operation:
     channel: str
     events: tuple[EventName, ...]
     groups: tuple[str, ...] = ()
+    group_pattern: str = ""
+
+    def names_group(self, group: str) -> bool:
+        """Say whether a consumer group is one of those that are written down."""
+        return group in self.groups or (
+            bool(self.group_pattern) and re.fullmatch(self.group_pattern, group) is not None
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +171,7 @@ class Catalog:
         return [
             channel
             for channel in self.channels.values()
-            if any(it.cluster == cluster and it.destination == destination for it in channel.places)
+            if any(it.cluster == cluster and it.covers(destination) for it in channel.places)
         ]
 
 

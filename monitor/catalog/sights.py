@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
+from monitor.catalog.model import Place
 from monitor.letters import GROUP_PREFIX
 from monitor.model import ClusterView, Role, Subscription
 
@@ -19,9 +21,11 @@ class Sight:
     readers: Mapping[str, Sequence[Subscription]]
     aside: frozenset[str]
 
-    def has(self, destination: str) -> bool:
-        """Say whether a destination is there."""
-        return destination in self.readers or destination in self.aside
+    def covered_by(self, place: Place) -> list[str]:
+        """Return the destinations that are meant by a place of the catalog."""
+        if place.pattern:
+            return [it for it in dict.fromkeys(chain(self.readers, self.aside)) if place.covers(it)]
+        return [place.destination] if place.destination in self.readers or place.destination in self.aside else []
 
     def is_aside(self, destination: str) -> bool:
         """Say whether a destination holds dead letters or waits for a retry."""

@@ -266,6 +266,20 @@ def is_told_as(*kinds: str) -> Step:
     return on_each("the monitor tells why", chosen, look)
 
 
+def has_written(version: str, known: str) -> Step:
+    """See that the monitor tells of each cause which version was written and which one its consumer knows."""
+
+    def look(ground: Ground, name: str, bus: str) -> Verdict:
+        groups = ground.client.letter_groups(ground.dead_letters(name, bus))["items"]
+        found = {(it["schema"]["wrote"], " ".join(it["schema"]["known"])) for it in groups if it["schema"]}
+        told = "; ".join(f"wrote {wrote}, known {listed}" for wrote, listed in sorted(found))
+        return found == {(version, known)} and all(it["schema"] for it in groups), told or "nothing"
+
+    return on_each(
+        "the monitor tells by the catalog which version was written, and which one is known", everybody, look
+    )
+
+
 def has_skipped(share: float) -> Step:
     """See in the services' own stores that so many deliveries, or more, were skipped as duplicates."""
 

@@ -52,6 +52,14 @@ def test_nothing_differs_where_all_is_written_down_and_seen() -> None:
     assert find_differences(read(RECEIVING), CALM) == Differences((), ())
 
 
+def test_what_parameters_and_a_pattern_of_groups_mean_is_written_down() -> None:
+    address = 'address: "{shop}orders"\n    parameters: {shop: {default: ""}}'
+    text = change("enum: [orders-group]", 'pattern: ".*orders-group"', change("address: orders", address, RECEIVING))
+    assert found(text, [view([subscription("orders"), subscription("other-orders")])]) == []
+    assert found(text, [view([subscription("other-orders")])]) == []
+    assert [kind for kind, _ in found(text, [view()])] == [DifferenceKind.DESTINATION_NOT_SEEN]
+
+
 def test_a_destination_in_no_channel_is_told_with_its_readers() -> None:
     views = [view([subscription("orders"), subscription("parcels")])]
     told = "parcels is seen, read by parcels-group, and in no channel of the catalog"

@@ -66,6 +66,11 @@ def test_a_version_that_the_reader_does_not_know_is_mapped_to_the_one_it_knows()
     assert {"op": "move", "from": "/data/customer/email", "path": "/data/customer_email"} in found.patch
 
 
+def test_the_reader_is_known_by_an_address_and_groups_with_parameters() -> None:
+    found = look(body(2), Where("orders", "some-flow-order-events", "some-flow-inventory-group"))
+    assert (found.wrote, found.read_as, found.known) == (TWO.id, ONE.id, (ONE.id,))
+
+
 def test_a_version_that_nobody_has_written_down_is_told_by_its_number() -> None:
     value = body()
     value["schema_version"] = 7

@@ -28,7 +28,32 @@ def test_the_shipped_catalog_tells_the_reference_flow() -> None:
     assert {it.service for it in catalog.operations if it.action is Action.RECEIVE} == {"notification", "inventory"}
     assert catalog.services["inventory"].owner == "warehouse"
     queue = catalog.channels["notificationQueueOnSqs"].places
-    assert queue == (Place("aws", System.SQS, ChannelKind.QUEUE, "NotificationQueue"),)
+    assert queue == (Place("aws", System.SQS, ChannelKind.QUEUE, "NotificationQueue", ".*NotificationQueue"),)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "default", "meant", "not_meant"),
+    [
+        ("shop: {default: main}", "main-orders", "other-orders", "main-orders.dlq"),
+        ("shop: {enum: [a.b, c]}", "{shop}-orders", "a.b-orders", "axb-orders"),
+        ("other: {default: x}", "{shop}-orders", "{shop}-orders", "main-orders"),
+    ],
+)
+def test_an_address_with_parameters_is_every_destination_that_these_allow(
+    parameters: str, default: str, meant: str, not_meant: str
+) -> None:
+    text = change("address: orders", f'address: "{{shop}}-orders"\n    parameters: {{{parameters}}}')
+    (place,) = read(text).channels["orders"].places
+    assert place.destination == default
+    assert place.covers(meant)
+    assert not place.covers(not_meant)
+
+
+def test_consumer_groups_may_be_told_by_a_pattern() -> None:
+    operation = next(it for it in load_catalog(SHIPPED).operations if it.key == "inventoryReceivesOnKafka")
+    assert operation.groups == ("inventory-group",)
+    names = ("inventory-group", "slow-1-inventory-group", "myinventory-group")
+    assert [operation.names_group(it) for it in names] == [True, True, False]
 
 
 def test_an_event_has_its_version_from_the_key_of_its_message() -> None:
