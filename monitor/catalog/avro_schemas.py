@@ -7,6 +7,7 @@ it may make of a body is counted. Nothing here is fetched.
 import io
 import json
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 from avro.compatibility import ReaderWriterCompatibilityChecker, SchemaCompatibilityType, lookup_writer_field
@@ -20,6 +21,8 @@ from monitor.catalog.problems import Compatibility, Problem, join
 
 LARGEST_BODY_BYTES = 1 << 16
 _MOST_VALUES = 20_000
+_MOST_KEPT = 64
+"""Schemas, and comparisons of two, that are kept: many messages have the same."""
 _LONGEST_TOLD = 200
 
 
@@ -30,17 +33,34 @@ class CannotDecode(Exception):
 def parse_schema(body: Any) -> AvroSchema:
     """Return a schema as the library knows it. Raises AvroException, also for what is nested too deeply."""
     try:
-        return parse(json.dumps(body))
+        return _parse(json.dumps(body))
     except (RecursionError, TypeError, ValueError, KeyError, AttributeError) as error:
         raise AvroException(f"it cannot be read as one ({type(error).__name__})") from error
+
+
+@lru_cache(maxsize=_MOST_KEPT)
+def _parse(text: str) -> AvroSchema:
+    return parse(text)
 
 
 def find_avro_problems(reader: Schema, writer: Schema) -> list[Problem]:
     """Return what keeps a reader from reading what a writer wrote."""
     try:
-        return list(dict.fromkeys(_problems(parse_schema(reader.body), parse_schema(writer.body), "", set())))
-    except (AvroException, RecursionError) as error:
-        return [Problem("", Compatibility.UNKNOWN, f"cannot be compared: {str(error)[:_LONGEST_TOLD]}")]
+        return list(_compare(json.dumps(reader.body), json.dumps(writer.body)))
+    except (RecursionError, TypeError, ValueError) as error:
+        return [_incomparable(error)]
+
+
+@lru_cache(maxsize=_MOST_KEPT)
+def _compare(reader: str, writer: str) -> tuple[Problem, ...]:
+    try:
+        return tuple(dict.fromkeys(_problems(_parse(reader), _parse(writer), "", set())))
+    except (AvroException, RecursionError, TypeError, ValueError, KeyError, AttributeError) as error:
+        return (_incomparable(error),)
+
+
+def _incomparable(error: Exception) -> Problem:
+    return Problem("", Compatibility.UNKNOWN, f"cannot be compared: {str(error)[:_LONGEST_TOLD]}")
 
 
 def _problems(reader: AvroSchema, writer: AvroSchema, field: str, passed: set[tuple[int, int]]) -> Iterator[Problem]:

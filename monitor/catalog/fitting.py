@@ -7,9 +7,10 @@ from typing import Any
 from jsonpatch import JsonPatchException, apply_patch
 from jsonpointer import JsonPointerException
 
+from monitor.catalog.avro_as_json import as_json
 from monitor.catalog.compatibility import can_read
 from monitor.catalog.identifying import Identifier, Letter, Where
-from monitor.catalog.json_schemas import CannotJudge, Violation, find_violations
+from monitor.catalog.json_schemas import CannotJudge, Checker, Violation
 from monitor.catalog.markers import markers_of, without, without_markers
 from monitor.catalog.model import Action, Catalog, Event, EventName, Format, Operation, Schema
 from monitor.catalog.patches import Unmappable, propose
@@ -37,25 +38,103 @@ class Fit:
     unjudged: str = ""
 
 
-def fit(identifier: Identifier, letter: Letter) -> Fit | None:
-    """Return what a catalog says of a message; None where it is no event of it."""
-    catalog, found = identifier.catalog, identifier.identify(letter)
-    if found is None:
+class Fitter:
+    """Holds messages against one catalog. Prepared once, since there are many messages. Thread-safe."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self.identifier = Identifier(catalog)
+        self._versions = {name: _make_version(event, catalog) for name, event in catalog.events.items()}
+
+    @property
+    def catalog(self) -> Catalog:
+        """What messages are held against."""
+        return self.identifier.catalog
+
+    def fit(self, letter: Letter) -> Fit | None:
+        """Return what the catalog says of a message; None where it is no event of it."""
+        found = self.identifier.identify(letter)
+        if found is None:
+            return None
+        wrote, told_by = found
+        known = _known_to_reader(self.catalog, wrote.name, letter.where)
+        read_as = _read_as(self.catalog, wrote, known)
+        fits = self._newest_fit(wrote.name, letter.body)
+        if read_as is None:
+            return Fit(wrote, told_by, None, known, (), fits, None)
+        written = letter.schema or (self.catalog.events[wrote].payload if wrote in self.catalog.events else None)
+        target = self._versions[read_as]
+        try:
+            violations = tuple(target.find_violations(letter.body, written))
+        except CannotJudge as error:
+            return Fit(wrote, told_by, read_as, known, (), None, None, str(error))
+        patch = target.find_patch(letter.body, written) if violations or wrote != read_as else None
+        return Fit(wrote, told_by, read_as, known, violations, fits, patch)
+
+    def _newest_fit(self, name: str, body: Any) -> EventName | None:
+        for event in reversed(self.catalog.versions(name)):
+            try:
+                if event.payload is not None and not self._versions[event.id].find_violations(body):
+                    return event.id
+            except CannotJudge:
+                continue
         return None
-    wrote, told_by = found
-    body = letter.body
-    known = _known_to_reader(catalog, wrote.name, letter.where)
-    read_as = _read_as(catalog, wrote, known)
-    versions = catalog.versions(wrote.name)
-    if read_as is None:
-        return Fit(wrote, told_by, None, known, (), _newest_fit(versions, body), None)
-    written, target = catalog.events.get(wrote), catalog.events[read_as]
+
+
+# -- one version -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Version:
+    """A version made ready. `strict` asks for its own markers too, `loose` takes bodies whatever these say they are.
+
+    `schema` is that of bodies as JSON values, also where the event is written in Avro; without one, `flaw` says why.
+    """
+
+    event: Event
+    schema: Schema | None = None
+    strict: Checker | None = None
+    loose: Checker | None = None
+    flaw: str = ""
+
+    def find_violations(self, body: Any, written: Schema | None = None) -> list[Violation]:
+        """Hold a body against it. Where both are Avro, their schemas are compared. Raises CannotJudge."""
+        payload = self.event.payload
+        if payload is not None and written is not None and payload.format is written.format is Format.AVRO:
+            return [Violation(it.field, f"as {self.event.id} has it", it.text) for it in can_read(payload, written)]
+        if self.loose is None:
+            raise CannotJudge(self.flaw)
+        return self.loose.find_violations(body)
+
+    def find_patch(self, body: Any, written: Schema | None) -> Operations | None:
+        """Return a patch that makes a body fit, which has been tried on it."""
+        if self.schema is None or self.strict is None:
+            return None
+        try:
+            wrong = self.strict.find_violations(body)
+            operations = list(propose(as_json(written) if written else None, self.schema, body, wrong))
+            if not operations or self.strict.find_violations(apply_patch(body, operations)):
+                return None
+        except (CannotJudge, Unmappable, JsonPatchException, JsonPointerException, TypeError, RecursionError):
+            return None
+        return tuple(operations)
+
+
+def _make_version(event: Event, catalog: Catalog) -> _Version:
+    if event.payload is None or event.payload.format is Format.OTHER:
+        return _Version(event, flaw=f"the catalog has no schema of {event.id} by which bodies could be judged")
     try:
-        violations = tuple(_violations(target, versions, body, letter.schema or (written.payload if written else None)))
-    except CannotJudge as error:
-        return Fit(wrote, told_by, read_as, known, (), None, None, str(error))
-    patch = _find_patch(written, target, body) if violations or wrote != read_as else None
-    return Fit(wrote, told_by, read_as, known, violations, _newest_fit(versions, body), patch)
+        schema = as_json(event.payload)
+    except (CannotJudge, RecursionError) as error:
+        return _Version(event, flaw=str(error))
+    loose = schema
+    for other in catalog.versions(event.id.name):
+        loose = without_markers(loose, other.payload) or loose
+    return _Version(event, schema, Checker(schema), Checker(_without_versions(loose)))
+
+
+def _without_versions(schema: Schema) -> Schema:
+    names = {name for name in markers_of(schema) if "version" in name.lower()}
+    return without(schema, names) if names else schema
 
 
 # -- which version -----------------------------------------------------------------------------------------------------
@@ -78,47 +157,3 @@ def _read_as(catalog: Catalog, wrote: EventName, known: Sequence[EventName]) -> 
     if wrote in catalog.events and (wrote in known or not known):
         return wrote
     return known[-1] if known else None
-
-
-def _newest_fit(versions: Sequence[Event], body: Any) -> EventName | None:
-    for event in reversed(versions):
-        try:
-            if event.payload is not None and not _violations(event, versions, body):
-                return event.id
-        except CannotJudge:
-            continue
-    return None
-
-
-def _violations(event: Event, versions: Sequence[Event], body: Any, written: Schema | None = None) -> list[Violation]:
-    """Hold a body against a version, whichever it says that it is. Of Avro, the schemas are compared."""
-    schema = event.payload
-    if schema is not None and written is not None and schema.format is written.format is Format.AVRO:
-        return [Violation(it.field, f"as {event.id} has it", it.text) for it in can_read(schema, written)]
-    if schema is None or schema.format is not Format.JSON:
-        raise CannotJudge(f"the catalog has no JSON Schema of {event.id}")
-    for other in versions:
-        schema = without_markers(schema, other.payload) or schema
-    return find_violations(_without_versions(schema), body)
-
-
-def _without_versions(schema: Schema) -> Schema:
-    names = {name for name in markers_of(schema) if "version" in name.lower()}
-    return without(schema, names) if names else schema
-
-
-# -- what would make it fit --------------------------------------------------------------------------------------------
-
-
-def _find_patch(written: Event | None, target: Event, body: Any) -> Operations | None:
-    """Return a patch that makes a body fit, which has been tried on it."""
-    schema = target.payload
-    if schema is None or schema.format is not Format.JSON:
-        return None
-    try:
-        operations = list(propose(written.payload if written else None, schema, body, find_violations(schema, body)))
-        if not operations or find_violations(schema, apply_patch(body, operations)):
-            return None
-    except (CannotJudge, Unmappable, JsonPatchException, JsonPointerException, TypeError, RecursionError):
-        return None
-    return tuple(operations)

@@ -63,18 +63,29 @@ def find_flaw(schema: Schema) -> str:
     return ""
 
 
+class Checker:
+    """A schema made ready to hold many values against it. Thread-safe."""
+
+    def __init__(self, schema: Schema) -> None:
+        self._validator = _class_of(schema)(schema.body, registry=Registry())
+
+    def find_violations(self, value: Any) -> list[Violation]:
+        """Return where a value does not fit, up to twenty fields; empty where it fits. Raises CannotJudge."""
+        errors = islice(self._validator.iter_errors(value), _MOST_VIOLATIONS)
+        try:
+            found = [it for error in errors for it in _violations(error)]
+        except RecursionError:
+            raise CannotJudge("the schema, or the body, goes too deep") from None
+        except (ArithmeticError, ValueError) as error:  # the library's arithmetic over endless numbers, and over none
+            raise CannotJudge("a number in the body cannot be held against the schema") from error
+        except Unresolvable as error:
+            raise CannotJudge(f"the schema refers to {str(error.ref)[:_LONGEST_TOLD]}, which is not in it") from error
+        return list(dict.fromkeys(found))[:_MOST_VIOLATIONS]
+
+
 def find_violations(schema: Schema, value: Any) -> list[Violation]:
-    """Return where a value does not fit, up to twenty fields; empty where it fits. Raises CannotJudge."""
-    validator = _class_of(schema)(schema.body, registry=Registry())
-    try:
-        found = [it for error in islice(validator.iter_errors(value), _MOST_VIOLATIONS) for it in _violations(error)]
-    except RecursionError:
-        raise CannotJudge("the schema, or the body, goes too deep") from None
-    except (ArithmeticError, ValueError) as error:  # the library's arithmetic over endless numbers, and over none
-        raise CannotJudge("a number in the body cannot be held against the schema") from error
-    except Unresolvable as error:
-        raise CannotJudge(f"the schema refers to {str(error.ref)[:_LONGEST_TOLD]}, which is not in it") from error
-    return list(dict.fromkeys(found))[:_MOST_VIOLATIONS]
+    """Return where a single value does not fit, as a `Checker` does."""
+    return Checker(schema).find_violations(value)
 
 
 def type_of(value: Any) -> str:

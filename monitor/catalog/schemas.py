@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from monitor.catalog.bodies import Body, read_body
-from monitor.catalog.identifying import Identifier
+from monitor.catalog.fitting import Fitter
 from monitor.catalog.loading import load_catalog
 from monitor.catalog.model import Catalog
 from monitor.catalog.registry import SchemaRegistry
@@ -19,23 +19,23 @@ class Schemas:
     def __init__(self, configuration: Configuration, clock: Clock) -> None:
         self._clock = clock
         self._settings = configuration.schema_registry
-        self.identifier = _load(configuration)
+        self.fitter = _load(configuration)
         self._registry = _open(self._settings, clock)
 
     def reconfigure(self, configuration: Configuration) -> None:
         """Go on by another configuration; the catalog is read anew. Raises ConfigurationError, with nothing changed."""
-        identifier, settings = _load(configuration), configuration.schema_registry
+        fitter, settings = _load(configuration), configuration.schema_registry
         before = self._registry
         if settings != self._settings or settings.certificate_file or settings.ca_file:  # which may have been renewed
             self._registry = _open(settings, self._clock)
-        self.identifier, self._settings = identifier, settings
+        self.fitter, self._settings = fitter, settings
         if before is not None and before is not self._registry:
             before.close()
 
     @property
     def catalog(self) -> Catalog | None:
         """The catalog that is configured now."""
-        return self.identifier.catalog if self.identifier else None
+        return self.fitter.catalog if self.fitter else None
 
     def read(self, message: DeadMessage) -> Body:
         """Return what the body of a message holds."""
@@ -58,5 +58,5 @@ def _open(settings: RegistrySettings, clock: Clock) -> SchemaRegistry | None:
     return SchemaRegistry(url, clock, tls)
 
 
-def _load(configuration: Configuration) -> Identifier | None:
-    return Identifier(load_catalog(Path(configuration.catalog))) if configuration.catalog else None
+def _load(configuration: Configuration) -> Fitter | None:
+    return Fitter(load_catalog(Path(configuration.catalog))) if configuration.catalog else None

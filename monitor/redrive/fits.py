@@ -10,7 +10,7 @@ from monitor.analysis.advice import Advised
 from monitor.analysis.causes import texts_of
 from monitor.analysis.faults import Kind
 from monitor.analysis.makers import find_makers
-from monitor.catalog.fitting import Fit, fit, receivers_at
+from monitor.catalog.fitting import Fit, receivers_at
 from monitor.catalog.identifying import Identifier, Letter, Where
 from monitor.catalog.model import Catalog
 from monitor.catalog.schemas import Schemas
@@ -39,8 +39,13 @@ class Held:
 
     @property
     def is_mappable(self) -> bool:
-        """Say whether one patch makes fit all that was looked at."""
-        return self.fit is not None and self.fit.patch is not None
+        """Say whether one patch makes fit all that was looked at, and a redrive can write that."""
+        return self.fit is not None and self.fit.patch is not None and not self.is_decoded
+
+    @property
+    def is_decoded(self) -> bool:
+        """Say whether bodies were decoded by a schema that they name: what a redrive patches is plain JSON."""
+        return any(isinstance(it, Letter) and it.schema is not None for it in self.letters)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +59,11 @@ class Grounds:
 
 def hold(members: Sequence[DeadMessage], grounds: Grounds | None) -> Held:
     """Hold the first of some messages against the catalog."""
-    identifier = grounds.schemas.identifier if grounds else None
-    if grounds is None or identifier is None:
+    fitter = grounds.schemas.fitter if grounds else None
+    if grounds is None or fitter is None:
         return Held()
     letters = tuple(_letter(it, grounds) for it in members[:_MOST_HELD])
-    found = [fit(identifier, it) for it in letters if isinstance(it, Letter)]
+    found = [fitter.fit(it) for it in letters if isinstance(it, Letter)]
     known = [it for it in found if it is not None]
     if not known:
         return Held(letters)
@@ -84,8 +89,13 @@ def tell_held(held: Held) -> dict[str, Any] | None:
         "fits": found.fits.version if found.fits else None,
         "patch": [dict(it) for it in found.patch] if found.patch is not None else None,
         "looked_at": len(held.letters),
-        "notes": [*held.notes, *([found.unjudged] if found.unjudged else [])],
+        "notes": [*held.notes, *([found.unjudged] if found.unjudged else []), *_notes_on_patch(held, found)],
     }
+
+
+def _notes_on_patch(held: Held, found: Fit) -> Iterator[str]:
+    if held.is_decoded and found.patch:
+        yield "the patch is of the decoded body, and a redrive rewrites plain JSON alone: map it where it is read"
 
 
 def tell_impact(
@@ -95,13 +105,13 @@ def tell_impact(
 
     `named` says whether the events may be told, which bodies name.
     """
-    identifier = grounds.schemas.identifier if grounds else None
-    if grounds is None or identifier is None:
+    fitter = grounds.schemas.fitter if grounds else None
+    if grounds is None or fitter is None:
         return None
-    events = Counter(_names(members, grounds, held, identifier)) if named else Counter[str]()
+    events = Counter(_names(members, grounds, held, fitter.identifier)) if named else Counter[str]()
     expiries = [it.expires_at for it in members if it.expires_at is not None]
     return {
-        "services": _services(members, grounds, identifier.catalog),
+        "services": _services(members, grounds, fitter.catalog),
         "events": [{"name": name, "messages": number} for name, number in events.most_common(_MOST_EVENTS)],
         "state": _state(kind, advised),
         "messages": len(members),

@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 from jsonpatch import apply_patch
 
-from monitor.catalog.fitting import Fit
-from monitor.catalog.fitting import fit as fit_letter
-from monitor.catalog.identifying import Identifier, Letter, Where
+from monitor.catalog.fitting import Fit, Fitter
+from monitor.catalog.identifying import Letter, Where
 from monitor.catalog.json_schemas import Violation
 from monitor.catalog.loading import load_catalog
 from monitor.catalog.model import Catalog, EventName
@@ -21,7 +20,7 @@ ONE, TWO = (CATALOG.events[EventName("OrderCreated", it)] for it in ("1", "2"))
 
 
 def fit(catalog: Catalog, value: Any, told: dict[str, str], where: Where) -> Fit | None:
-    return fit_letter(Identifier(catalog), Letter(value, told, where))
+    return Fitter(catalog).fit(Letter(value, told, where))
 
 
 def body(version: int = 1) -> Any:
