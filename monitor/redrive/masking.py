@@ -49,6 +49,14 @@ def mask(message: DeadMessage, hidden: Sequence[str]) -> DeadMessage:
     )
 
 
+def mask_decoded(body: Any, hidden: Sequence[str]) -> Any:
+    """Return what a body holds, decoded by its schema, as whoever may not see what is hidden sees it."""
+    paths = [_split(pointer) for pointer in hidden]
+    if [] in paths:
+        return MASK
+    return _mask_value(body, [path[1:] for path in paths if path[0] == "body"])
+
+
 def _split(pointer: str) -> Path:
     return [unescape(part) for part in pointer.split("/")[1:]]
 

@@ -10,7 +10,7 @@ from monitor.analysis.payloads import look_at
 from monitor.catalog.schemas import Schemas
 from monitor.letters import DeadMessage
 from monitor.redrive.editing import Editor
-from monitor.redrive.masking import mask
+from monitor.redrive.masking import mask, mask_decoded
 from monitor.redrive.patching import DoesNotApply
 
 LONGEST_SHOWN_BYTES = 65_536
@@ -54,16 +54,16 @@ def tell_decoded(
 ) -> dict[str, Any]:
     """Return what a body holds that is no text, as JSON, with by which schema; or why it cannot be read.
 
-    Of a queue where something is hidden from whoever asks nothing is decoded.
+    Of what is hidden from whoever asks, a decoded body shows no more than one in plain JSON.
     """
     told: dict[str, Any] = {"value_decoded": None, "value_schema": None, "value_note": None}
-    if hidden or schemas is None:
+    if "" in hidden or schemas is None:
         return told
     body = schemas.read(message)
     if not body.is_read or not body.named:
         return {**told, "value_note": body.note or None}
     try:
-        text = json.dumps(body.value, ensure_ascii=False)
+        text = json.dumps(mask_decoded(body.value, hidden), ensure_ascii=False)
     except RecursionError:
         return {**told, "value_note": "it is nested too deeply to be shown"}
     if len(text) > longest:

@@ -11,8 +11,11 @@ from avro.io import BinaryEncoder, DatumWriter
 from monitor.catalog.avro_schemas import parse_schema
 from monitor.catalog.bodies import Body, read_body
 from monitor.catalog.registry import NoSchema, SchemaRegistry
+from monitor.catalog.schemas import Schemas
 from monitor.clock import Clock
+from monitor.config import Configuration
 from monitor.letters import DeadMessage, Header
+from monitor.redrive.messages import tell_decoded
 from tests.unit.catalog.documents import change, read
 from tests.unit.catalog.registry import fake_registry
 
@@ -61,6 +64,24 @@ def registry() -> Iterator[SchemaRegistry]:
 def test_a_framed_avro_body_is_decoded_by_the_schema_that_it_names(registry: SchemaRegistry) -> None:
     body = read_body(framed(7, AVRO), None, registry)
     assert (body.value, body.named) == ({"id": "a", "pic": "ÿ\x00"}, "schema 7 of the registry")
+
+
+@pytest.mark.parametrize(
+    ("hidden", "shown"),
+    [
+        ((), '{"id": "a", "pic": "ÿ\\u0000"}'),
+        (("/headers/from", "/body/pic"), '{"id": "a", "pic": "***"}'),
+        (("/body/*",), '{"id": "***", "pic": "***"}'),
+        (("/body",), '"***"'),
+        (("",), None),
+    ],
+)
+def test_a_decoded_body_shows_what_masking_leaves(hidden: tuple[str, ...], shown: str | None) -> None:
+    with fake_registry(ANSWERS) as (url, _):
+        schemas = Schemas(Configuration.model_validate({"schema_registry": {"url": url}}), Clock())
+        told = tell_decoded(framed(7, AVRO), hidden, schemas)
+        schemas.close()
+    assert told["value_decoded"] == shown
 
 
 def test_a_framed_json_body_is_read_behind_its_frame(registry: SchemaRegistry) -> None:
