@@ -23,6 +23,7 @@ NOTHING_LEFT: Mapping[str, tuple[float, float]] = {}
 
 _RANK = {status: rank for rank, status in enumerate(Status)}
 _RANK_OF_CAUSE = np.array([_RANK[STATUS_OF[cause]] for cause in Cause], np.int8)
+_NOT_FINISHED = [Cause.HELD, Cause.STUCK]
 _NOT_CONSUMED = [_RANK[Status.STOPPED], _RANK[Status.STALLED]]
 
 
@@ -113,7 +114,7 @@ def assess(snapshot: Snapshot, history: History | None, rules: Rules, at: float)
         track=track,
         seconds=add_seconds(
             history.seconds,
-            columns.age,
+            _ages(columns, finding),
             columns.age_is_bound,
             history.objectives,
             np.where(history.ranks < 0, 0.0, at - history.at),  # a new one was not watched before
@@ -123,6 +124,12 @@ def assess(snapshot: Snapshot, history: History | None, rules: Rules, at: float)
     )
     all_parts = np.bincount(parts.subscription, minlength=len(columns))
     return _verdicts(snapshot, columns, history, finding, rates, all_parts, rules), history
+
+
+def _ages(columns: Columns, finding: Finding) -> Floats:
+    """Return the ages that objectives go by: where only messages in flight are left, what these have at least."""
+    held = (columns.backlog == 0) & np.isin(finding.cause, _NOT_FINISHED)
+    return np.where(held, finding.waited, columns.age)
 
 
 def _nothing(at: float) -> History:

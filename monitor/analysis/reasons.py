@@ -96,6 +96,12 @@ def _old(it: Subscription, facts: Facts) -> str:
     return f"the oldest message has waited {_age(it)}, allowed is {say_duration(facts.allowed)}; {_wait(it, facts)}"
 
 
+def _held(it: Subscription, facts: Facts) -> str:
+    return (
+        f"{_wait(it, facts)}, none finished for {say_duration(facts.waited)}; allowed is {say_duration(facts.allowed)}"
+    )
+
+
 def _slow(it: Subscription, facts: Facts) -> str:
     backlog, rate = it.backlog_messages or 0.0, facts.consumed_per_second or 1.0
     return f"{_wait(it, facts)}: {say_duration(backlog / rate)} of work at {say_rate(rate)}"
@@ -138,6 +144,7 @@ _SENTENCES: Mapping[Cause, Callable[[Subscription, Facts], str]] = {
     Cause.UNSEEN: _unseen,
     Cause.SET_BACK: _set_back,
     Cause.OLD: _old,
+    Cause.HELD: _held,
     Cause.SLOW: _slow,
     Cause.GROWING: _growing,
     Cause.STANDING: _standing,

@@ -29,13 +29,14 @@ class Cause(IntEnum):
     UNSEEN = 7  # not watched for long enough to tell
     SET_BACK = 8  # a position went back
     OLD = 9  # older than allowed
-    SLOW = 10  # the backlog takes the consumers longer than allowed
-    GROWING = 11  # the backlog has only grown for a whole window
-    STANDING = 12  # the backlog has not fallen for a whole window, and what is consumed cannot be seen
-    RETRYING = 13  # a retry queue: what waits in it goes back by itself
-    REMAINDER = 14  # what is left is no more than a log's own markers
-    KEEPING_UP = 15
-    EMPTY = 16  # nothing waits
+    HELD = 10  # everything that is left was handed out, and none of it finished for longer than allowed
+    SLOW = 11  # the backlog takes the consumers longer than allowed
+    GROWING = 12  # the backlog has only grown for a whole window
+    STANDING = 13  # the backlog has not fallen for a whole window, and what is consumed cannot be seen
+    RETRYING = 14  # a retry queue: what waits in it goes back by itself
+    REMAINDER = 15  # what is left is no more than a log's own markers
+    KEEPING_UP = 16
+    EMPTY = 17  # nothing waits
 
 
 STATUS_OF = {
@@ -49,6 +50,7 @@ STATUS_OF = {
     Cause.UNSEEN: Status.UNKNOWN,
     Cause.SET_BACK: Status.REWOUND,
     Cause.OLD: Status.LAGGING,
+    Cause.HELD: Status.LAGGING,
     Cause.SLOW: Status.LAGGING,
     Cause.GROWING: Status.LAGGING,
     Cause.STANDING: Status.LAGGING,
@@ -145,6 +147,9 @@ def _judge_parts(window: Window, subscription: Codes, whole: Whole, limits: Limi
     causes = np.full(len(rows), Cause.KEEPING_UP, np.int8)
     causes[still & blind] = Cause.STANDING
     causes[grown & ~blind & (fell_for >= limits.window)] = Cause.GROWING
+    # Nobody tells the age of what was handed out. None was finished for so long, so the oldest is that old, to a look.
+    held = (whole.backlog[owners] == 0) & (whole.in_flight[owners] > 0)
+    causes[held & ~blind & (waited > np.maximum(whole.allowed[owners], limits.age))] = Cause.HELD
     causes[now - memory.set_back_at[rows] <= limits.window] = Cause.SET_BACK
     causes[~known | (back_for < idle)] = Cause.UNSEEN
     causes[still & present & ~blind] = Cause.STUCK

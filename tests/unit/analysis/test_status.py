@@ -352,6 +352,26 @@ class TestQueues:
         assert verdicts[-1].status is Status.STALLED
         assert verdicts[-1].reason.startswith("50 messages are in flight; consumers are there")
 
+    def test_messages_that_are_held_for_longer_than_the_objective_are_late_though_none_waits(self) -> None:
+        story = Story(System.RABBITMQ, objectives=[Objective(subscription="*", max_age=120.0)])
+        story.look((1_000, 1_000), backlogs=[0.0], in_flight=0)
+        verdicts = story.look_until(4 * MINUTE, (1_002, 1_000), backlogs=[0.0], in_flight=2)
+        assert statuses(verdicts)[:8] == [Status.OK] * 8
+        assert verdicts[-1].status is Status.LAGGING
+        told = "2 messages are in flight, none finished for 4 min; allowed is 2 min"
+        assert verdicts[-1].reason == told
+        seconds = verdicts[-1].objective_seconds
+        assert seconds is not None
+        assert seconds["missed"] > 60
+        finished = story.look((1_003, 1_002), backlogs=[0.0], in_flight=1)
+        assert finished.status is Status.OK
+
+    def test_without_an_objective_a_consumer_may_hold_messages_for_a_window(self) -> None:
+        story = Story(System.RABBITMQ)
+        story.look((1_000, 1_000), backlogs=[0.0], in_flight=0)
+        verdicts = story.look_until(9 * MINUTE, (1_002, 1_000), backlogs=[0.0], in_flight=2)
+        assert set(statuses(verdicts)) == {Status.OK}
+
     @pytest.mark.parametrize(("in_flight", "expected"), [(4, Status.STALLED), (0, Status.STOPPED)])
     def test_sqs_tells_by_what_is_in_flight_whether_anybody_receives(self, in_flight: int, expected: Status) -> None:
         story = Story(System.SQS)
