@@ -210,6 +210,8 @@ def test_a_budget_slows_the_pace_to_what_it_allows(clients: Clients, workers: Wo
     # one metric a minute is 43,200 in 30 days, $0.432
     assert watch.pace == pytest.approx(60.0 * 4.32)
     assert watch.monthly_dollars == pytest.approx(0.1)
+    assert not watch.is_due(NOON + 0.95 * watch.pace)
+    assert watch.is_due(NOON + watch.pace)
 
 
 def test_nothing_is_asked_where_cloudwatch_is_disabled() -> None:
