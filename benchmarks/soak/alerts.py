@@ -24,11 +24,11 @@ from rich.table import Table
 
 from benchmarks.soak import rabbitmq_redrive as rabbitmq
 from benchmarks.soak.grounds import ENVIRONMENT
-from benchmarks.soak.mischief import Expected, OnKafka, OnRabbitmq, OnSqs, Trouble
+from benchmarks.soak.mischief import Expected, OnKafka, OnRabbitmq, OnSns, OnSqs, Trouble, busy_aws
 from stack.control import Stack
 from stack.ports import reserve_ports
 from stack.state import Endpoints, Options
-from tests.alerts.live import GROUP_WAIT_SECONDS, TIME_SCALE, Alerting, alerting
+from tests.alerts.live import GROUP_WAIT_SECONDS, SHORTER_SCALES, TIME_SCALE, Alerting, alerting
 from tests.alerts.promql import read_rules
 from tests.integration.aws.conftest import REGION, Aws, open_aws
 from tests.integration.kafka.link import Link
@@ -40,7 +40,11 @@ from tests.waiting import wait_for
 _PATIENCE_SECONDS = 1_200.0
 _LOOK_SECONDS = 0.1
 _INTERVAL = "2s"
-_ALL = _KAFKA, _MAIL, _CUT, _TORN, _SLOW, _SHOP = "orders", "mail", "cut", "torn", "slow", "shop"
+_ALL = _KAFKA, _MAIL, _CUT, _TORN, _SLOW, _SHOP, _QUIET, _BUSY = (
+    "orders", "mail", "cut", "torn", "slow", "shop", "quiet", "busy",
+)  # fmt: skip
+_LATE_INTERVAL = "1500ms"
+"""Two thirds of what the slow cluster's cycles take: each second one is missed, and none is so late as to be stale."""
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -94,7 +98,8 @@ def _with_real_waits(told: Told) -> float:
     rule = _RULES[told.expected.alert]
     waits = _seconds(rule.get("for", "0s")) + told.expected.span_seconds
     grouping = _seconds({"critical": "10s"}.get(rule["labels"]["severity"], "30s")) - GROUP_WAIT_SECONDS
-    return (told.seconds or 0.0) + (1 - TIME_SCALE) * waits + (0 if told.instead else grouping)
+    scale = SHORTER_SCALES.get(told.expected.alert, TIME_SCALE)
+    return (told.seconds or 0.0) + (1 - scale) * waits + (0 if told.instead else grouping)
 
 
 def _seconds(duration: str) -> float:
@@ -108,12 +113,13 @@ def _side_by_side(place: Place) -> list[Told]:
     with ExitStack() as stack:
         kafka = OnKafka(place.kafka, place.server, _KAFKA, stack)
         mail = OnRabbitmq(place.stack.endpoints.rabbitmq, place.vhost, _MAIL, stack)
-        sqs = OnSqs(place.aws, _SHOP)
+        sqs, sns = OnSqs(place.aws, _SHOP), OnSns(place.aws, _SHOP, stack)
         troubles = [
             kafka.stalled(), kafka.stopped(), kafka.late(), kafka.lagging(), kafka.lost(), kafka.rewound(),
-            kafka.unowned(), kafka.uncommitted(), kafka.looping(), kafka.refused(),
+            kafka.unowned(), kafka.uncommitted(), kafka.looping(), kafka.refused(), kafka.expiring(), kafka.seldom(),
             mail.stopped(), mail.held(), mail.storm(), mail.dropped(), mail.unroutable(), mail.misconfigured(),
-            mail.dying(), mail.interrupted(place.server, place.link, _CUT), sqs.expiring(),
+            mail.dying(), mail.interrupted(place.server, place.link, _CUT), sqs.expiring(), sqs.lying(),
+            sns.undeliverable(), sns.unreadable(), sns.silent(_QUIET),
         ]  # fmt: skip
         return _provoke(place.live, troubles)
 
@@ -122,6 +128,11 @@ def _from_the_beginning(place: Place) -> list[Told]:
     """Return what the place itself brings about."""
     already = [
         ("a source that does not answer", Expected("EventflowCollectorErrors", {"cluster": _TORN})),
+        (
+            "an AWS that throttles every other call (a fake)",
+            Expected("EventflowAwsThrottled", {"cluster": _BUSY}, 900.0),
+        ),
+        ("a queue with 110,000 in flight (a fake)", Expected("EventflowSqsInFlightQuota", {"cluster": _BUSY})),
         ("a broker that answers too slowly", Expected("EventflowCollectorLate", {"cluster": _SLOW}, 900.0)),
         ("nothing: it always fires", Expected("EventflowWatchdog", {})),
     ]
@@ -236,7 +247,8 @@ def _place() -> Iterator[Place]:
         slow = Link(ports["slow"], _port(endpoints.rabbitmq.management))
         exits.callback(slow.close)
         slow.delay_seconds = 0.3
-        clusters = _clusters(endpoints, kafka, vhost, aws, link, slow)
+        busy = exits.enter_context(busy_aws())
+        clusters = _clusters(endpoints, kafka, vhost, aws, link, slow) + _fake_cluster(busy.url)
         server = Server(folder, clusters, ENVIRONMENT, _objectives(kafka.prefix))
         exits.enter_context(running(server))
         wait_for(lambda: len(server.client.collectors()) == len(_ALL), "all collectors", 60)
@@ -262,9 +274,19 @@ def _clusters(endpoints: Endpoints, kafka: Playground, vhost: str, aws: Aws, lin
   - {{name: {_MAIL}, {rabbit}, management_url: "{where.management}", prometheus_url: "{where.prometheus}"}}
   - {{name: {_CUT}, {rabbit}, amqp_url: "{cut}", management_url: "{where.management}", redrive: {{}}}}
   - {{name: {_TORN}, {rabbit}, management_url: "{where.management}", prometheus_url: "http://127.0.0.1:9"}}
-  - {{name: {_SLOW}, {rabbit.replace(_INTERVAL, "100ms")}, management_url: "{late}"}}
+  - {{name: {_SLOW}, {rabbit.replace(_INTERVAL, _LATE_INTERVAL)}, management_url: "{late}"}}
   - {{name: {_SHOP}, kind: aws, region: {REGION}, endpoint_url: "{endpoints.aws}", interval: {_INTERVAL},
-     queues: {queues}, topics: {queues}, cloudwatch: {{enabled: false}}}}
+     queues: {queues}, topics: {queues}, topics_interval: 2s, cloudwatch: {{interval: 5s, settle: 1m}}}}
+  - {{name: {_QUIET}, kind: aws, region: {REGION}, endpoint_url: "{endpoints.aws}", interval: {_INTERVAL},
+     queues: {{exclude: ["*"]}}, topics: {{include: ["{aws.prefix}quiet"]}}, topics_interval: 2s,
+     cloudwatch: {{interval: 5s, settle: 45m}}}}
+"""
+
+
+def _fake_cluster(url: str) -> str:
+    return f"""
+  - {{name: {_BUSY}, kind: aws, region: {REGION}, endpoint_url: "{url}", interval: {_INTERVAL},
+     cloudwatch: {{enabled: false}}}}
 """
 
 
@@ -274,7 +296,8 @@ def _moved(address: str, port: int) -> str:
 
 def _objectives(prefix: str) -> str:
     judged = "".join(
-        f'  - {{subscription: "{_KAFKA}/{prefix}-{name}/*", max_age: 2s, target: 99%}}\n' for name in ("late", "blind")
+        f'  - {{subscription: "{_KAFKA}/{prefix}-{name}/*", max_age: 2s, target: 99%}}\n'
+        for name in ("late", "blind", "seldom")
     )
     return f"objectives:\n{judged}"
 

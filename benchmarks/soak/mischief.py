@@ -6,9 +6,11 @@ A trouble begins when it is called, and is about what its labels name. It goes o
 import json
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import count
 from typing import Any
 
 from confluent_kafka import TopicPartition
@@ -18,6 +20,7 @@ from benchmarks.soak import rabbitmq_redrive as rabbitmq
 from monitor.model import encode_id
 from stack.state import RabbitmqEndpoints
 from tests.integration.aws.conftest import Aws
+from tests.integration.aws.scripted import Answer, Refusal, Request, ScriptedAws, attributes_of, scripted_aws
 from tests.integration.kafka.link import Link
 from tests.integration.kafka.playground import Playground
 from tests.integration.redrive.kafka.yard import Yard, spring_headers
@@ -25,6 +28,7 @@ from tests.integration.redrive.server import Server
 from tests.waiting import wait_for
 
 _OLD_SECONDS = 600.0
+_SILENT_SECONDS = 2_400.0
 _STEP_SECONDS = 1.0
 _PATIENCE_SECONDS = 30.0
 
@@ -156,6 +160,29 @@ class OnKafka:
             lambda: self._late("slow"),
             [Expected("EventflowSubscriptionLagging", about)],
         )
+
+    def expiring(self) -> Trouble:
+        """What a group has yet to read has used most of the time for which it is kept."""
+
+        def begin() -> None:
+            topic, group = self.kafka.topic("brief", config={"retention.ms": "3600000"}), self.kafka.name("brief")
+            self.kafka.produce(topic, 5, timestamp=lambda _: time.time() - 3_000)
+            self.kafka.commit(group, topic, 0)
+
+        about = self._about("brief", "brief")
+        return Trouble("records near their retention", begin, [Expected("EventflowRetentionRisk", about)])
+
+    def seldom(self) -> Trouble:
+        """A group with an objective is late with the only record that it got."""
+
+        def begin() -> None:
+            topic, group = self.kafka.topic("seldom"), self.kafka.name("seldom")
+            self.kafka.produce(topic, 1, timestamp=lambda _: time.time() - _OLD_SECONDS)
+            self.kafka.commit(group, topic, 0)
+
+        about = self._about("seldom", "seldom")
+        expected = Expected("EventflowObjectiveMissedLowTraffic", about)
+        return Trouble("a Kafka group that is late with its only record", begin, [expected])
 
     def lost(self) -> Trouble:
         """Records go before they are read."""
@@ -389,7 +416,7 @@ class OnRabbitmq:
         return Trouble("a redrive that is cut off", begin, [Expected("EventflowRedriveInterrupted", {})])
 
 
-# -- SQS --------------------------------------------------------------------------------------------------------------
+# -- SNS and SQS ------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -414,3 +441,96 @@ class OnSqs:
             begin,
             [Expected("EventflowDeadLettersExpireSoon", about), Expected("EventflowDeadLettersMisconfigured", short)],
         )
+
+    def lying(self) -> Trouble:
+        """A message lies in a dead-letter queue, and nobody does anything about it."""
+
+        def begin() -> None:
+            dead = self.aws.make_queue("forgotten-dlq", MessageRetentionPeriod="1209600")
+            self.aws.make_queue("forgotten", "forgotten-dlq")
+            self.aws.sqs.send_message(QueueUrl=dead, MessageBody=json.dumps({"id": 1}))
+
+        about = {"cluster": self.cluster, "queue": self.aws.name("forgotten-dlq")}
+        day = 23 * 3600.0  # for which it must have been there
+        return Trouble("a dead letter for a day", begin, [Expected("EventflowDeadLettersNotDrained", about, day)])
+
+
+@dataclass(frozen=True)
+class OnSns:
+    """Troubles with topics of SNS. What becomes of notifications is counted by the stack's own CloudWatch feeder."""
+
+    aws: Aws
+    cluster: str
+    stack: ExitStack
+
+    def _topic(self, name: str, queue: str, **attributes: str) -> str:
+        """Make a topic with a queue, existing or not, as its only subscriber."""
+        topic = self.aws.sns.create_topic(Name=self.aws.name(name))["TopicArn"]
+        self.aws.sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=self.aws.arn(queue), Attributes=attributes)
+        return topic
+
+    def _publish_again_and_again(self, topic: str) -> None:
+        again_and_again(self.stack, lambda: self.aws.sns.publish(TopicArn=topic, Message="news"))
+
+    def undeliverable(self) -> Trouble:
+        """The queue of a subscriber is gone, and so is the dead-letter queue."""
+
+        def begin() -> None:
+            policy = json.dumps({"deadLetterTargetArn": self.aws.arn("gone-dlq")})
+            self._publish_again_and_again(self._topic("gone", "gone", RedrivePolicy=policy))
+
+        about = {"cluster": self.cluster, "topic": self.aws.name("gone")}
+        alerts = [Expected("EventflowSnsDeliveryFailed", about), Expected("EventflowSnsDeadLetterFailed", about)]
+        return Trouble("a subscriber of SNS that is gone, with its dead-letter queue", begin, alerts)
+
+    def unreadable(self) -> Trouble:
+        """A filter asks for attributes that publishers do not set."""
+
+        def begin() -> None:
+            self.aws.make_queue("picky")
+            policy = json.dumps({"eventType": ["OrderCreated"]})
+            self._publish_again_and_again(self._topic("picky", "picky", FilterPolicy=policy))
+
+        about = {"cluster": self.cluster, "topic": self.aws.name("picky")}
+        return Trouble("notifications without attributes", begin, [Expected("EventflowSnsFilteredInvalid", about)])
+
+    def silent(self, cluster: str) -> Trouble:
+        """CloudWatch has told of a topic, and tells nothing any more."""
+
+        def begin() -> None:
+            self.aws.sns.create_topic(Name=self.aws.name("quiet"))
+            self.aws.cloudwatch.put_metric_data(
+                Namespace="AWS/SNS",
+                MetricData=[
+                    {
+                        "MetricName": "NumberOfMessagesPublished",
+                        "Dimensions": [{"Name": "TopicName", "Value": self.aws.name("quiet")}],
+                        "Timestamp": datetime.fromtimestamp(time.time() - _SILENT_SECONDS, UTC),
+                        "Value": 1,
+                    }
+                ],
+            )
+
+        return Trouble("nothing from CloudWatch for 40 minutes", begin,
+                       [Expected("EventflowCloudWatchStale", {"cluster": cluster})])  # fmt: skip
+
+
+@contextmanager
+def busy_aws() -> Iterator[ScriptedAws]:
+    """Serve an AWS that throttles every other call about queues, of which one is full of messages in flight.
+
+    It is a fake: the stack's stand-in throttles nobody, and would take minutes to hold so many messages.
+    """
+    calls = count()
+
+    def tell(request: Request) -> Answer:
+        if next(calls) % 2:
+            return Refusal("RequestThrottled", "Request is throttled.", 400)
+        told = attributes_of(request["QueueUrl"])
+        return {"Attributes": told | {"ApproximateNumberOfMessagesNotVisible": "110000"}}
+
+    with scripted_aws() as aws:
+        aws.holds_queues(["full", "fuller", "fullest"])
+        aws.has_no_topics()
+        aws.answers["GetQueueAttributes"] = tell
+        yield aws

@@ -52,7 +52,7 @@ class ScriptedAws:
     def holds_queues(self, names: list[str]) -> None:
         """Have these queues, empty, in pages as SQS gives them."""
         self.answers["ListQueues"] = lambda request: _page(names, request)
-        self.answers["GetQueueAttributes"] = lambda request: {"Attributes": _attributes(request["QueueUrl"])}
+        self.answers["GetQueueAttributes"] = lambda request: {"Attributes": attributes_of(request["QueueUrl"])}
 
     def has_no_topics(self) -> None:
         self.answers["ListTopics"] = "<Topics/>"
@@ -66,7 +66,8 @@ def _page(names: list[str], request: Request) -> Mapping[str, Any]:
     return {"QueueUrls": urls, **({"NextToken": str(after)} if after < len(names) else {})}
 
 
-def _attributes(url: str) -> Mapping[str, str]:
+def attributes_of(url: str) -> dict[str, str]:
+    """Return what SQS tells of an empty queue."""
     return {
         "QueueArn": HEAD + url.rpartition("/")[2],
         "ApproximateNumberOfMessages": "0",
