@@ -6,7 +6,7 @@ told why.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any, Final
@@ -32,12 +32,14 @@ class Body:
     """What a body holds, as JSON values, or NOTHING.
 
     `named` says by what it was decoded, empty for plain JSON, and `schema` is that; `note` says why it could not be.
+    `is_wrapped` says that it is what SNS wrapped, and that fields of the message itself are others.
     """
 
     value: Any = NOTHING
     named: str = ""
     note: str = ""
     schema: Schema | None = None
+    is_wrapped: bool = False
 
     @property
     def is_read(self) -> bool:
@@ -55,7 +57,16 @@ def read_body(message: DeadMessage, catalog: Catalog | None, registry: SchemaReg
         return _read_framed(message.value, look, registry)
     if "avro" in headers.get("content-type", headers.get("content_type", "")).lower():
         return _read_by_catalog(message.value, find_makers(message, headers), catalog)
-    return _read_json(message.value)
+    return _unwrapped(_read_json(message.value))
+
+
+def _unwrapped(body: Body) -> Body:
+    """Return the notification that SNS wraps for a queue, unless the subscription asks for raw delivery."""
+    told = body.value if isinstance(body.value, dict) and body.value.get("Type") == "Notification" else {}
+    if not isinstance(told.get("TopicArn"), str) or not isinstance(told.get("Message"), str):
+        return body
+    inner = _read_json(told["Message"].encode("utf-8", "replace"))
+    return replace(inner, named="the notification of SNS", is_wrapped=True) if inner.is_read else body
 
 
 def _read_framed(value: bytes, look: Look, registry: SchemaRegistry | None) -> Body:

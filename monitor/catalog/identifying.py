@@ -32,12 +32,14 @@ class Letter:
     """What is known of a message: its body as JSON values, the schema that it names, and what its headers tell.
 
     `told` has the `type` of the event and the version or address of its `schema`, where headers have these.
+    `is_decoded` says that the message itself holds something else.
     """
 
     body: Any
     told: Mapping[str, str]
     where: Where
     schema: Schema | None = None
+    is_decoded: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,8 +44,8 @@ class Held:
 
     @property
     def is_decoded(self) -> bool:
-        """Say whether bodies were decoded by a schema that they name: what a redrive patches is plain JSON."""
-        return any(isinstance(it, Letter) and it.schema is not None for it in self.letters)
+        """Say whether messages hold something else than what fits: what a redrive patches is plain JSON."""
+        return any(isinstance(it, Letter) and it.is_decoded for it in self.letters)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,8 @@ def _letter(message: DeadMessage, grounds: Grounds) -> Letter | str:
     body = grounds.schemas.read(message)
     if not body.is_read:
         return body.note
-    return Letter(body.value, find_makers(message, texts_of(message)), _where(message, grounds), body.schema)
+    makers, where = find_makers(message, texts_of(message)), _where(message, grounds)
+    return Letter(body.value, makers, where, body.schema, is_decoded=bool(body.named))
 
 
 def _where(message: DeadMessage, grounds: Grounds) -> Where:

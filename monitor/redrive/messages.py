@@ -60,7 +60,7 @@ def tell_decoded(
     if "" in hidden or schemas is None:
         return told
     body = schemas.read(message)
-    if not body.is_read or not body.named:
+    if not body.is_read or not body.named or (body.is_wrapped and hidden):  # what is hidden are fields of the wrapping
         return {**told, "value_note": body.note or None}
     try:
         text = json.dumps(mask_decoded(body.value, hidden), ensure_ascii=False)

@@ -84,6 +84,28 @@ def test_a_decoded_body_shows_what_masking_leaves(hidden: tuple[str, ...], shown
     assert told["value_decoded"] == shown
 
 
+SNS = {"Type": "Notification", "TopicArn": "arn:aws:sns:us-east-1:000000000000:t", "Message": '{"id": "a"}'}
+
+
+@pytest.mark.parametrize(
+    ("change", "value", "named"),
+    [
+        ({}, {"id": "a"}, "the notification of SNS"),
+        ({"Message": "no JSON"}, SNS | {"Message": "no JSON"}, ""),
+        ({"Type": "Order"}, SNS | {"Type": "Order"}, ""),
+    ],
+)
+def test_what_sns_wraps_is_read(change: dict[str, str], value: Any, named: str) -> None:
+    body = read_body(DeadMessage("0:0", {}, None, json.dumps(SNS | change).encode()), None, None)
+    assert (body.value, body.named) == (value, named)
+
+
+def test_of_what_sns_wraps_nothing_is_decoded_where_something_is_hidden() -> None:
+    schemas, message = Schemas(Configuration(), Clock()), DeadMessage("0:0", {}, None, json.dumps(SNS).encode())
+    shown = [tell_decoded(message, hidden, schemas)["value_decoded"] for hidden in ((), ("/body/Message",))]
+    assert shown == ['{"id": "a"}', None]
+
+
 def test_a_framed_json_body_is_read_behind_its_frame(registry: SchemaRegistry) -> None:
     body = read_body(framed(8, b'{"id": "a"}'), None, registry)
     assert (body.value, body.named) == ({"id": "a"}, "schema 8 of the registry")

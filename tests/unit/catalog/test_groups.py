@@ -83,6 +83,14 @@ def test_what_was_only_tried_too_often_is_judged_by_the_catalog_as_well() -> Non
     assert found["evidence"][0]["text"] == "does not fit OrderCreated 1 of the catalog"
 
 
+def test_what_sns_wraps_is_held_against_the_catalog_and_not_patched() -> None:
+    wrapped = {"Type": "Notification", "TopicArn": "arn:aws:sns:eu:1:t", "Message": json.dumps(example("2"))}
+    found = group(letter(wrapped, "shop.events.UnknownVersion", "OrderCreated version 2 is unknown; known: 1"))
+    assert (found["schema"]["wrote"], found["schema"]["known"]) == ("2", ["1"])
+    assert found["advice"]["action"] == "redrive_after_fix"
+    assert "rewrites plain JSON alone" in found["schema"]["notes"][0]
+
+
 def test_the_id_of_a_group_does_not_depend_on_the_catalog() -> None:
     dead = letter(example("2"), "shop.events.UnknownVersion", "OrderCreated version 2 is unknown; known: 1")
     assert group(dead)["id"] == group(dead, context=Context(1000.0))["id"]
