@@ -42,7 +42,8 @@ def test_what_dies_of_a_target_on_another_cluster_is_counted_there() -> None:
             ("far", "b.dlq", 7.0, (Origin("other", FoundBy.HEADERS),)),
         )
     ]
-    around = Surroundings(lambda: [replace(view, snapshot=replace(view.snapshot, dead_letters=tuple(queues)))])
+    seen = replace(view, snapshot=replace(view.snapshot, dead_letters=tuple(queues)))
+    around = Surroundings(lambda: [seen])
     plan = {"dead_letters": "k/here.dlq", "cluster": "k", "target": "there", "bounds": {}}
     assert around.count_arrivals(plan) == 3.0
     assert around.count_arrivals({**plan, "bounds": {"cluster": "far", "targets": ["there"]}}) == 5.0
