@@ -12,7 +12,7 @@ from monitor.brokers.kafka.offsets import Logs
 from monitor.brokers.kafka.redriven import Gone, date_offsets
 from monitor.brokers.naming import is_dead_by_name, strip_dead_suffix
 from monitor.config import DeadLetterMapping, origins_by_place
-from monitor.model import Age, AgeMethod, DeadLetterQueue, Floats, FoundBy, Ids, Origin, System, encode_id
+from monitor.model import Age, AgeMethod, DeadLetterQueue, Floats, FoundBy, Ids, Origin, Problem, System, encode_id
 
 
 class DeadLetterTopics:
@@ -63,10 +63,7 @@ class DeadLetterTopics:
             code = int(partitions.codes[topic])
             self._arrivals[code] = known.get(code, 0.0) + float(published[begin:end].sum())
             depth = depths[begin:end]
-            retention = facts.of(partitions.topics[topic]).retention_seconds
-            queues.append(
-                self._queue(partitions, topic, depth, stamps[begin:end], retention, self._arrivals[code], now)
-            )
+            queues.append(self._queue(partitions, topic, depth, stamps[begin:end], facts, self._arrivals[code], now))
         return tuple(queues)
 
     def _first_stamps(self, slots: Ids, logs: Logs, sound: Sound) -> Floats:
@@ -118,11 +115,12 @@ class DeadLetterTopics:
         topic: int,
         depth: Floats,
         stamps: Floats,
-        retention: float | None,
+        facts: TopicFacts,
         arrivals: float,
         now: float,
     ) -> DeadLetterQueue:
         name = partitions.topics[topic]
+        retention, origins = facts.of(name).retention_seconds, self._origins(name, frozenset(partitions.topics))
         earliest = float(np.nanmin(stamps)) if np.isfinite(stamps).any() else None
         messages = None if np.isnan(depth).any() else float(depth.sum())
         return DeadLetterQueue(
@@ -136,7 +134,8 @@ class DeadLetterTopics:
             retention_seconds=retention,
             expires_at=None if earliest is None or retention is None else earliest + retention,
             arrivals_total=arrivals,
-            origins=self._origins(name, frozenset(partitions.topics)),
+            origins=origins,
+            problems=_problems(retention, [facts.of(it.name).retention_seconds for it in origins]),
             scope={"topic": name},
         )
 
@@ -145,6 +144,15 @@ class DeadLetterTopics:
             return tuple(Origin(origin, FoundBy.CONFIGURATION) for origin in self._mapped[name])
         origin = strip_dead_suffix(name)
         return (Origin(origin, FoundBy.NAME),) if origin in topics and origin is not None else ()
+
+
+def _problems(retention: float | None, of_origins: Sequence[float | None]) -> tuple[Problem, ...]:
+    """Return what is wrong with the set-up: what died would be gone before the records around it.
+
+    A topic that keeps records for ever is left out; what is compacted says nothing of how long its events matter.
+    """
+    is_shorter = retention is not None and any(it is not None and retention < it for it in of_origins)
+    return (Problem.RETENTION_TOO_SHORT,) if is_shorter else ()
 
 
 def _age(messages: float | None, depth: Floats, stamps: Floats, now: float) -> Age:

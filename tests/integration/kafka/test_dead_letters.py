@@ -6,7 +6,7 @@ import pytest
 from confluent_kafka import Producer, TopicPartition
 
 from monitor.config import DeadLetterMapping
-from monitor.model import AgeMethod, DeadLetterQueue, FoundBy, Origin
+from monitor.model import AgeMethod, DeadLetterQueue, FoundBy, Origin, Problem
 from tests.integration.kafka.playground import Playground, Watcher, wait_for
 
 
@@ -27,6 +27,7 @@ def test_depth_age_and_expiry_come_from_the_records_that_are_there(kafka: Playgr
     assert (found.queue, found.messages, found.found_by) == (topic, 15, FoundBy.NAME)
     assert found.origins == (Origin(origin, FoundBy.NAME),)
     assert found.retention_seconds == 86_400
+    assert found.problems == (Problem.RETENTION_TOO_SHORT,)  # its origin keeps records for a week
     assert found.expires_at == pytest.approx(stamp + 86_400, abs=1)
     assert found.oldest_age.seconds == pytest.approx(time.time() - stamp, abs=5)
     assert found.oldest_age.method is AgeMethod.EXACT
@@ -60,6 +61,15 @@ def test_arrivals_are_counted_from_the_first_look_on_and_never_fall(kafka: Playg
 def test_an_origin_that_does_not_exist_is_not_named(kafka: Playground, watcher: Watcher) -> None:
     kafka.topic("ghosts_error")
     assert only(watcher).origins == ()
+
+
+def test_a_dead_letter_topic_that_keeps_records_as_long_as_its_origin_is_in_order(
+    kafka: Playground, watcher: Watcher
+) -> None:
+    kept = {"retention.ms": str(86_400_000)}
+    kafka.topic("parcels", config=kept)
+    kafka.topic("parcels.dlq", config=kept)
+    assert only(watcher).problems == ()
 
 
 def test_a_mapping_names_a_topic_and_its_origins_that_discovery_cannot_know(kafka: Playground) -> None:
