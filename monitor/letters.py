@@ -321,6 +321,19 @@ class SendsAhead(Protocol):
         ...
 
 
+AwaitRemoval = Callable[[float], Sequence[bool]]
+"""Waits until a deadline for the confirmation of each message that is being removed. Raises as `Held.remove` does."""
+
+
+@runtime_checkable
+class RemovesAhead(Protocol):
+    """What a held queue can do besides: remove messages while the next ones are prepared."""
+
+    def begin_remove(self, messages: Sequence[DeadMessage], deadline: float) -> AwaitRemoval:
+        """Begin to remove, and return what waits for the end of it."""
+        ...
+
+
 @runtime_checkable
 class SeesBounces(Protocol):
     """What a mover or a held queue can do besides, where looking harms nothing."""
@@ -347,6 +360,20 @@ class CountsWaiting(Protocol):
 
     def count_waiting(self, bounds: Mapping[str, Any], deadline: float) -> int:
         """Return how many messages of the queue that a plan's bounds are about are ready to be taken."""
+        ...
+
+
+@runtime_checkable
+class CountsAll(Protocol):
+    """What a bus can do besides, whose broker tells about how many messages a queue has, in hands or not.
+
+    What has changed later than `counts_late_seconds` ago may not be in it.
+    """
+
+    counts_late_seconds: float
+
+    def count_all(self, queue: str, deadline: float) -> int:
+        """Return how many messages a queue has."""
         ...
 
 

@@ -16,12 +16,14 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from monitor.clock import Clock
 from monitor.errors import BrokerError, StorageError, TimedOut
 from monitor.letters import (
     HEADER_ID,
     Await,
+    AwaitRemoval,
     Choose,
     DeadMessage,
     Fate,
@@ -31,6 +33,7 @@ from monitor.letters import (
     Outcome,
     Outgoing,
     Refusal,
+    RemovesAhead,
     SeesBounces,
     SendResult,
     SendsAhead,
@@ -80,6 +83,15 @@ class _Batch:
         return len(self.outgoing) + len(self.fates)
 
 
+@dataclass(frozen=True, slots=True)
+class _Removal:
+    """What is being removed, all of a batch that one row stands for or single messages."""
+
+    together: Together | None
+    taken: Sequence[_Taken]
+    results: AwaitRemoval
+
+
 class JournaledMover:
     """Makes a `letters.Mover` of a `letters.Held`. It keeps the journal itself: its steps are recorded already.
 
@@ -101,6 +113,7 @@ class JournaledMover:
         self._kept: list[DeadMessage] = []
         self._again: list[tuple[_Taken, Outgoing]] = []  # in the hand, and sent without an answer
         self._under_way: deque[_Batch] = deque()
+        self._removal: _Removal | None = None
         self._removed: list[str] = []  # gone from the queue, which the journal hears with the next intents
         self._removed_together: list[Together] = []
         self._matched: set[str] = set()
@@ -194,7 +207,11 @@ class JournaledMover:
         return batch
 
     def _begin(self, batch: _Batch, deadline: float) -> None:
-        """Put into the journal what is about to be sent, and begin to send it."""
+        """Put into the journal what is about to be sent, and begin to send it.
+
+        What is being removed is in doubt until that is known, so nothing more is sent before.
+        """
+        self._finish_removal(deadline)
         if batch.outgoing:
             self._intend(batch)
             messages = [out for _, out in batch.outgoing]
@@ -217,6 +234,8 @@ class JournaledMover:
             told += batch.fates
             moved += batch.moved
             self._remove(batch, confirmed, deadline)
+        if not leave:
+            self._finish_removal(deadline)
         return Step(tuple(told), moved)
 
     def _confirm(self, batch: _Batch, deadline: float) -> list[_Taken]:
@@ -230,17 +249,17 @@ class JournaledMover:
             if place is not None and self._journal.record_together(self._job.id, batch.together, place, now):
                 batch.moved = len(batch.outgoing)
                 return [it for it, _ in batch.outgoing]
-            self._take_apart(batch)
+            self._take_apart(batch.together)
+            batch.together = None
         confirmed: list[_Taken] = []
         for (it, out), result in zip(batch.outgoing, results, strict=True):
             self._sort(it, out, result, confirmed, batch.fates)
         return confirmed
 
-    def _take_apart(self, batch: _Batch) -> None:
+    def _take_apart(self, together: Together | None) -> None:
         """Have a row of the journal for each message from now on."""
-        if batch.together is not None:
-            self._journal.take_apart(self._job.id, batch.together)
-            batch.together = None
+        if together is not None:
+            self._journal.take_apart(self._job.id, together)
 
     def _recognise(self, messages: Sequence[DeadMessage]) -> list[_Taken]:
         """Find what the journal knows of each message; equal ones are told apart by their number."""
@@ -357,19 +376,34 @@ class JournaledMover:
         return Fate(_named(it), result.outcome if result.known else Outcome.AMBIGUOUS, reason=result.reason)
 
     def _remove(self, batch: _Batch, confirmed: Sequence[_Taken], deadline: float) -> None:
+        """Begin to remove; where the bus allows it, the next messages are prepared meanwhile."""
         taken = [*batch.sent_before, *confirmed]
         if not taken:
             return
-        done = self.held.remove([it.message for it in taken], deadline)
-        if batch.together is not None and all(done):
-            self._removed_together.append(batch.together)
-            return
-        self._take_apart(batch)
-        gone = [it.position for it, removed in zip(taken, done, strict=True) if removed]
-        self._unremoved += len(taken) - len(gone)
-        self._removed += gone
+        self._finish_removal(deadline)
+        messages = [it.message for it in taken]
+        if isinstance(self.held, RemovesAhead) and self._overlaps:
+            results = self.held.begin_remove(messages, deadline)
+        else:
+            results = partial(_known_already, self.held.remove(messages, deadline))
+        self._removal = _Removal(batch.together, taken, results)
         if not self._overlaps:
+            self._finish_removal(deadline)
             self._note_removed()
+
+    def _finish_removal(self, deadline: float) -> None:
+        """Wait until what is being removed is gone from the queue."""
+        removal, self._removal = self._removal, None
+        if removal is None:
+            return
+        done = removal.results(deadline)
+        if removal.together is not None and all(done):
+            self._removed_together.append(removal.together)
+            return
+        self._take_apart(removal.together)
+        gone = [it.position for it, removed in zip(removal.taken, done, strict=True) if removed]
+        self._unremoved += len(removal.taken) - len(gone)
+        self._removed += gone
 
     def _note_removed(self, intents: Sequence[Item] = (), together: Together | None = None, resent: int = 0) -> None:
         """Tell the journal what is gone from the queue, together with what is about to be sent."""
@@ -399,6 +433,10 @@ class JournaledMover:
             ]
             self._journal.record(self._job.id, self._clock.now(), fates=fates)
         return Step(finished=True)
+
+
+def _known_already(done: Sequence[bool], _deadline: float) -> Sequence[bool]:
+    return done
 
 
 def _common_place(results: Sequence[SendResult]) -> str | None:

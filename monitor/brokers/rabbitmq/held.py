@@ -16,7 +16,7 @@ from monitor.brokers.rabbitmq.standing import Standing
 from monitor.brokers.rabbitmq.taking import Delivery, Tag, Taker
 from monitor.clock import Clock
 from monitor.errors import BrokerError, TimedOut
-from monitor.letters import Action, Await, DeadMessage, Job, Outgoing, SendResult
+from monitor.letters import Action, Await, AwaitRemoval, DeadMessage, Job, Outgoing, SendResult
 
 EACH_ORIGIN = "@origins"
 """The target of a plan whose messages go back each to the queue that it came from."""
@@ -144,11 +144,25 @@ class RabbitHeld:
 
     def remove(self, messages: Sequence[DeadMessage], deadline: float) -> Sequence[bool]:
         """Acknowledge messages. False for what is not in the hand any more. Raises BrokerError."""
+        return self.begin_remove(messages, deadline)(deadline)
+
+    def begin_remove(self, messages: Sequence[DeadMessage], deadline: float) -> AwaitRemoval:
+        """Begin to acknowledge, and return what waits until the queue has been told. Raises BrokerError, as that does.
+
+        One removal at a time.
+        """
         tags = [self._let_go(message.position) for message in messages]
         held = [tag for tag in tags if tag is not None]
-        taker = self._with.taker
-        acked = self._ask(lambda done: taker.ack(held, done), deadline) if held else set()
-        return [tag in acked for tag in tags]
+        if not held:
+            return lambda _deadline: [False] * len(tags)
+        session, taker, label = self._with.session, self._with.taker, self._standing.label
+        under_way = session.begin(lambda done: taker.ack(held, done), label)
+
+        def wait(until: float) -> Sequence[bool]:
+            acked = session.wait(under_way, until, label)
+            return [tag in acked for tag in tags]
+
+        return wait
 
     def release(self, messages: Sequence[DeadMessage]) -> None:
         """Leave messages where they are: they go back at `close`."""
