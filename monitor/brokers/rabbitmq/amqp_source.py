@@ -22,6 +22,7 @@ from monitor.errors import BadAnswer, Forbidden, TimedOut, Unreachable
 from monitor.model import CollectionError
 
 _MARGIN = 0.9
+_LINE_BREAKS = frozenset("\r\n")
 
 # Every failure is raised and told once by those who called; the library's own record of it is longer and no clearer.
 logging.getLogger("pika").setLevel(logging.CRITICAL)
@@ -51,11 +52,14 @@ class AmqpSource:
         errors = []
         for vhost in sorted({vhost for vhost, _ in self.queues}):
             rows = [row for row, key in enumerate(self.queues) if key[0] == vhost]
-            session = self._run(vhost, [self.queues[row][1] for row in rows], deadline)
+            names = [self.queues[row][1] for row in rows]
+            session = self._run(vhost, [name for name in names if not _LINE_BREAKS & set(name)], deadline)
             for row in rows:
                 name = self.queues[row][1]
                 ready[row], consumers[row] = session.found.get(name, (np.nan, np.nan))
-            errors += [self._error((vhost, name), code, text) for name, (code, text) in session.refused.items()]
+            # The broker drops line breaks from names, and the library waits in vain for an answer with them.
+            refused = {name: (NO_SUCH, "") for name in names if _LINE_BREAKS & set(name)} | session.refused
+            errors += [self._error((vhost, name), code, text) for name, (code, text) in refused.items()]
         self.errors = tuple(errors)
         return Readings(self.queues, {READY: ready, CONSUMERS: consumers})
 

@@ -1,5 +1,6 @@
 """Reads a RabbitMQ cluster: depths from the cheapest source that answers, everything else from those that have it."""
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -26,6 +27,7 @@ from monitor.model import CollectionError, Finding, Snapshot, Table, as_floats
 
 _PROMETHEUS_PORT = 15692
 _WILDCARDS = frozenset("*?[")
+_BRACKETED = re.compile(r"\[([*?[])\]")
 # Between one cycle and two: what is back is used in the second, and one that hangs costs only every other its time.
 _REST_INTERVALS = 1.5
 _STALE_CYCLES, _STALE_SECONDS = 3, 90.0
@@ -114,7 +116,7 @@ class RabbitCollector:
             return None
         address = parse_address(self._config.amqp_url)
         vhosts = literal(self._config.vhosts.include) or (address.vhost,)
-        names = [name for name in self._config.queues.include if literal((name,))]
+        names = [name for pattern in self._config.queues.include for name in literal((pattern,))]
         keys = [(vhost, name) for vhost in vhosts for name in names if self._is_wanted((vhost, name))]
         return AmqpSource(address, self._clock, keys, self._config)
 
@@ -239,8 +241,10 @@ class RabbitCollector:
 
 
 def literal(patterns: Sequence[str]) -> tuple[str, ...]:
-    """Return the patterns when all of them are plain names, else nothing."""
-    return () if any(_WILDCARDS & set(pattern) for pattern in patterns) else tuple(patterns)
+    """Return the names that patterns stand for when each stands for just one, as `a[*]` does for `a*`; else nothing."""
+    if any(_WILDCARDS & set(_BRACKETED.sub("", pattern)) for pattern in patterns):
+        return ()
+    return tuple(_BRACKETED.sub(r"\1", pattern) for pattern in patterns)
 
 
 def hidden_vhosts(readings: Readings, survey: Survey | None) -> tuple[str, ...]:

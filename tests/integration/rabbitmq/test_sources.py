@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from glob import escape
 
 import pytest
 from pika.adapters.blocking_connection import BlockingChannel
@@ -29,6 +30,10 @@ NAMES = [
     "line\\nfeed",
     '",queue="x',
     "{brace} 7",
+    "100%",
+    "star*",
+    "q[1]?",
+    "\U0001f680\ttab",
 ]
 QUORUM = "quorum/queue"
 READY = {name: float(place) for place, name in enumerate([*NAMES, QUORUM])}
@@ -72,7 +77,7 @@ def test_the_capacity_of_consumers_is_told_where_there_are_some(
 
 @pytest.mark.parametrize("source", ["prometheus", "management", "amqp"])
 def test_a_source_alone_tells_ready_and_consumers(filled: str, open_collector: OpenCollector, source: str) -> None:
-    named = Filter(include=[*NAMES, QUORUM]) if source == "amqp" else Filter()
+    named = Filter(include=[escape(name) for name in READY]) if source == "amqp" else Filter()
     collector = open_collector([filled], [source], queues=named)
 
     def agrees() -> bool:
@@ -132,22 +137,23 @@ def test_a_new_queue_is_there_and_a_deleted_one_gone_in_the_next_cycle(
     assert "passing" not in column(collect(collector), "messages_ready")
 
 
+@pytest.mark.parametrize("missing_name", ["missing", "orders/\neu.de"])
 def test_a_queue_that_amqp_does_not_find_is_told_and_the_others_stay(
-    filled: str, open_collector: OpenCollector
+    filled: str, open_collector: OpenCollector, missing_name: str
 ) -> None:
-    collector = open_collector([filled], ["amqp"], queues=Filter(include=["orders/eu.de", "missing", QUORUM]))
+    collector = open_collector([filled], ["amqp"], queues=Filter(include=["orders/eu.de", missing_name, QUORUM]))
     snapshot = collect(collector)
     ready = column(snapshot, "messages_ready")
-    assert math.isnan(ready.pop("missing"))
+    assert math.isnan(ready.pop(missing_name))
     assert ready == {name: READY[name] for name in ("orders/eu.de", QUORUM)}
     assert (snapshot.expected, snapshot.measured) == (3, 2)
-    assert [(error.reason, error.target) for error in snapshot.errors] == [("bad_answer", f"{filled}/missing")]
-    [missing] = [s for s in snapshot.subscriptions if s.destination == f"{filled}/missing"]
+    assert [(error.reason, error.target) for error in snapshot.errors] == [("bad_answer", f"{filled}/{missing_name}")]
+    [missing] = [s for s in snapshot.subscriptions if s.destination == f"{filled}/{missing_name}"]
     assert (missing.complete, missing.backlog_messages) == (False, None)
 
 
 def test_what_waits_without_counters_has_an_unknown_age(filled: str, open_collector: OpenCollector) -> None:
-    collector = open_collector([filled], ["amqp"], queues=Filter(include=[*NAMES]))
+    collector = open_collector([filled], ["amqp"], queues=Filter(include=["grüße-☃"]))
     ages = {s.scope["queue"]: s.oldest_age.method for s in collect(collector).subscriptions}
     assert ages["grüße-☃"] is AgeMethod.UNKNOWN
     assert {s.role for s in collect(collector).subscriptions} == {Role.WORK}
