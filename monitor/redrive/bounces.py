@@ -1,5 +1,6 @@
 """Whether what a job sends comes back as dead letters: seen where looking does no harm, else from arrivals."""
 
+from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -7,7 +8,7 @@ from typing import Any
 
 from monitor.clock import Clock
 from monitor.errors import BrokerError
-from monitor.letters import Action, CountsWaiting, Mover, RedriveBus, SeesBounces
+from monitor.letters import Action, CountsAll, CountsWaiting, Mover, RedriveBus, SeesBounces
 from monitor.redrive.journal import Journal, StoredJob
 from monitor.redrive.journaled import JournaledMover
 from monitor.redrive.model import Counts
@@ -50,23 +51,28 @@ class Verdict:
 class Arrivals:
     """Counts the dead letters that came in, by a number that only ever rises with each. One thread uses it.
 
-    Where the broker tells what waits, it is what waits, is in the hand, or has gone; elsewhere the collector's count.
+    Where the broker tells what waits, it is what waits, is in the hand, or has gone; where it tells so late, what has
+    gone by then, so that it is rather too few than too many; elsewhere the collector's count.
     """
 
     def __init__(
         self, job: StoredJob, plan: Mapping[str, Any], bus: RedriveBus, mover: Mover, around: Surroundings, clock: Clock
     ) -> None:
         self._job, self._plan, self._bus, self._mover, self._around, self._clock = job, plan, bus, mover, around, clock
+        self._gone: deque[tuple[float, int]] = deque()  # how many had gone when, as far back as it matters
+        self.is_settled = True  # all that had gone at the last count was in it
 
     def count(self, counts: Counts) -> float | None:
         """Return the number, None where nobody knows it."""
         if self._job.action != Action.REDRIVE:
             return None
-        if not isinstance(self._bus, CountsWaiting):
-            return self._around.count_arrivals(self._plan)
         # What cannot be asked now is not known: it is no reason to interrupt a job that sends.
         with suppress(BrokerError):
-            return self._ask(self._bus, counts)
+            if isinstance(self._bus, CountsWaiting):
+                return self._ask(self._bus, counts)
+            if isinstance(self._bus, CountsAll) and isinstance(self._mover, JournaledMover):
+                return self._ask_late(self._bus, counts)
+            return self._around.count_arrivals(self._plan)
         return None
 
     def _ask(self, bus: CountsWaiting, counts: Counts) -> float:
@@ -74,15 +80,28 @@ class Arrivals:
         waiting = bus.count_waiting(self._plan["bounds"], self._clock.monotonic() + _LOOK_SECONDS)
         return waiting + still_there + counts.sent + counts.bounced
 
+    def _ask_late(self, bus: CountsAll, counts: Counts) -> float:
+        now, all_gone = self._clock.monotonic(), counts.sent + counts.bounced
+        there = bus.count_all(str(self._plan["source"]), now + _LOOK_SECONDS)
+        self._gone.append((now, all_gone))
+        while len(self._gone) > 1 and self._gone[1][0] <= now - bus.counts_late_seconds:
+            self._gone.popleft()
+        at, gone = self._gone[0]
+        gone = gone if at <= now - bus.counts_late_seconds else 0
+        self.is_settled = gone == all_gone
+        return there + gone
+
     @property
     def is_prompt(self) -> bool:
-        """Say whether the broker itself is asked."""
+        """Say whether the broker itself is asked, and counts at once."""
+        if isinstance(self._bus, CountsAll):
+            return self._bus.counts_late_seconds == 0 and isinstance(self._mover, JournaledMover)
         return isinstance(self._bus, CountsWaiting)
 
     def begin(self) -> float | None:
         """Return the number before anything is sent; what somebody looks at just now waits, too."""
         number = self.count(Counts())
-        if number is not None and isinstance(self._bus, CountsWaiting):
+        if number is not None and isinstance(self._bus, CountsWaiting | CountsAll):
             return max(number, float(self._plan["bounds"]["count"]))
         return number
 
@@ -122,7 +141,7 @@ class BounceWatch:
     @property
     def can_tell(self) -> bool:
         """Say whether anything is known of what comes back."""
-        return self.sees or self._before is not None
+        return self.sees or (self._before is not None and self._arrivals.is_settled)
 
     @property
     def is_prompt(self) -> bool:

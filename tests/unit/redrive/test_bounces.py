@@ -11,14 +11,16 @@ from typing import Any
 import pytest
 
 from monitor.clock import Clock
-from monitor.letters import Action, Step
+from monitor.letters import Action, DeadMessage, Job, PlanRequest, Step
 from monitor.model import ClusterView, DeadLetterQueue, FoundBy, Health, Snapshot, System
 from monitor.redrive.bounces import Arrivals, BounceWatch, Verdict
 from monitor.redrive.journal import Journal
+from monitor.redrive.journaled import JournaledMover
 from monitor.redrive.model import Counts
 from monitor.redrive.surroundings import Surroundings
 from monitor.storage.database import Database
 from tests.storage.test_redrive import job_of
+from tests.unit.redrive.test_journaled import Queue
 
 
 class Blind:
@@ -59,11 +61,30 @@ class Broker:
         return self.waiting
 
 
-def watch(journal: Journal, mover: Any, arrivals: float | None, bus: Any = None, **about: Any) -> BounceWatch:
+class LateBroker:
+    """A bus that counts what a queue has, a minute late."""
+
+    counts_late_seconds = 60.0
+
+    def __init__(self, messages: int) -> None:
+        self.messages = messages
+
+    def count_all(self, queue: str, deadline: float) -> int:
+        return self.messages
+
+
+def choose(message: DeadMessage) -> None:
+    return None
+
+
+def watch(
+    journal: Journal, mover: Any, arrivals: float | None, bus: Any = None, clock: Clock | None = None, **about: Any
+) -> BounceWatch:
+    clock = clock or Clock()
     job = replace(job_of("j"), **{"arrivals_before": 100.0, **about})
     around = Surroundings(lambda: [view_of(arrivals)])
     plan = {"dead_letters": "k/q", "cluster": "k", "source": "q", "target": "t", "bounds": {"count": 50}}
-    return BounceWatch(job, mover, Arrivals(job, plan, bus, mover, around, Clock()), journal, Clock())
+    return BounceWatch(job, mover, Arrivals(job, plan, bus, mover, around, clock), journal, clock)
 
 
 def test_where_nobody_may_look_new_dead_letters_are_doubtful_and_kept_for_the_report(journal: Journal) -> None:
@@ -90,6 +111,20 @@ def test_where_the_broker_counts_what_waits_each_new_dead_letter_is_seen_at_once
     assert seen.judge(Counts(planned=50, sent=30, left=20)) == Verdict(0, 12, 30)
     broker.waiting = 0
     assert seen.judge(Counts(planned=50, sent=31, left=19)).doubtful == 12  # not counted anew every time
+
+
+def test_what_a_broker_counts_late_is_doubted_only_when_it_must_be_counted(journal: Journal) -> None:
+    broker, times = LateBroker(50), [1000.0]
+    clock = Clock(monotonic=lambda: times[-1])
+    mover = JournaledMover(Queue([]), journal, Job("j", PlanRequest("k/q"), "q", "t", {"count": 50}), choose, clock)
+    seen = watch(journal, mover, None, broker, clock, arrivals_before=None)
+    assert (seen.begin(), seen.is_prompt) == (50, False)
+    assert seen.judge(Counts(planned=50, sent=30, left=20), every=0.0).doubtful == 0  # though all 50 are still counted
+    assert not seen.can_tell
+    times.append(1061.0)
+    broker.messages = 20 + 12
+    assert seen.judge(Counts(planned=50, sent=30, left=20), every=0.0).doubtful == 12
+    assert seen.can_tell
 
 
 @pytest.mark.parametrize(
