@@ -126,7 +126,8 @@ class _Check:
             return
         for failed in listing.errors:
             yield _refused("listing groups", translate(failed), _GRANT_CLUSTER)
-        names = sorted(group.group_id for group in listing.valid if self._cluster.groups.matches(group.group_id))
+        groups = self._cluster.watched_groups
+        names = sorted(group.group_id for group in listing.valid if groups.matches(group.group_id))
         yield Finding("listing groups", True, f"{_count(len(names), 'group')} to watch")
         if names:
             yield from self._offsets_of(names[0])

@@ -83,7 +83,7 @@ class KafkaCollector:
         self._client = KafkaClient(cluster, clock.monotonic)
         self._visibility = Visibility(self._client, clock)
         self._directory = Directory()
-        self._groups = Groups(cluster.groups)
+        self._groups = Groups(cluster.watched_groups)
         self._offsets_topic = self._open_offsets_topic() if cluster.commits == "offsets_topic" else None
         self._facts = TopicFacts()
         self._dead_letters = DeadLetterTopics(cluster.name, dead_letters)
@@ -96,7 +96,7 @@ class KafkaCollector:
         self._tail_reader = TailReader(lambda: library_settings(cluster), clock)
         self._totals = Totals(memory)
         self._activity = GroupActivity(memory)
-        self._shares = ShareGroups(cluster.groups)
+        self._shares = ShareGroups(cluster.watched_groups)
         self._all_listed = False
         self._rows: Rows | None = None
         self._clock_ahead: float | None = None
@@ -168,10 +168,10 @@ class KafkaCollector:
             self._probe.close()
 
     def _open_offsets_topic(self) -> OffsetsTopic:
-        cluster = self._cluster
+        cluster, groups = self._cluster, self._cluster.watched_groups
 
         def watched(group: str, topic: str) -> bool:
-            return is_watched(group, cluster.groups) and is_watched(topic, cluster.topics)
+            return is_watched(group, groups) and is_watched(topic, cluster.topics)
 
         return OffsetsTopic(self._client, lambda: library_settings(cluster), watched, self._clock)
 

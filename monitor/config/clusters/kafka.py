@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr, field_validator, model_validator
 
 from monitor.config.clusters.base import ClusterSection
-from monitor.config.section import Filter, Section
+from monitor.config.section import Filter, Section, ShareOfNames
 from monitor.config.tls import TlsFiles
 from monitor.config.values import Addresses, HttpUrl, Interval, Name, ReadableFile
 from monitor.tls import make_context
@@ -128,8 +128,24 @@ class KafkaCluster(ClusterSection):
     security: KafkaSecurity = KafkaSecurity()
     topics: Filter = Filter()
     groups: Filter = Filter()
+    groups_share: str = "1/1"
     granularity: Literal["partition", "topic"] = "partition"
     commits: Literal["admin", "offsets_topic"] = "admin"
     abandoned_after: Interval = 3 * 86400.0  # longer than a weekend, shorter than Kafka keeps the offsets of nobody
     probe: KafkaProbe | None = None
     redrive: KafkaRedrive | None = None
+
+    @field_validator("groups_share")
+    @classmethod
+    def _one_of_several(cls, value: str) -> str:
+        found = re.fullmatch(r"([1-9]\d{0,2})/([1-9]\d{0,2})", value)
+        if not found or int(found[1]) > int(found[2]):
+            raise ValueError("must be one of several shares, as in 1/4 to 4/4")
+        return value
+
+    @property
+    def watched_groups(self) -> Filter:
+        """Which consumer groups to watch: a share of those that `groups` lets through."""
+        number, _, shares = self.groups_share.partition("/")
+        names = self.groups
+        return ShareOfNames(include=names.include, exclude=names.exclude, number=int(number), shares=int(shares))

@@ -14,6 +14,7 @@ from monitor.config import (
     load_configuration,
     parse_configuration,
 )
+from monitor.errors import ConfigurationError
 
 KAFKA = "name: orders, kind: kafka, bootstrap_servers: 'localhost:9092'"
 
@@ -119,3 +120,21 @@ def test_a_byte_order_mark_is_no_part_of_the_first_key(tmp_path: Path) -> None:
 def test_a_filter_takes_what_is_included_and_not_excluded() -> None:
     watched = Filter(include=["order-*"], exclude=["*-test"])
     assert [name for name in ("order-a", "order-test", "mail") if watched.matches(name)] == ["order-a"]
+
+
+def test_each_group_is_in_one_of_the_shares_of_a_cluster() -> None:
+    shares = [kafka(f", groups_share: {number}/3, groups: {{exclude: [g7]}}").watched_groups for number in (1, 2, 3)]
+    assert sorted(name for share in shares for name in ("g1", "g2", "g3", "g4", "g5", "g7") if share.matches(name)) == [
+        "g1",
+        "g2",
+        "g3",
+        "g4",
+        "g5",
+    ]
+    assert all(any(share.matches(f"group-{number}") for number in range(50)) for share in shares)
+
+
+@pytest.mark.parametrize("share", ["0/2", "3/2", "1", "a/b"])
+def test_a_share_that_is_none_is_refused(share: str) -> None:
+    with pytest.raises(ConfigurationError, match="one of several shares"):
+        kafka(f", groups_share: '{share}'")
