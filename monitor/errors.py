@@ -10,6 +10,7 @@ EventflowError
 │   ├── TlsFailed             the certificate does not verify, or the protocol does not fit
 │   ├── Throttled             the broker asks for fewer calls
 │   └── BadAnswer             an answer that cannot be read, or that contradicts itself
+│       └── Gone              what was asked about does not exist, or not any more
 ├── StorageError              the database cannot be read or written
 ├── LeaseLost                 another monitor has taken over what this one was doing
 ├── RequestError              a request to the API that cannot be met
@@ -98,6 +99,10 @@ class BadAnswer(BrokerError):
     """The answer cannot be read, or contradicts itself."""
 
     reason = "bad_answer"
+
+
+class Gone(BadAnswer):
+    """What was asked about does not exist, or not any more."""
 
 
 _KINDS = (Unreachable, TimedOut, AuthenticationFailed, Forbidden, TlsFailed, Throttled, BadAnswer, BrokerError)

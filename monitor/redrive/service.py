@@ -13,7 +13,7 @@ from typing import Any
 from monitor.catalog.schemas import Schemas
 from monitor.clock import Clock
 from monitor.config import Configuration
-from monitor.errors import BadAnswer, BadRequest, Conflict, NotAllowed, RequestError
+from monitor.errors import BadRequest, Conflict, Gone, NotAllowed, RequestError
 from monitor.letters import Action, CountsSelected, KeepsArchive, Outcome, PlanRequest, Survey
 from monitor.model import ClusterView, DeadLetterQueue
 from monitor.redrive.approvals import NOT_APPROVED, check_approver, has_expired, why_approval
@@ -226,7 +226,7 @@ class Redrives:
         deadline = self.buses.within(_SURVEY_SECONDS)
         try:
             return self.buses.of(queue.cluster).survey(queue.queue, request, deadline)
-        except BadAnswer as error:  # as where the queue is gone, which the collector has not seen yet
+        except Gone as error:  # which the collector has not seen yet
             raise _drifted(plan, str(error)) from error
 
     # -- steering -----------------------------------------------------------------------------------------------------

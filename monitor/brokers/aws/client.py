@@ -30,6 +30,7 @@ from monitor.errors import (
     BadAnswer,
     BrokerError,
     Forbidden,
+    Gone,
     Throttled,
     TimedOut,
     TlsFailed,
@@ -145,7 +146,7 @@ _ASSUME_ROLE = "AssumeRole"
 REMEDY_CREDENTIALS = "set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or configure profile or role_arn"
 
 
-class Missing(BadAnswer):
+class Missing(Gone):
     """What was asked for does not exist, or not any more."""
 
 

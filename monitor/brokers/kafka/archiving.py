@@ -8,16 +8,16 @@ a record that was gone already: the marks of an archive hold nothing else.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
 
 from monitor.brokers.kafka.intervals import Intervals
 from monitor.brokers.kafka.ledger import Rows, gone_before, group_of, ledger_key, ledger_value
 from monitor.brokers.kafka.letters import read_letter
 from monitor.brokers.kafka.quiet import QuietLog
+from monitor.brokers.kafka.transactor import translated
 from monitor.brokers.kafka.translation import translate
 from monitor.clock import Clock
 from monitor.errors import BadAnswer, TimedOut
@@ -100,7 +100,7 @@ class ArchiveMover:
 
     def recover(self, deadline: float) -> Step:
         """Read what the ledger has: what this job has marked is counted when it is met again."""
-        with _translated(self._topic):
+        with translated(self._topic):
             self._writer.fence()
         gone, marked = self._read(self._topic, deadline), self._read(self._name, deadline)
         self._gone = {partition: gone_before(None, gone.get(partition, {})) for partition in self._high}
@@ -111,7 +111,7 @@ class ArchiveMover:
 
     def step(self, limit: int, deadline: float) -> Step:
         """Mark up to `limit` messages."""
-        with _translated(self._topic):
+        with translated(self._topic):
             return self._step(limit, deadline)
 
     def close(self) -> None:
@@ -203,7 +203,7 @@ class RestoreMover:
 
     def recover(self, deadline: float) -> Step:
         """Find out how much an interrupted run has put back: what is not marked any more."""
-        with _translated(self._topic):
+        with translated(self._topic):
             self._writer.fence()
         marks = self._read(self._name, deadline)
         left = sum(until - first for rows in marks.values() for first, until in rows.items())
@@ -227,7 +227,7 @@ class RestoreMover:
         old = {first for first in rows if first not in {row[2] for row in written}}
         taken_out = [(self._topic, partition, first, None) for first in old]
         taken_out += [(self._name, partition, first, None) for first in marks[partition]]
-        with _translated(self._topic):
+        with translated(self._topic):
             self._writer.write([*taken_out, *written], {partition: left.after(0)})
         return self._tell(sum(until - first for first, until in archived), archived.count(0, start))
 
@@ -251,11 +251,3 @@ def _without(gone: Intervals, restored: Intervals) -> list[Mark]:
         if start < end:
             kept.append((start, end))
     return kept
-
-
-@contextmanager
-def _translated(target: str) -> Iterator[None]:
-    try:
-        yield
-    except KafkaException as error:
-        raise translate(error.args[0], target) from error

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka import KafkaError, Message, Producer
 
 from monitor.brokers.kafka.addressing import Ready, Route
 from monitor.brokers.kafka.batches import Batch
@@ -19,7 +19,7 @@ from monitor.brokers.kafka.letters import read_letter
 from monitor.brokers.kafka.mover import DeadTopic, TopicMover
 from monitor.brokers.kafka.quiet import QuietLog
 from monitor.brokers.kafka.stretches import Move
-from monitor.brokers.kafka.transactor import BATCH_OVERHEAD, Transactor, introduce, put
+from monitor.brokers.kafka.transactor import BATCH_OVERHEAD, Transactor, introduce, put, translated
 from monitor.brokers.kafka.translation import translate
 from monitor.clock import Clock
 from monitor.errors import TimedOut
@@ -57,24 +57,21 @@ class Outlet:
 
     def __init__(self, there: Destination, largest: int, clock: Clock) -> None:
         self._name, self._clock = there.name, clock
-        self.producer = Producer(
-            {
-                **there.settings,
-                "enable.idempotence": True,  # and with it acks=all and order, whatever is sent anew
-                "message.max.bytes": 1_000_000_000,  # the broker's own limit is the one that counts
-                "batch.size": max(1_000, min(1_000_000, largest - BATCH_OVERHEAD)),
-                "partitioner": "murmur2_random",
-                "linger.ms": 5,
-            },
-            logger=QuietLog(),
-        )
+        settings = {
+            **there.settings,
+            "enable.idempotence": True,  # and with it acks=all and order, whatever is sent anew
+            "message.max.bytes": 1_000_000_000,  # the broker's own limit is the one that counts
+            "batch.size": max(1_000, min(1_000_000, largest - BATCH_OVERHEAD)),
+            "partitioner": "murmur2_random",
+            "linger.ms": 5,
+        }
+        with translated(self._name):
+            self.producer = Producer(settings, logger=QuietLog())
 
     def introduce(self, topics: Sequence[str], seconds: float) -> None:
         """Connect, and learn of the topics."""
-        try:
+        with translated(self._name):
             introduce(self.producer, topics, seconds)
-        except KafkaException as error:
-            raise translate(error.args[0], self._name) from error
 
     def send(self, messages: Sequence[Ready], batch: Batch, deadline: float) -> dict[int, KafkaError]:
         """Send, and return by number what the broker refuses of it; `batch` hears where the others landed."""
@@ -85,15 +82,13 @@ class Outlet:
             if error is None:
                 batch.report(None, message)
 
-        try:
+        with translated(self._name):
             for number, it in enumerate(messages):
                 put(self.producer, it, partial(report, number))
             while len(answers) < len(messages):
                 if self._clock.monotonic() > deadline:
                     raise TimedOut("what was sent is not confirmed in time", target=self._name)
                 self.producer.poll(_POLL_SECONDS)
-        except KafkaException as error:
-            raise translate(error.args[0], self._name) from error
         refused = {number: error for number, error in answers.items() if error is not None}
         for why in refused.values():
             if why.code() not in _REFUSED:

@@ -1,6 +1,7 @@
 """The dead letters of a Kafka cluster: looking at them, planning, and opening a job."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -21,6 +22,7 @@ from monitor.brokers.kafka.rights import TopicsToRedrive, check_rights
 from monitor.brokers.kafka.settings import library_settings
 from monitor.brokers.kafka.surveying import Surveyor
 from monitor.brokers.kafka.topics import Topics
+from monitor.brokers.kafka.transactor import translated
 from monitor.brokers.kafka.translation import translate
 from monitor.brokers.kafka.waiting import Span, Waiting, parse_position
 from monitor.clock import Clock
@@ -154,14 +156,14 @@ class KafkaRedriveBus:
         """Delete the records of a topic up to its last stable offset, and return how many of them waited."""
         waiting = self._topics.waiting(queue, deadline)
         ends = [TopicPartition(queue, it.partition, it.stable) for it in waiting]
-        admin = AdminClient(self._settings)  # held: without it the calls never come to an end
-        for call in admin.delete_records(ends).values():
-            try:
+        try:
+            admin = AdminClient(self._settings)  # held: without it the calls never come to an end
+            for call in admin.delete_records(ends).values():
                 call.result(max(1.0, self._client.remaining(deadline)))
-            except KafkaException as error:
-                raise translate(error.args[0], queue) from error
-            except TimeoutError as error:
-                raise TimedOut("the records were not deleted in time", target=queue) from error
+        except KafkaException as error:
+            raise translate(error.args[0], queue) from error
+        except TimeoutError as error:
+            raise TimedOut("the records were not deleted in time", target=queue) from error
         return sum(it.count(it.low, it.stable) for it in waiting)
 
     def close(self) -> None:
@@ -196,11 +198,17 @@ class KafkaRedriveBus:
         def read(name: str, deadline: float) -> Rows:
             return self._topics.rows(name, topic_id, deadline)
 
-        writer = LedgerWriter(self._settings, job.queue, topic_id, job.id)
-        if job.request.action == Action.RESTORE:
-            return RestoreMover(writer, job, read, {it.partition: it.start for it in waiting})
-        consumer = Consumer(browsing_settings(self._settings, job.queue), logger=QuietLog())
-        return ArchiveMover(consumer, writer, job, choose, read, self._clock)
+        with translated(job.queue), ExitStack() as opened:
+            writer = LedgerWriter(self._settings, job.queue, topic_id, job.id)
+            opened.callback(writer.close)
+            mover: Mover
+            if job.request.action == Action.RESTORE:
+                mover = RestoreMover(writer, job, read, {it.partition: it.start for it in waiting})
+            else:
+                consumer = Consumer(browsing_settings(self._settings, job.queue), logger=QuietLog())
+                mover = ArchiveMover(consumer, writer, job, choose, read, self._clock)
+            opened.pop_all()
+            return mover
 
 
 def _nobody(cluster: str) -> RedriveBus:

@@ -14,7 +14,7 @@ from monitor.brokers.kafka.ledger import Ledger, Rows, gone_before
 from monitor.brokers.kafka.translation import translate
 from monitor.brokers.kafka.waiting import Waiting
 from monitor.clock import Clock
-from monitor.errors import BadAnswer, BrokerError
+from monitor.errors import BrokerError, Gone
 from monitor.letters import LEDGER_TOPIC
 
 _DEFAULT_MAX_BYTES = 1_048_588
@@ -48,7 +48,7 @@ class Topics:
         """Return what waits in each partition, as the ledger has it."""
         topics = self.partitions(deadline)
         if queue not in topics:
-            raise BadAnswer("there is no such topic", target=queue)
+            raise Gone("there is no such topic", target=queue)
         numbers = range(topics[queue])
         starts, stables = self._offsets(queue, numbers, deadline)
         if LEDGER_TOPIC in topics:
@@ -79,9 +79,9 @@ class Topics:
 
     def make_ledger(self) -> None:
         """Create the ledger, and wait until it can be seen."""
-        admin = AdminClient(self._settings)
         topic = NewTopic(LEDGER_TOPIC, num_partitions=1, replication_factor=-1, config=_LEDGER_CONFIG)
         try:
+            admin = AdminClient(self._settings)  # held: without it the call never comes to an end
             admin.create_topics([topic])[LEDGER_TOPIC].result(15)
         except KafkaException as error:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:

@@ -10,7 +10,7 @@ from monitor.brokers.rabbitmq.facts import QueueFacts, queue_facts
 from monitor.brokers.rabbitmq.management_source import ManagementSource
 from monitor.brokers.rabbitmq.policies import with_policies
 from monitor.brokers.rabbitmq.readings import QueueKey, label_of
-from monitor.errors import BadAnswer
+from monitor.errors import Gone
 
 QUORUM, STREAM = "quorum", "stream"
 _LIMIT_SINCE = (4, 0)
@@ -98,7 +98,7 @@ def find_standing(client: HttpClient, cluster: str, name: str, deadline: float) 
         except NotThere:
             continue
     # the API of 3.10 knows nothing of a queue whose node is down
-    raise BadAnswer("there is no such queue, or its node does not run", target=name)
+    raise Gone("there is no such queue, or its node does not run", target=name)
 
 
 def possible_keys(cluster: str, name: str) -> tuple[QueueKey, ...]:
