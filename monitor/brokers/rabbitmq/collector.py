@@ -142,7 +142,8 @@ class RabbitCollector:
         """Read the queues of the node that is asked, as the last survey had them, where it cannot list any more."""
         survey = self._surveyor.survey if self._surveyor is not None else None
         if self._single is None or survey is None:
-            raise Unreachable("no queue is known yet", target=self._config.name)
+            failure = self._surveyor.failure if self._surveyor is not None else None
+            raise failure or Unreachable("no queue is known yet", target=self._config.name)
         own = [queue.key for queue in survey.queues if queue.node == survey.overview.node]
         readings = self._single.read_one_by_one(survey.readings.keys, own, self._clock, deadline)
         return Depths(readings, f"{self._single.target}, queue by queue, since it lists none")

@@ -1,6 +1,7 @@
 """Each source alone tells the same depths and consumers, for names of every kind and queues of every type."""
 
 import math
+import time
 from collections.abc import Iterator
 from glob import escape
 
@@ -167,3 +168,20 @@ def test_another_source_stands_in_for_one_that_does_not_answer(filled: str, open
         ("unreachable", "Prometheus plugin at 127.0.0.1:1")
     ]
     assert "management API" in snapshot.notes[0]
+
+
+def test_a_management_plugin_that_is_not_enabled_is_told_once_and_amqp_stands_in(
+    filled: str, open_collector: OpenCollector
+) -> None:
+    named = Filter(include=[QUORUM])
+    collector = open_collector([filled], ["amqp"], queues=named, management_url="http://u:p@127.0.0.1:1")
+    snapshot = collect(collector)
+    assert column(snapshot, "messages_ready") == {QUORUM: READY[QUORUM]}
+    assert [(error.reason, error.target) for error in snapshot.errors] == [
+        ("unreachable", "management API at 127.0.0.1:1")
+    ]
+    findings = {finding.target: finding for finding in collector.check(time.monotonic() + 10)}
+    told = findings["management API at 127.0.0.1:1"]
+    assert (told.ok, told.required) == (False, True)
+    assert "the management plugin is enabled" in told.remedy
+    assert findings["depths of queues"].ok
