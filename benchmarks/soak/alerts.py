@@ -117,6 +117,7 @@ def _side_by_side(place: Place) -> list[Told]:
         troubles = [
             kafka.stalled(), kafka.stopped(), kafka.late(), kafka.lagging(), kafka.lost(), kafka.rewound(),
             kafka.unowned(), kafka.uncommitted(), kafka.looping(), kafka.refused(), kafka.expiring(), kafka.seldom(),
+            kafka.refusing(),
             mail.stopped(), mail.held(), mail.storm(), mail.dropped(), mail.unroutable(), mail.misconfigured(),
             mail.dying(), mail.interrupted(place.server, place.link, _CUT), sqs.expiring(), sqs.lying(),
             sns.undeliverable(), sns.unreadable(), sns.silent(_QUIET),
@@ -161,7 +162,6 @@ def _frozen_kafka(place: Place) -> list[Told]:
         Expected("EventflowKafkaUnderReplicated", {"topic": strict}, explained_by=missing.alert),
         Expected("EventflowKafkaUnderMinIsr", {"topic": strict}),
         Expected("EventflowKafkaPartitionsOffline", {"topic": topic}),
-        Expected("EventflowKafkaProbeFailing", {"cluster": _KAFKA}),
     ]
     trouble = Trouble("one of three Kafka brokers hangs", partial(place.stack.freeze, "kafka-3"), alerts)
     told = _provoke(place.live, [trouble])

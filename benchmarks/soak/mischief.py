@@ -14,9 +14,15 @@ from itertools import count
 from typing import Any
 
 from confluent_kafka import TopicPartition
-from confluent_kafka.admin import NewPartitions  # type: ignore[attr-defined]
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewPartitions,
+)
 
 from benchmarks.soak import rabbitmq_redrive as rabbitmq
+from monitor.config.clusters.kafka import KAFKA_PROBE_TOPIC
 from monitor.model import encode_id
 from stack.state import RabbitmqEndpoints
 from tests.integration.aws.conftest import Aws
@@ -183,6 +189,17 @@ class OnKafka:
         about = self._about("seldom", "seldom")
         expected = Expected("EventflowObjectiveMissedLowTraffic", about)
         return Trouble("a Kafka group that is late with its only record", begin, [expected])
+
+    def refusing(self) -> Trouble:
+        """The topic of the probe wants more replicas in sync than it has."""
+
+        def begin() -> None:
+            wanted = ConfigEntry("min.insync.replicas", "4", incremental_operation=AlterConfigOpType.SET)
+            topic = ConfigResource(ConfigResource.Type.TOPIC, KAFKA_PROBE_TOPIC, incremental_configs=[wanted])
+            self.kafka.admin.incremental_alter_configs([topic])[topic].result(_PATIENCE_SECONDS)
+
+        about = {"cluster": self.cluster}
+        return Trouble("replicas that are not enough", begin, [Expected("EventflowKafkaProbeFailing", about)])
 
     def lost(self) -> Trouble:
         """Records go before they are read."""
