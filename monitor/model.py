@@ -162,12 +162,13 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetterQueue:
-    """A queue or topic that holds dead letters. `id` is `cluster/queue` with encoded parts; `queue` is raw.
+    """A queue or topic that holds dead letters, or a source whose own have nowhere to go; `role` tells them apart.
 
+    `id` is `cluster/queue` with encoded parts; `queue` is raw.
     `found_by` says why it is taken for a dead-letter queue. `expires_at` is the worst case of the next loss.
     `arrivals_total` rises with each dead letter that came while the monitor watched.
-    A source without any dead-letter queue is told with problem `none_configured` under the source's own name,
-    and `messages` None.
+    A source is told for its `problems` alone (`none_configured`, `target_missing`, ...) under its own name: what is in
+    it is live, so `messages` is None, and nothing of it is looked at, redriven or removed as dead.
     """
 
     id: str
@@ -182,7 +183,13 @@ class DeadLetterQueue:
     arrivals_total: float | None = None
     origins: tuple[Origin, ...] = ()
     problems: tuple[Problem, ...] = ()
+    role: Role = Role.DEAD_LETTER
     scope: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def holds_dead_letters(self) -> bool:
+        """Say whether what is in it is dead; False for a source that is told for its set-up."""
+        return self.role is Role.DEAD_LETTER
 
 
 @dataclass(frozen=True, slots=True, eq=False)

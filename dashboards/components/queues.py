@@ -72,7 +72,7 @@ def _draw_queues(page: Page[DeadLetterItem], *, filtered: bool) -> None:
             "in the configuration under `dead_letters`.",
         )
         return
-    full = [it for it in items if it["messages"] or (it["messages"] is None and not it["problems"])]
+    full = [it for it in items if it["messages"] or (it["messages"] is None and it["role"] == "dead_letter")]
     acts = may("operator")
     for item in full:
         _draw_card(item, acts=acts)

@@ -165,12 +165,13 @@ class OriginEvidence(TypedDict):
 
 
 class DeadLetterItem(TypedDict):
-    """A queue or topic that holds dead letters."""
+    """A queue or topic that holds dead letters, or a source of them whose set-up is wrong."""
 
     id: Id
     system: System
     cluster: str
     queue: str
+    role: Annotated[Role, Field(description="work or retry: listed for its problems alone, and holds no dead letters")]
     messages: Number | None
     oldest_age_seconds: Number | None
     age_method: AgeMethod
@@ -401,6 +402,7 @@ def dead_letter_item(snapshot: Snapshot, place: int, now: float, mute: Mute | No
         "system": it.system,
         "cluster": it.cluster,
         "queue": it.queue,
+        "role": it.role,
         "messages": as_number(it.messages),
         "oldest_age_seconds": as_number(it.oldest_age.seconds),
         "age_method": it.oldest_age.method,

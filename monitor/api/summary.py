@@ -54,7 +54,8 @@ def make_summary_router(sources: Sources) -> APIRouter:
 
 def _count(view: ClusterView) -> _Counts:
     subscriptions = view.snapshot.subscriptions if view.snapshot else ()
-    queues = view.snapshot.dead_letters if view.snapshot else ()
+    listed = view.snapshot.dead_letters if view.snapshot else ()
+    queues = [queue for queue in listed if queue.holds_dead_letters]
     judged = list(zip(subscriptions, view.verdicts, strict=True)) if subscriptions else []
     work = [(it, verdict) for it, verdict in judged if it.role is Role.WORK]
     depths = [queue.messages for queue in queues if queue.messages is not None]
@@ -65,7 +66,7 @@ def _count(view: ClusterView) -> _Counts:
         owners=frozenset(verdict.owner for _, verdict in judged if verdict.owner),
         dead_letters=sum(depths) if depths or not queues else None,
         dead_letter_queues=sum(queue.messages is not None for queue in queues),
-        misconfigured=sum(bool(queue.problems) for queue in queues),
+        misconfigured=sum(bool(queue.problems) for queue in listed),
         next_expiry=min(expiries, default=None),
     )
 

@@ -37,7 +37,7 @@ def look_at(view: ClusterView) -> Sight | None:
     snapshot = view.snapshot
     if snapshot is None:
         return None
-    aside = {it.queue for it in snapshot.dead_letters if it.messages is not None}
+    aside = {it.queue for it in snapshot.dead_letters if it.holds_dead_letters}
     aside |= {it.destination for it in snapshot.subscriptions if it.role is not Role.WORK}
     topics = snapshot.tables.get("topics")
     named = [label for label in (topics.labels if topics else ()) if label.name == "topic"]

@@ -136,7 +136,7 @@ def dead_letters_table(items: Sequence[DeadLetterItem], now: float, width: int) 
     for item in items:
         cells = [
             plain(item["id"]),
-            plain(say_count(item["messages"]), "bold red" if item["messages"] else ""),
+            plain(_waiting(item), "bold red" if item["messages"] else ""),
             plain(say_age(item["oldest_age_seconds"], item["age_method"]) if item["messages"] else _NOTHING),
         ]
         if wide:
@@ -145,6 +145,10 @@ def dead_letters_table(items: Sequence[DeadLetterItem], now: float, width: int) 
         mark = f"muted until {say_moment(item['muted_until'])}; " if item["muted_until"] else ""
         table.add_row(*cells, plain(mark + _set_up(item), "yellow" if item["problems"] else ""))
     return table
+
+
+def _waiting(item: DeadLetterItem) -> str:
+    return say_count(item["messages"]) if item["role"] == "dead_letter" else _NOTHING
 
 
 def _next_loss(item: DeadLetterItem, now: float) -> str:

@@ -286,10 +286,11 @@ _DEAD_LETTERS = (
         "flag",
         Bus.EVERY,
         "What is wrong with the set-up of the queue; 1 for each problem that there is",
-        "Absent means that none was found. `none_configured` stands under the name of the source that lacks a "
-        "dead-letter queue. Others: target_missing, retention_too_short (shorter than what the source keeps), "
+        "Absent means that none was found. `none_configured` (there is no dead-letter queue), target_missing and "
+        "other_region stand under the name of the source, which has no other family unless it holds dead letters "
+        "itself. Others: retention_too_short (shorter than what the source keeps), "
         "not_allowed (the policy of the queue refuses the source; under `topic/queue`, that of a queue which SNS feeds "
-        "or parks in), other_region, drops_everything.",
+        "or parks in), drops_everything.",
     ),
     Family(
         "redrive_messages_total",

@@ -15,7 +15,6 @@ from monitor.model import (
     DeadLetterQueue,
     Health,
     Labels,
-    Problem,
     Status,
     Subscription,
     Table,
@@ -94,12 +93,12 @@ def _objective_table(subscriptions: Sequence[Subscription], verdicts: Sequence[V
 
 
 def _dead_letter_tables(queues: Sequence[DeadLetterQueue]) -> dict[str, Table]:
-    # A source that lacks a dead-letter queue is told by its problem; it has no depth, age or expiry of dead letters.
-    real = [q for q in queues if q.messages is not None or Problem.NONE_CONFIGURED not in q.problems]
+    # A source that lacks a dead-letter queue is told by its problem; there are no dead letters in it.
+    real = [q for q in queues if q.holds_dead_letters]
     names = ("system", "queue")
     origins = [
         (q.system, q.queue, name, found_by)
-        for q in queues
+        for q in real
         for name, found_by in ([(o.name, o.found_by) for o in q.origins] or [("", q.found_by)])
     ]
     problems = [(q.system, q.queue, problem) for q in queues for problem in q.problems]

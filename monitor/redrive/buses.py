@@ -2,15 +2,15 @@
 
 import difflib
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from urllib.parse import unquote
 
 from monitor.clock import Clock
 from monitor.config import Cluster
-from monitor.errors import BadAnswer, BrokerError, BrokerFailed, NotFound, ReadOnly
+from monitor.errors import BadAnswer, BrokerError, BrokerFailed, Conflict, NotFound, ReadOnly
 from monitor.letters import RedriveBus, SendsElsewhere
-from monitor.model import ClusterView, DeadLetterQueue, Problem
+from monitor.model import ClusterView, DeadLetterQueue
 
 Opener = Callable[[Cluster], RedriveBus]
 
@@ -56,25 +56,15 @@ class Buses:
         self.check_rights(cluster)
         return bus
 
-    def queues(self) -> dict[str, DeadLetterQueue]:
-        """Return the dead-letter queues that are seen now, by id."""
-        return {
-            it.id: it
-            for view in self.views()
-            if view.snapshot
-            for it in view.snapshot.dead_letters
-            if Problem.NONE_CONFIGURED not in it.problems or it.messages is not None
-        }
-
     def find(self, raw: str) -> DeadLetterQueue:
-        """Return a dead-letter queue by its id. Raises NotFound, which tells the nearest ids."""
-        known = self.queues()
-        for candidate in (raw, unquote(raw)):
-            if candidate in known:
-                return known[candidate]
-        plain = [it for it in known.values() if unquote(it.id) == unquote(unquote(raw))]
-        if len(plain) == 1:
-            return plain[0]
+        """Return a dead-letter queue by its id; whatever is done to dead letters comes by here.
+
+        Raises NotFound, which tells the nearest ids, and Conflict for what is listed but holds none.
+        """
+        known = {it.id: it for view in self.views() if view.snapshot for it in view.snapshot.dead_letters}
+        found = _find_in(known, raw)
+        if found is not None:
+            return _with_dead_letters(found)
         nearest = difflib.get_close_matches(raw, known, n=3, cutoff=0.6)
         hint = f"; did you mean {nearest[0]}?" if nearest else ""
         raise NotFound(f"there is no dead-letter queue {unquote(raw)!r}{hint}", nearest=nearest)
@@ -88,6 +78,22 @@ class Buses:
     def within(self, seconds: float) -> float:
         """Return the deadline of a call that may take so long."""
         return self._clock.monotonic() + seconds
+
+
+def _find_in(known: Mapping[str, DeadLetterQueue], raw: str) -> DeadLetterQueue | None:
+    for candidate in (raw, unquote(raw)):
+        if candidate in known:
+            return known[candidate]
+    plain = [it for it in known.values() if unquote(it.id) == unquote(unquote(raw))]
+    return plain[0] if len(plain) == 1 else None
+
+
+def _with_dead_letters(queue: DeadLetterQueue) -> DeadLetterQueue:
+    """Return the queue. Raises Conflict for a source, in which messages are that somebody works on."""
+    if queue.holds_dead_letters:
+        return queue
+    wrong = ", ".join(problem.replace("_", " ") for problem in queue.problems)
+    raise Conflict(f"{unquote(queue.id)} holds no dead letters: it is listed for its set-up alone ({wrong})")
 
 
 @contextmanager

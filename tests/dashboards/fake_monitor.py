@@ -250,8 +250,9 @@ def make_collector(cluster: str = "orders") -> Json:
 def make_queue(name: str = "order-events.dlq", messages: int | None = 32, **changes: Any) -> Json:
     cluster = changes.pop("cluster", "orders")
     origin = changes.pop("origin", "order-events")
-    return {"id": f"{cluster}/{name}", "system": "kafka", "cluster": cluster, "queue": name, "messages": messages,
-            "oldest_age_seconds": 185.0 if messages else 0.0, "age_method": "exact", "retention_seconds": 1_209_600.0,
+    return {"id": f"{cluster}/{name}", "system": "kafka", "cluster": cluster, "queue": name, "role": "dead_letter",
+            "messages": messages, "oldest_age_seconds": 185.0 if messages else 0.0, "age_method": "exact",
+            "retention_seconds": 1_209_600.0,
             "expiry_timestamp_seconds": time.time() + 7_000, "arrivals_total": messages, "found_by": "headers",
             "origins": [origin], "origin_evidence": [{"origin": origin, "found_by": "headers"}], "problems": [],
             "muted_until": None, "muted_reason": None, "as_of": time.time(), "data_age_seconds": 1.0, **changes}

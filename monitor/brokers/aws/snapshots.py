@@ -105,12 +105,12 @@ def build_dead_letters(
     """Return the dead-letter queues, and the sources that have no usable one, under their own names."""
     found = [_dead_letters_of(cluster, sight, relations, now) for sight in sights if sight.role is Role.DEAD_LETTER]
     found += [
-        _source_without(System.SQS, cluster, (sight.name,), relations.source_problems[sight.name])
+        _source_without(System.SQS, cluster, (sight.name,), relations.source_problems[sight.name], sight.role)
         for sight in sights
         if sight.role is not Role.DEAD_LETTER and sight.name in relations.source_problems
     ]
     found += [
-        _source_without(System.SNS, cluster, tuple(name.split("/", 1)), problems)
+        _source_without(System.SNS, cluster, tuple(name.split("/", 1)), problems, Role.WORK)
         for name, problems in sorted(relations.topic_problems.items())
     ]
     return tuple(found)
@@ -140,7 +140,7 @@ def _dead_letters_of(cluster: str, sight: Sight, relations: Relations, now: floa
 
 
 def _source_without(
-    system: System, cluster: str, parts: tuple[str, ...], problems: tuple[Problem, ...]
+    system: System, cluster: str, parts: tuple[str, ...], problems: tuple[Problem, ...], role: Role
 ) -> DeadLetterQueue:
     scope = {"queue": parts[0]} if system is System.SQS else {"topic": parts[0]}
     return DeadLetterQueue(
@@ -150,6 +150,7 @@ def _source_without(
         queue="/".join(parts),
         found_by=FoundBy.TOPOLOGY,
         problems=problems,
+        role=role,
         scope=scope,
     )
 

@@ -218,8 +218,9 @@ class _Columns:
         said = sight.topology.dead_letters[key]
         names, scope = self._names, self._names.scopes[row]
         common = (names.ids[row], System.RABBITMQ, sight.cluster, names.labels[row], said.found_by)
-        if sight.topology.roles.get(key) is not Role.DEAD_LETTER:
-            return DeadLetterQueue(*common, origins=said.origins, problems=said.problems, scope=scope)
+        role = sight.topology.roles.get(key, Role.WORK)
+        if role is not Role.DEAD_LETTER:
+            return DeadLetterQueue(*common, origins=said.origins, problems=said.problems, role=role, scope=scope)
         retention = message_ttl(sight.facts[key])
         age = self._age(row)
         return DeadLetterQueue(

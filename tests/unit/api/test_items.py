@@ -147,6 +147,7 @@ def test_a_dead_letter_queue_tells_whose_it_is_and_what_is_wrong_with_it() -> No
         "system": "kafka",
         "cluster": "orders",
         "queue": "orders.dlq",
+        "role": "dead_letter",
         "messages": 42,
         "oldest_age_seconds": 3600,
         "age_method": "exact",

@@ -32,12 +32,13 @@ def test_dead_letters_are_summed_and_what_nobody_could_read_is_not_zero() -> Non
     first = dead_letters("a.dlq", messages=5, expires_at=NOW + 60)
     second = dead_letters("b.dlq", messages=2, expires_at=NOW + 30, problems=(Problem.RETENTION_TOO_SHORT,))
     unread = dead_letters("c.dlq", cluster="mail", messages=None)
-    orders, mail = (
-        Api([view([], [first, second]), view([], [unread], cluster="mail")]).get("summary").json()["clusters"]
-    )
+    source = dead_letters("a", cluster="aws", problems=(Problem.NONE_CONFIGURED,), role=Role.WORK)
+    views = [view([], [first, second]), view([], [unread], cluster="mail"), view([], [source], cluster="aws")]
+    orders, mail, aws = Api(views).get("summary").json()["clusters"]
     assert (orders["dead_letter_messages"], orders["dead_letter_queues"], orders["dead_letter_problems"]) == (7, 2, 1)
     assert orders["expiry_timestamp_seconds"] == NOW + 30
     assert mail["dead_letter_messages"] is None
+    assert (aws["dead_letter_messages"], aws["dead_letter_queues"], aws["dead_letter_problems"]) == (0, 0, 1)
 
 
 def test_the_counts_follow_the_snapshot() -> None:

@@ -15,6 +15,7 @@ from monitor.model import (
     FoundBy,
     Origin,
     Problem,
+    Role,
     Status,
     Subscription,
     Table,
@@ -282,12 +283,14 @@ class TestDeadLetters:
         assert values_by(text, "dead_letter_problem", "problem") == {"retention_too_short": 1.0, "not_allowed": 1.0}
 
     def test_a_source_without_a_dead_letter_queue_has_a_problem_and_no_numbers(self) -> None:
-        source = dead_letter_queue("order-events", retention_seconds=60.0, problems=(Problem.NONE_CONFIGURED,))
+        source = dead_letter_queue(
+            "order-events", retention_seconds=60.0, problems=(Problem.TARGET_MISSING,), role=Role.WORK
+        )
 
         text = plain_of(render_cluster(view(dead_letters=[source])))
 
-        assert values_by(text, "dead_letter_problem", "queue", "problem") == {("order-events", "none_configured"): 1.0}
-        assert values_by(text, "dead_letter_info", "queue") == {"order-events": 1.0}
+        assert values_by(text, "dead_letter_problem", "queue", "problem") == {("order-events", "target_missing"): 1.0}
+        assert samples_of(text, "dead_letter_info") == {}
         assert samples_of(text, "dead_letter_retention_seconds") == {}
 
 

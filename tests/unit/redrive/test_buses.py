@@ -6,9 +6,11 @@ import pytest
 
 from monitor.clock import Clock
 from monitor.config import Cluster, KafkaCluster, KafkaRedrive
-from monitor.errors import BadAnswer, ReadOnly
+from monitor.errors import BadAnswer, Conflict, NotFound, ReadOnly
 from monitor.letters import RedriveBus
+from monitor.model import ClusterView, DeadLetterQueue, FoundBy, Problem, Role, System, encode_id
 from monitor.redrive.buses import Buses
+from tests.unit.api.builders import view
 
 
 class FakeBus:
@@ -62,3 +64,26 @@ def test_what_is_not_configured_any_more_is_closed_and_refused() -> None:
         known.of("orders")
     with pytest.raises(ReadOnly):
         known.check_rights("orders")
+
+
+def listed(*parts: str, **fields: Any) -> DeadLetterQueue:
+    return DeadLetterQueue(
+        encode_id("mail", *parts), System.RABBITMQ, "mail", "/".join(parts), FoundBy.TOPOLOGY, **fields
+    )
+
+
+@pytest.mark.parametrize("problem", Problem)
+@pytest.mark.parametrize("role", [Role.WORK, Role.RETRY])
+def test_a_queue_that_is_listed_for_its_set_up_alone_is_refused_however_its_id_is_written(
+    role: Role, problem: Problem
+) -> None:
+    source = listed("shop", "a/b", problems=(problem,), role=role)
+    dead = listed("a.dlq", problems=(Problem.TARGET_MISSING,))
+    seen: list[ClusterView] = [view([], [source, dead], cluster="mail")]
+    known = Buses([cluster("mail")], lambda: seen, open_fake, Clock())
+    assert known.find("mail/a.dlq") is dead
+    for raw in ("mail/shop/a%2Fb", "mail%2Fshop%2Fa%252Fb", "mail/shop/a/b"):
+        with pytest.raises(Conflict, match=f"holds no dead letters.*{problem.replace('_', ' ')}"):
+            known.find(raw)
+    with pytest.raises(NotFound):
+        known.find("mail/other")
