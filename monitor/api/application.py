@@ -3,13 +3,14 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 import monitor
 from monitor.api.about import make_about_router
+from monitor.api.description import DescribedApi, refuse_unknown_parameters
 from monitor.api.guard import Guard
 from monitor.api.health import tell_readiness
 from monitor.api.intake import Intake
@@ -29,8 +30,13 @@ def make_api(sources: Sources, server: Callable[[], Server], further: Iterable[A
 
     `further` are the endpoints of the parts that act or remember.
     """
-    app = FastAPI(
-        title="Eventflow Monitor", version=monitor.__version__, docs_url=None, redoc_url=None, redirect_slashes=False
+    app = DescribedApi(
+        title="Eventflow Monitor",
+        version=monitor.__version__,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        dependencies=[Depends(refuse_unknown_parameters)],
     )
     install_problem_handlers(app)
     app.add_middleware(Intake)

@@ -46,7 +46,12 @@ def make_catalog_router(catalog: Callable[[], Catalog | None], sources: Sources)
     def draw_graph(style: Annotated[Style, Query(alias="format")] = Style.MERMAID) -> PlainTextResponse:
         return PlainTextResponse(draw(find(), style), headers=_UNCACHED)
 
-    @router.get("/draft", response_class=PlainTextResponse, summary="A first catalog from what is seen")
+    @router.get(
+        "/draft",
+        response_class=PlainTextResponse,
+        responses={200: {"content": {"application/json": {"schema": {"type": "object"}}}}},
+        summary="A first catalog from what is seen",
+    )
     def tell_draft(style: Annotated[Literal["yaml", "json"], Query(alias="format")] = "yaml") -> Response:
         if style == "json":
             return JSONResponse(draft(sources.views()), headers=_UNCACHED)

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from monitor.api.guard import needs
 from monitor.api.items import CurveItem, CurvesAnswer, HistoryAnswer, HistoryPoint, Number, as_number
@@ -27,8 +27,6 @@ Value = Literal["messages", "oldest_age_seconds", "published_per_second", "consu
 
 class Span(BaseModel):
     """From when to when, and in which steps."""
-
-    model_config = ConfigDict(extra="forbid")
 
     since: Annotated[float | None, Field(alias="from", description="Unix seconds; six hours before to by default")] = (
         None

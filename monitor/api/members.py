@@ -1,19 +1,21 @@
 """`/api/v1/subscriptions/{id}/members`: who consumes right now, asked of the broker."""
 
 from collections.abc import Callable, Sequence
+from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends
 from fastapi.responses import JSONResponse
 
 from monitor.api import kinds
 from monitor.api.guard import needs
 from monitor.api.items import MemberItem, MembersAnswer
 from monitor.api.listing import Listing
+from monitor.api.paths import id_between
 from monitor.api.sources import PREFIX, Sources
 from monitor.errors import BrokerError, BrokerFailed
 from monitor.model import Member, Subscription
 
-_PATH = "/subscriptions/"
+_SubscriptionId = Annotated[str, Depends(id_between("/subscriptions/", "/members"))]
 
 Reader = Callable[[Subscription], Sequence[Member] | None]
 
@@ -24,9 +26,8 @@ def make_member_router(sources: Sources, read: Reader) -> APIRouter:
     listing = Listing(kinds.subscriptions(sources.mute_of), sources.views)
 
     @router.get("/subscriptions/{id:path}/members", response_model=MembersAnswer, summary="Who consumes right now")
-    def list_members(request: Request) -> JSONResponse:
-        raw = request.scope["raw_path"].decode("latin-1").partition("?")[0]
-        row = listing.find(raw.partition(PREFIX + _PATH)[2].removesuffix("/members"))
+    def list_members(id: _SubscriptionId) -> JSONResponse:
+        row = listing.find(id)
         try:
             found = read(kinds.subscription_of(row))
         except BrokerError as error:

@@ -10,6 +10,7 @@ from fastapi.security import HTTPBearer
 from pydantic import BaseModel, ConfigDict, Field
 
 from monitor.api.guard import ROLES, Principal
+from monitor.api.paths import id_between
 from monitor.api.redrive_items import (
     ArchivePage,
     AuditPage,
@@ -33,8 +34,13 @@ from monitor.redrive.service import Redrives
 from monitor.redrive.timing import LATEST_MOMENT
 
 _bearer = HTTPBearer(auto_error=False)
-_QUEUES = "/dead-letters/"
 _MEDIA_TYPES = {"jsonl": "application/x-ndjson", "csv": "text/csv"}
+_EXPORTED: dict[int | str, dict[str, Any]] = {
+    200: {"content": {media_type: {"schema": {"type": "string"}} for media_type in _MEDIA_TYPES.values()}}
+}
+_STARTED_BEFORE: dict[int | str, dict[str, Any]] = {
+    200: {"model": JobItem, "description": "It had been started before"}
+}
 
 Limit = Annotated[int, Query(ge=1, le=1000, description="items a page")]
 LookLimit = Annotated[int, Query(ge=0, le=1000, description="items a page; 0 looks at none and tells only the warning")]
@@ -120,8 +126,6 @@ class PlanBody(BaseModel):
 class SearchQuery(BaseModel):
     """Which messages are sought; without anything, all."""
 
-    model_config = ConfigDict(extra="ignore")  # the path's other parameters are in the same query
-
     select: Annotated[Text | None, Field(description="a JMESPath expression")] = None
     group: Annotated[Text | None, Field(description="the id of a cause, as `groups` lists them")] = None
     older_than_seconds: OlderThan = None
@@ -202,27 +206,32 @@ def _add_letters(router: APIRouter, redrives: Redrives) -> None:
 
     @router.get("/dead-letters/{id:path}/messages", response_model=LetterPage, summary="Look at dead letters")
     def list_messages(
-        request: Request,
+        queue: Annotated[str, Depends(_queue_id("/messages"))],
         actor: viewer,
         sought: Annotated[SearchQuery, Query()],
         limit: LookLimit = 50,
         cursor: Cursor = None,
     ) -> JSONResponse:
-        search = sought.request(_queue_id(request, "/messages"), redrives.now())
+        search = sought.request(queue, redrives.now())
         return _answer(redrives.letters.browse(search, limit, cursor, actor))
 
     @router.get("/dead-letters/{id:path}/groups", response_model=LetterGroups, summary="Dead letters by their cause")
-    def list_groups(request: Request, actor: viewer) -> JSONResponse:
-        return _answer(redrives.letters.groups(_queue_id(request, "/groups"), actor))
+    def list_groups(queue: Annotated[str, Depends(_queue_id("/groups"))], actor: viewer) -> JSONResponse:
+        return _answer(redrives.letters.groups(queue, actor))
 
-    @router.get("/dead-letters/{id:path}/export", summary="All dead letters as a stream", response_class=Response)
+    @router.get(
+        "/dead-letters/{id:path}/export",
+        summary="All dead letters as a stream",
+        response_class=Response,
+        responses=_EXPORTED,
+    )
     def export(
-        request: Request,
+        queue: Annotated[str, Depends(_queue_id("/export"))],
         actor: viewer,
         sought: Annotated[SearchQuery, Query()],
         format: Annotated[Literal["jsonl", "csv"], Query(description="a JSON object a line, or CSV")] = "jsonl",
     ) -> Stream:
-        search = sought.request(_queue_id(request, "/export"), redrives.now())
+        search = sought.request(queue, redrives.now())
         id_, lines = redrives.letters.export(search, format, actor)
         headers = {"X-Export-Id": id_, "Cache-Control": "no-store"}
         return Stream(lines, media_type=_MEDIA_TYPES[format], headers=headers)
@@ -233,8 +242,8 @@ def _add_shelf(router: APIRouter, redrives: Redrives) -> None:
     admin = Annotated[Actor, Depends(_may(redrives, "admin", "dead-letters.purge"))]
 
     @router.post("/dead-letters/{id:path}/purge", response_model=PurgeAnswer, summary="Remove all that was exported")
-    def purge(request: Request, asked: PurgeBody, actor: admin) -> JSONResponse:
-        return _answer(redrives.shelf.purge(_queue_id(request, "/purge"), asked.name, asked.export_id, actor))
+    def purge(queue: Annotated[str, Depends(_queue_id("/purge"))], asked: PurgeBody, actor: admin) -> JSONResponse:
+        return _answer(redrives.shelf.purge(queue, asked.name, asked.export_id, actor))
 
     @router.get("/archive", response_model=ArchivePage, summary="What is set aside, the newest first")
     def list_archives(
@@ -266,7 +275,13 @@ def _add_jobs(router: APIRouter, redrives: Redrives) -> None:
     viewer = Annotated[Actor, Depends(_may(redrives, "viewer", "redrive.read"))]
     operator = Annotated[Actor, Depends(_may(redrives, "operator", "redrive.start"))]
 
-    @router.post("/redrives", response_model=JobItem, summary="Start the job of a plan")
+    @router.post(
+        "/redrives",
+        response_model=JobItem,
+        status_code=201,
+        responses=_STARTED_BEFORE,
+        summary="Start the job of a plan",
+    )
     def start_job(
         asked: StartBody,
         actor: operator,
@@ -351,13 +366,14 @@ def _add_audit(router: APIRouter, redrives: Redrives) -> None:
         return _answer({**told, "last_hash": found.last_hash})
 
 
-def _queue_id(request: Request, after: str) -> str:
-    """Return the id as it stands in the path: the framework's own parameter has lost which slashes were encoded."""
-    raw = request.scope["raw_path"].decode("latin-1").partition("?")[0]
-    _, found, rest = raw.partition(PREFIX + _QUEUES)
-    id_ = rest.removesuffix(after) if found else str(request.path_params["id"])
-    # The client encodes the whole id once more; what was encoded inside of its parts must stay.
-    return unquote(id_) if "/" not in id_ else id_
+def _queue_id(after: str) -> Callable[..., str]:
+    """Return a dependency that gives the id of a queue, the parts of which are encoded."""
+
+    def read(id_: Annotated[str, Depends(id_between("/dead-letters/", after))]) -> str:
+        # The client encodes the whole id once more; what was encoded inside of its parts must stay.
+        return unquote(id_) if "/" not in id_ else id_
+
+    return read
 
 
 def _answer(body: Any, status: int = 200) -> JSONResponse:

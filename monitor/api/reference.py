@@ -16,13 +16,6 @@ table { border-collapse: collapse; width: 100% } caption { text-align: left; fon
 th, td { text-align: left; vertical-align: top; padding: .2rem .8rem .2rem 0; border-bottom: 1px solid #8884 }
 """
 
-_PLAIN_PATHS = (
-    ("/metrics", "All metrics in the Prometheus text format, gzip where the client takes it"),
-    ("/healthz", "200 while the monitor is alive"),
-    ("/readyz", "200 once every collector has finished a cycle or is known to fail, else 503; the body says which"),
-    ("/openapi.json", "This description for programs"),
-)
-
 
 def render_reference(schema: Mapping[str, Any]) -> str:
     """Return the page for an OpenAPI description."""
@@ -45,9 +38,7 @@ def _sections(schema: Mapping[str, Any]) -> Iterator[str]:
             yield f"<h2><code>{method.upper()} {escape(path)}</code></h2><p>{escape(operation.get('summary', ''))}.</p>"
             yield _table("Parameters", [_parameter(it, schema) for it in operation.get("parameters", ())])
             yield _table("Body", list(_body(operation, schema)))
-            answer = operation["responses"]["200"]["content"]["application/json"]["schema"]
-            yield _table("Answer", list(_fields(answer, schema)))
-    yield "<h2>Beside the API</h2>" + _table("Paths", [(_code(path), escape(told)) for path, told in _PLAIN_PATHS])
+            yield from _answers(operation, schema)
     problems = [(_code(it.uri), str(it.status), escape(it.title)) for it in PROBLEM_TYPES]
     yield "<h2>Errors</h2><p>Errors are <code>application/problem+json</code>.</p>" + _table("Values of type", problems)
 
@@ -60,6 +51,15 @@ def _parameter(it: Mapping[str, Any], whole: Mapping[str, Any]) -> tuple[str, ..
 def _body(operation: Mapping[str, Any], whole: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
     content = operation.get("requestBody", {}).get("content", {})
     return _fields(content.get("application/json", {}).get("schema", {}), whole)
+
+
+def _answers(operation: Mapping[str, Any], whole: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what comes where all goes well: the fields of JSON, and of everything else what it is."""
+    contents = [it.get("content", {}) for status, it in operation["responses"].items() if status.startswith("2")]
+    told = {media_type: it.get("schema", {}) for content in contents for media_type, it in content.items()}
+    for media_type, schema in told.items():
+        fields = list(_fields(schema, whole))
+        yield _table("Answer", fields) if fields else f"<p>Answer: {_code(media_type)}</p>"
 
 
 def _fields(schema: Mapping[str, Any], whole: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, ...]]:

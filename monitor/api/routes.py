@@ -2,9 +2,9 @@
 
 from typing import Annotated, Any, TypeVar
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Query
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from monitor.api import kinds
 from monitor.api.guard import needs
@@ -20,6 +20,7 @@ from monitor.api.items import (
     whole_rows,
 )
 from monitor.api.listing import DEFAULT_LIMIT, LARGEST_LIMIT, Listing, ListRequest
+from monitor.api.paths import id_between
 from monitor.api.sources import PREFIX, Sources
 from monitor.model import Problem, Role, Status, System
 
@@ -28,8 +29,6 @@ T = TypeVar("T")
 
 class ListQuery(BaseModel):
     """The parameters of every list; those of a kind's own are its filters, any of whose values may hold."""
-
-    model_config = ConfigDict(extra="forbid")
 
     limit: Annotated[int, Field(ge=1, le=LARGEST_LIMIT, description="items a page")] = DEFAULT_LIMIT
     offset: Annotated[int, Field(ge=0, le=10**9, description="how many to leave out before the first")] = 0
@@ -89,8 +88,8 @@ def _add_subscriptions(router: APIRouter, sources: Sources) -> None:
         return _answer(listing.page(query.request(), sources.clock.now()))
 
     @router.get("/subscriptions/{id:path}", response_model=SubscriptionDetail, summary="One subscription")
-    def get_subscription(request: Request) -> JSONResponse:
-        row = listing.find(_raw_id(request, "/subscriptions/"))
+    def get_subscription(id: Annotated[str, Depends(id_between("/subscriptions/"))]) -> JSONResponse:
+        row = listing.find(id)
         item = kind.item(row, sources.clock.now())
         return _answer({**item, "details": detail_rows(kinds.snapshot_of(row), kinds.subscription_of(row))})
 
@@ -104,8 +103,8 @@ def _add_dead_letters(router: APIRouter, sources: Sources) -> None:
         return _answer(listing.page(query.request(), sources.clock.now()))
 
     @router.get("/dead-letters/{id:path}", response_model=DeadLetterDetail, summary="One dead-letter queue")
-    def get_dead_letter(request: Request) -> JSONResponse:
-        row = listing.find(_raw_id(request, "/dead-letters/"))
+    def get_dead_letter(id: Annotated[str, Depends(id_between("/dead-letters/"))]) -> JSONResponse:
+        row = listing.find(id)
         item = kind.item(row, sources.clock.now())
         return _answer({**item, "details": detail_rows(kinds.snapshot_of(row), kinds.dead_letter_of(row))})
 
@@ -119,18 +118,11 @@ def _add_collectors(router: APIRouter, sources: Sources) -> None:
         return _answer(listing.page(query.request(), sources.clock.now()))
 
     @router.get("/collectors/{id:path}", response_model=CollectorDetail, summary="One of them, with the whole cluster")
-    def get_collector(request: Request) -> JSONResponse:
-        row = listing.find(_raw_id(request, "/collectors/"))
+    def get_collector(id: Annotated[str, Depends(id_between("/collectors/"))]) -> JSONResponse:
+        row = listing.find(id)
         return _answer({**kind.item(row, sources.clock.now()), "details": whole_rows(row.view.snapshot)})
 
 
 def _answer(body: Any) -> JSONResponse:
     # Answered as it is: the items have their types from their makers, and checking each anew costs more than all else.
     return JSONResponse(body, headers={"Cache-Control": "no-store"})
-
-
-def _raw_id(request: Request, before: str) -> str:
-    """Return the id as it stands in the path: the framework's own parameter has lost which slashes were encoded."""
-    raw = request.scope["raw_path"].decode("latin-1")
-    _, found, id_ = raw.partition(PREFIX + before)
-    return id_ if found else str(request.path_params["id"])
