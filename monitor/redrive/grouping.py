@@ -1,8 +1,9 @@
 """Dead letters of one cause as the API tells them: how many, since when, of whom, what changed then, what to do."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 from typing import Any
 
 from monitor.analysis.advice import Advice, Facts, Lesson, advise
@@ -14,6 +15,9 @@ from monitor.model import Status
 from monitor.redrive.choosing import header_of
 from monitor.redrive.fits import Grounds, Held, hold, tell_held, tell_impact
 from monitor.redrive.masking import mask
+
+GoesOn = Callable[[object], bool]
+"""Asked before each message and each group: whether there is time for it."""
 
 _SAYS_NOTHING = frozenset({Kind.UNKNOWN, Kind.ATTEMPTS})
 """Kinds that say that a consumer failed, and not at what: there the catalog knows more."""
@@ -62,24 +66,38 @@ _AFTER_SECONDS = 120.0  # the monitor sees a status a little later than a consum
 MARK, STATUS = "mark", "status"
 
 
-def group_by_cause(messages: Iterable[DeadMessage]) -> dict[str, list[DeadMessage]]:
-    """Return the messages by the ids of their causes."""
+def always(_: object) -> bool:
+    """Go on to the end."""
+    return True
+
+
+def group_by_cause(messages: Iterable[DeadMessage], goes_on: GoesOn = always) -> dict[str, list[DeadMessage]]:
+    """Return the messages by the ids of their causes, the largest group first."""
     groups: dict[str, list[DeadMessage]] = defaultdict(list)
-    for message in messages:
+    for message in takewhile(goes_on, messages):
         groups[cause_of(message).id].append(message)
-    return groups
+    return dict(sorted(groups.items(), key=lambda it: -len(it[1])))
 
 
-def tell_groups(messages: Iterable[DeadMessage], hidden: Sequence[str], context: Context) -> list[dict[str, Any]]:
-    """Return the groups, the largest first."""
-    items = [_tell_group(id_, members, hidden, context) for id_, members in group_by_cause(messages).items()]
+def tell_groups(
+    messages: Iterable[DeadMessage],
+    hidden: Sequence[str],
+    context: Context,
+    judging: GoesOn = always,
+    telling: GoesOn = always,
+) -> list[dict[str, Any]]:
+    """Return the groups, the largest first; without those messages or groups that there was no time for."""
+    groups = takewhile(telling, group_by_cause(messages, judging).items())
+    items = [_tell_group(id_, members, hidden, context, telling) for id_, members in groups]
     return sorted(items, key=lambda it: (-it["messages"], it["exception"] or "", it["message"] or "", it["id"]))
 
 
-def tell_causes(messages: Iterable[DeadMessage], context: Context) -> list[dict[str, Any]]:
+def tell_causes(
+    messages: Iterable[DeadMessage], context: Context, judging: GoesOn = always, telling: GoesOn = always
+) -> list[dict[str, Any]]:
     """Return which causes a plan takes, with the advice: nothing of what messages say, since plans are kept."""
     told = []
-    for id_, members in group_by_cause(messages).items():
+    for id_, members in takewhile(telling, group_by_cause(messages, judging).items()):
         held = hold(members, context.grounds)
         cause = _refine(cause_of(members[0]), held)
         advice = _advise(id_, cause, members, context, held)
@@ -102,14 +120,16 @@ def show_cause(message: DeadMessage, hidden: Sequence[str]) -> Cause:
     return cause_of(mask(message, hidden))
 
 
-def _tell_group(id_: str, members: Sequence[DeadMessage], hidden: Sequence[str], context: Context) -> dict[str, Any]:
+def _tell_group(
+    id_: str, members: Sequence[DeadMessage], hidden: Sequence[str], context: Context, goes_on: GoesOn
+) -> dict[str, Any]:
     held = hold(members, context.grounds)
     cause, shown = _refine(cause_of(members[0]), held), show_cause(members[0], hidden)
     if not hidden:
         shown = _refine(shown, held)
     times = sorted(it.enqueued_at for it in members if it.enqueued_at is not None)
     origins = Counter(it.origin.name for it in members if it.origin)
-    makers = [find_makers(it, texts_of(it)) for it in (mask(member, hidden) for member in members)]
+    makers = [find_makers(it, texts_of(it)) for it in (mask(member, hidden) for member in takewhile(goes_on, members))]
     advice = _advise(id_, cause, members, context, held)
     return {
         "id": id_,

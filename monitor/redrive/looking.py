@@ -7,7 +7,7 @@ import json
 import uuid
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, takewhile
 from typing import Any
 
 from monitor.catalog.schemas import Schemas
@@ -34,6 +34,7 @@ COLUMNS = (
 _LOOK_SECONDS = 15.0
 _SEARCH_SECONDS = 10.0
 _PLAN_SECONDS = 5.0
+_JUDGE_SECONDS = 10.0
 _GROUPED_AT_MOST = 5_000
 _PLANNED_AT_MOST = 1_000
 _PAGE = 200
@@ -80,8 +81,13 @@ class Letters:
         queue = self._buses.find(raw)
         hidden = self.hidden_from(actor, queue.id)
         messages, whole, warning = self._look_at_many(queue, _GROUPED_AT_MOST, self._buses.within(_LOOK_SECONDS))
-        items = tell_groups(messages, hidden, self._knowledge.gather(queue, messages))
-        return {"items": items, "next": None, "looked_at": len(messages), "complete": whole, "warning": warning or None}
+        limits = _Limit(self._clock, _JUDGE_SECONDS / 2), _Limit(self._clock, _JUDGE_SECONDS)
+        items = tell_groups(messages, hidden, self._knowledge.gather(queue, messages), *(it.goes_on for it in limits))
+        judged = sum(it["messages"] for it in items)
+        if any(it.is_over for it in limits):
+            late = f"Judging them takes too long: {judged} of {len(messages)} messages are told."
+            whole, warning = False, f"{warning} {late}".strip()
+        return {"items": items, "next": None, "looked_at": judged, "complete": whole, "warning": warning or None}
 
     def causes_of(self, queue: DeadLetterQueue, request: PlanRequest, survey: Survey) -> list[dict[str, Any]]:
         """Return the causes of what a plan takes, with the advice: of all where looking harms nothing, else of samples.
@@ -94,10 +100,12 @@ class Letters:
         if isinstance(bus, CountsSelected):
             selected = selected_by(request, self._clock.now)
             messages, _, _ = self._look_at_many(queue, _PLANNED_AT_MOST, self._buses.within(_PLAN_SECONDS))
-            messages = [message for message in messages if selected(message)]
+            messages = list(filter(selected, takewhile(_Limit(self._clock, _PLAN_SECONDS).goes_on, messages)))
         else:
             messages = list(survey.samples)
-        return tell_causes(messages[: request.first], self._knowledge.gather(queue, messages))
+        context = self._knowledge.gather(queue, messages)
+        limits = _Limit(self._clock, _PLAN_SECONDS / 2), _Limit(self._clock, _PLAN_SECONDS)
+        return tell_causes(messages[: request.first], context, *(it.goes_on for it in limits))
 
     def export(self, search: PlanRequest, style: str, actor: Actor) -> tuple[str, Generator[bytes]]:
         """Return the id of an export and its lines, as `jsonl` or `csv`.
@@ -165,6 +173,18 @@ class Letters:
                 if cursor is None:
                     return messages, True, warning
         return messages, False, warning
+
+
+class _Limit:
+    """A limit on the time of something that goes on step by step."""
+
+    def __init__(self, clock: Clock, seconds: float) -> None:
+        self._clock, self._until, self.is_over = clock, clock.monotonic() + seconds, False
+
+    def goes_on(self, _: object) -> bool:
+        """Say whether there is time for one step more."""
+        self.is_over = self.is_over or self._clock.monotonic() > self._until
+        return not self.is_over
 
 
 @dataclass(slots=True)

@@ -90,3 +90,15 @@ def test_a_plan_keeps_causes_without_anything_that_messages_say() -> None:
 def test_letters_of_two_faults_are_two_groups_and_the_larger_stands_first() -> None:
     groups = tell_groups([failed(1, 1.0, "a"), failed(2, 1.0, "b 7"), failed(3, 1.0, "b 8")], (), Context(2.0))
     assert [(it["message"], it["messages"]) for it in groups] == [("b <n>", 2), ("a", 1)]
+
+
+def test_without_time_for_more_the_largest_groups_of_what_was_judged_are_told() -> None:
+    messages = [failed(1, 1.0, "a"), failed(2, 1.0, "b 7"), failed(3, 1.0, "b 8"), failed(4, 1.0, "c")]
+    in_time = iter([True] * 3)
+    groups = tell_groups(messages, (), Context(2.0), lambda _: next(in_time, False))
+    assert [it["messages"] for it in groups] == [2, 1]
+    in_time = iter([True] * 3)  # for the first group and its messages
+    assert [
+        it["messages"] for it in tell_groups(messages, (), Context(2.0), telling=lambda _: next(in_time, False))
+    ] == [2]
+    assert tell_causes(messages, Context(2.0), telling=lambda _: False) == []
