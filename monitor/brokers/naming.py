@@ -4,7 +4,8 @@ import re
 
 _FIFO = ".fifo"  # every FIFO queue on SQS must end so; the telling part stands before it
 _DEAD = re.compile(r"([.\-_]?dl[qt]|_error)$", re.IGNORECASE)
-_RETRY = re.compile(r"[.\-_]retry([.\-_]\d+)?$", re.IGNORECASE)
+_RETRY = re.compile(r"-retry-\d+$", re.IGNORECASE)
+_RETRY_ON_CYCLE = re.compile(r"[.\-_]retry([.\-_]\d+)?$", re.IGNORECASE)
 
 
 def is_dead_by_name(name: str) -> bool:
@@ -13,8 +14,16 @@ def is_dead_by_name(name: str) -> bool:
 
 
 def is_retry_by_name(name: str) -> bool:
-    """Say whether a name ends as those of retry queues do: `-retry`, `-retry-0`, `.retry.5000`, in any case."""
+    """Say whether a name alone makes a retry queue: it ends in `-retry-0`, `-retry-5000`, in any case.
+
+    A wider rule would hide what stays: nobody is told of a retry queue.
+    """
     return _RETRY.search(_stem(name)) is not None
+
+
+def is_retry_on_cycle(name: str) -> bool:
+    """Say whether a name tells which queue of a cycle is for retries: `-retry`, `-retry-0`, `.retry.5000` too."""
+    return _RETRY_ON_CYCLE.search(_stem(name)) is not None
 
 
 def strip_dead_suffix(name: str) -> str | None:

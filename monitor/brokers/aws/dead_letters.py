@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from monitor.brokers.aws.queue_policies import lets_in
 from monitor.brokers.aws.queues import Queue, name_of
-from monitor.brokers.naming import is_dead_by_name, is_retry_by_name, strip_dead_suffix
+from monitor.brokers.naming import is_dead_by_name, is_retry_by_name, is_retry_on_cycle, strip_dead_suffix
 from monitor.config import DeadLetterMapping, origins_by_place
 from monitor.model import FoundBy, Origin, Problem, Role
 
@@ -169,9 +169,9 @@ def judge_role(
     name: str, *, is_target: bool = False, has_target: bool = False, is_circling: bool = False, is_mapped: bool = False
 ) -> tuple[Role, FoundBy | None]:
     """Return the role of a queue, and for a dead-letter queue what says so. Where nothing is known its name decides."""
-    retries = is_retry_by_name(name)
     if is_circling:
-        return (Role.RETRY if retries or is_dead_by_name(name) else Role.WORK), None
+        return (Role.RETRY if is_retry_on_cycle(name) or is_dead_by_name(name) else Role.WORK), None
+    retries = is_retry_by_name(name)
     if is_target and not (retries and has_target):  # a retry stage passes on what it could not do either
         return Role.DEAD_LETTER, FoundBy.TOPOLOGY
     if is_mapped:

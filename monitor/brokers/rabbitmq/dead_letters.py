@@ -4,11 +4,12 @@ A queue's dead-letter exchange (argument before policy) is followed through its 
 *targets*. What a target is for then follows, in this order:
 
 1. Configured as a dead-letter queue: dead letters.
-2. Named as a retry queue (`-retry-3`): retry.
-3. On a cycle, so that its messages come back to where they were: a queue whose messages expire is a retry queue, unless
-   every queue of the cycle is such; then, and where none is, those are retry queues that nothing but dead-lettering
-   feeds and that never had a consumer. If that would leave no work queue at all, all are work queues: nothing is hidden
-   on a guess. A queue named as dead, whose messages do not expire, stays one: its way back is taken by hand.
+2. Named `-retry-N`: retry.
+3. On a cycle, so that its messages come back to where they were: a queue whose messages expire, or whose name ends in
+   `retry`, is a retry queue, unless every queue of the cycle is such; then, and where none is, those are retry queues
+   that nothing but dead-lettering feeds and that never had a consumer. If that would leave no work queue at all, all are
+   work queues: nothing is hidden on a guess. A queue named as dead, whose messages do not expire, stays one: its way
+   back is taken by hand.
 4. A target of another kind holds dead letters, unless all its sources are *waiting rooms*: queues where messages wait
    for their time to live and then move on to the queue where the work is done (delayed delivery). Those are retry
    queues, and their target is a work queue.
@@ -20,7 +21,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from monitor.brokers.naming import is_dead_by_name, is_retry_by_name, strip_dead_suffix
+from monitor.brokers.naming import is_dead_by_name, is_retry_by_name, is_retry_on_cycle, strip_dead_suffix
 from monitor.brokers.rabbitmq.facts import QueueFacts, Routes, by_key
 from monitor.brokers.rabbitmq.readings import QueueKey, label_of
 from monitor.brokers.rabbitmq.routing import Keys, Router, RoutingKey, keys_of
@@ -155,7 +156,7 @@ class _Resolution:
 
     def _roles_on_cycle(self, members: frozenset[QueueKey]) -> dict[QueueKey, Role]:
         dead = {key for key in members if key in self._configured or (self._named_dead(key) and not self._waits(key))}
-        retry = {key for key in members - dead if is_retry_by_name(key[1])}
+        retry = {key for key in members - dead if is_retry_on_cycle(key[1])}
         others = members - dead - retry
         waiting = {key for key in others if self._waits(key)}
         if waiting == others or not (waiting or retry):

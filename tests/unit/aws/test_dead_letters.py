@@ -61,7 +61,7 @@ def test_a_retry_stage_passes_on_to_the_queue_that_is_really_dead() -> None:
 
 
 def test_a_source_without_a_dead_letter_queue_is_a_problem_unless_it_holds_dead_letters_itself() -> None:
-    relations = resolve(by_name(queue("orders"), queue("orders-dlq"), queue("orders-retry")))
+    relations = resolve(by_name(queue("orders"), queue("orders-dlq"), queue("orders-retry-1")))
     assert relations.source_problems == {"orders": (Problem.NONE_CONFIGURED,)}
 
 

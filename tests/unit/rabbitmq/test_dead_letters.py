@@ -202,6 +202,22 @@ def test_a_name_tells_a_retry_queue() -> None:
     assert key("orders-retry-2") not in topology.dead_letters
 
 
+def test_a_name_like_that_of_a_retry_queue_hides_no_dead_letters_that_stay() -> None:
+    topology = look(
+        queue("orders", dead_letter_exchange="", dead_letter_routing_key="orders-retry"), queue("orders-retry")
+    )
+    assert roles(topology) == {"orders": "work", "orders-retry": "dead_letter"}
+    assert topology.dead_letters[key("orders-retry")].origins == (Origin("orders", FoundBy.TOPOLOGY),)
+
+
+def test_on_a_cycle_such_a_name_tells_which_queue_is_for_retries() -> None:
+    topology = look(
+        queue("orders", dead_letter_exchange="", dead_letter_routing_key="orders-retry"),
+        queue("orders-retry", dead_letter_exchange="", dead_letter_routing_key="orders"),
+    )
+    assert roles(topology) == {"orders": "work", "orders-retry": "retry"}
+
+
 # delayed delivery
 
 
