@@ -224,7 +224,7 @@ def test_offsets_without_a_record_at_the_end_of_a_log_are_lag_and_no_backlog(kaf
     assert (seen.backlog_messages, seen.measured) == (1, 3)
 
     kafka.commit(group, topic, 2, partition=half_read)
-    watcher.look()
+    wait_for(lambda: backlog() == [0, 0, 0], "the commit behind the last record")
     assert watcher.subscription(group, topic).backlog_messages == 0
     kafka.produce(topic, 1, partition=aborted)
     wait_for(lambda: backlog() == [0, 0, 1], "the record behind the aborted transaction")
