@@ -7,7 +7,6 @@ from concurrent.futures import Future
 from typing import Any
 
 from monitor.apiclient import ApiClient
-from monitor.errors import ClientError
 
 
 class Answers:
@@ -22,7 +21,7 @@ class Answers:
         self._lock = threading.Lock()
 
     def find(self, key: Hashable, ask: Callable[[], Any]) -> Any:
-        """Return the answer that holds for a key, else what `ask` gives. Raises the ClientErrors that it raises."""
+        """Return the answer that holds for a key, else what `ask` gives. Raises what it raises."""
         with self._lock:
             now = self._monotonic()
             for old in [it for it, (at, _) in self._known.items() if now - at >= self.lasts_seconds]:
@@ -35,9 +34,11 @@ class Answers:
             return known[1].result()
         try:
             mine.set_result(ask())
-        except ClientError as error:
+        except BaseException as error:
+            # Whatever it is, nobody must wait for an answer that does not come.
             self._forget(key, mine)
             mine.set_exception(error)
+            raise
         return mine.result()
 
     def _forget(self, key: Hashable, failed: Future[Any]) -> None:

@@ -83,6 +83,24 @@ def failures_told(*, lesser: bool = False) -> Iterator[None]:
         say_refusal(refusal)
 
 
+@contextmanager
+def page_told() -> Iterator[None]:
+    """Do what `failures_told` does for what is drawn once, and draw the page anew until the monitor answers."""
+    with failures_told():
+        try:
+            yield
+        except MonitorUnreachable:
+            _draw_anew_later(now())
+            raise
+
+
+@st.fragment(run_every=REFRESH_SECONDS)
+def _draw_anew_later(drawn_at: float) -> None:
+    # Run with the page as well, and then by the clock.
+    if now() - drawn_at > REFRESH_SECONDS / 2:
+        st.rerun()
+
+
 def say_away(away: MonitorUnreachable) -> None:
     """Say that nothing is known, since the monitor cannot be asked."""
     st.error(f"Waiting for the monitor: {as_text(str(away))}", icon=":material/cloud_off:")

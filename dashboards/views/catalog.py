@@ -15,7 +15,7 @@ from dashboards.components.differences import draw_differences, read_differences
 from dashboards.components.facts import draw_facts
 from dashboards.components.filters import draw_search
 from dashboards.components.head import draw_head
-from dashboards.components.states import SLOW_REFRESH_SECONDS, failures_told, read, read_if_there, say_empty
+from dashboards.components.states import SLOW_REFRESH_SECONDS, failures_told, page_told, read, read_if_there, say_empty
 from dashboards.components.text import as_text
 from monitor.api.catalog_items import CatalogItem, EventItem
 
@@ -23,7 +23,7 @@ from monitor.api.catalog_items import CatalogItem, EventItem
 def show() -> None:
     """Draw the page."""
     draw_head("Catalog")
-    with failures_told():
+    with page_told():
         catalog = read_if_there("catalog", connect().catalog, SLOW_REFRESH_SECONDS)
         if catalog is None:
             _say_none()

@@ -15,7 +15,14 @@ from dashboards.components.planning import PLAN_FIRST, open_plan
 from dashboards.components.progress import ENDED, look_of_job, say_progress
 from dashboards.components.queues import draw_queues, link_back
 from dashboards.components.shelf import draw_archives, draw_export, draw_purge
-from dashboards.components.states import REFRESH_SECONDS, SLOW_REFRESH_SECONDS, failures_told, read, say_empty
+from dashboards.components.states import (
+    REFRESH_SECONDS,
+    SLOW_REFRESH_SECONDS,
+    failures_told,
+    page_told,
+    read,
+    say_empty,
+)
 from dashboards.components.status import say_problem
 from dashboards.components.text import as_text
 from dashboards.components.times import end_of_curves, now, say_moment, viewer_zone
@@ -32,7 +39,7 @@ def show() -> None:
     """Draw the page that the address asks for: one queue, or all."""
     draw_head("Dead letters")
     named = read_parameters(("cluster", "queue"))
-    with failures_told():
+    with page_told():
         if id_ := st.query_params.get("id") or _left_for_redrive():
             _draw_queue(id_)
         elif len(named) == 2:
@@ -78,7 +85,9 @@ def _draw_queue(id_: str) -> None:
     acts = may("operator")
     if item["messages"]:
         _draw_acts(item, acts=acts)
-    if item["messages"] == 0:
+    if item["role"] != "dead_letter":
+        say_empty("It holds no dead letters.", "It is listed for its set-up alone.")
+    elif item["messages"] == 0:
         say_empty("Nothing waits here.", "What is redriven or archived is not counted as waiting any more.")
     elif item["messages"] is None:
         say_empty("It is not known what waits here.")

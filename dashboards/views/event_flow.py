@@ -12,7 +12,7 @@ from dashboards.components.filters import draw_choice, draw_search
 from dashboards.components.graph import Feed, draw_map, read_feeds
 from dashboards.components.head import draw_head
 from dashboards.components.problems import place_of, say_subject
-from dashboards.components.states import SLOW_REFRESH_SECONDS, failures_told, read, say_empty
+from dashboards.components.states import SLOW_REFRESH_SECONDS, failures_told, page_told, read, say_empty
 from dashboards.components.status import GOOD, STATUSES, look_of
 from dashboards.components.text import as_text
 from monitor.api.items import DeadLetterItem, SubscriptionItem
@@ -27,7 +27,7 @@ _KEPT_SECONDS = 30.0
 def show() -> None:
     """Draw the page."""
     draw_head("Event flow")
-    with failures_told():
+    with page_told():
         summary = read("summary", connect().summary, SLOW_REFRESH_SECONDS)
         clusters, owners = [it["cluster"] for it in summary["clusters"]], summary["owners"]
         with st.container(horizontal=True, vertical_alignment="bottom"):

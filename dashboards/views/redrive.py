@@ -8,7 +8,7 @@ from dashboards.components.head import draw_head
 from dashboards.components.plan import Choices, choices_of_address
 from dashboards.components.planning import ask_reason, draw_plan, make_plan
 from dashboards.components.running import draw_job, draw_jobs
-from dashboards.components.states import failures_told, read, say_empty
+from dashboards.components.states import page_told, read, say_empty
 from dashboards.components.text import as_text
 from monitor.errors import MonitorRefused
 
@@ -19,7 +19,7 @@ def show() -> None:
     """Draw the page."""
     draw_head("Redrive")
     job, plan = st.query_params.get("job"), st.query_params.get("plan")
-    with failures_told():
+    with page_told():
         if job:
             draw_job(job)
         elif plan:

@@ -13,7 +13,7 @@ from dashboards.components.head import draw_head
 from dashboards.components.muting import ask_why_muted, change_mute
 from dashboards.components.problems import place_of, say_subject
 from dashboards.components.rows import say_drain
-from dashboards.components.states import REFRESH_SECONDS, failures_told, read, say_empty
+from dashboards.components.states import REFRESH_SECONDS, failures_told, page_told, read, say_empty
 from dashboards.components.status import STATUSES, look_of
 from dashboards.components.subscription import draw_subscription
 from dashboards.components.text import visible
@@ -70,7 +70,7 @@ def id_of(named: Mapping[str, str]) -> str:
 
 def _draw_filters() -> dict[str, Any]:
     """Draw what to choose by, and return it as the parameters of the API; it stands in the address too."""
-    with failures_told():
+    with page_told():
         summary = read("summary", connect().summary, REFRESH_SECONDS)
         clusters, owners = [it["cluster"] for it in summary["clusters"]], summary["owners"]
         with st.container(horizontal=True, vertical_alignment="bottom"):

@@ -11,7 +11,7 @@ from dashboards.components.drawing import draw_chart
 from dashboards.components.filters import chosen_page, draw_choice, draw_search, draw_span
 from dashboards.components.flows import By, Flow, curves_of, group
 from dashboards.components.head import draw_head
-from dashboards.components.states import SLOW_REFRESH_SECONDS, failures_told, read, say_empty
+from dashboards.components.states import SLOW_REFRESH_SECONDS, failures_told, page_told, read, say_empty
 from dashboards.components.status import look_of
 from dashboards.components.text import as_text, visible
 from dashboards.components.times import end_of_curves
@@ -29,7 +29,7 @@ _BY: tuple[By, ...] = ("destination", "service")
 def show() -> None:
     """Draw the page."""
     draw_head("Throughput")
-    with failures_told():
+    with page_told():
         clusters = [it["cluster"] for it in read("summary", connect().summary, SLOW_REFRESH_SECONDS)["clusters"]]
         with st.container(horizontal=True, vertical_alignment="bottom"):
             by = st.segmented_control("By", _BY, default="destination", key="by", bind="query-params", required=True)

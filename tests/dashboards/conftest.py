@@ -51,11 +51,12 @@ def _serve(api: Api, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
 
 
 @contextmanager
-def serving(app: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, Callable[[], None]]]:
-    """Serve an app, point the pages at it, and give its address and what stops it before its time."""
+def serving(app: Any, monkeypatch: pytest.MonkeyPatch, port: int = 0) -> Iterator[tuple[str, Callable[[], None]]]:
+    """Serve an app, on any free port by default, for the pages; give its address and what stops it before its time."""
     # With the protocol named, asyncio turns Nagle's algorithm off; without, every answer waits 40 ms for an ACK.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.bind(("127.0.0.1", 0))
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(("127.0.0.1", port))
     server = uvicorn.Server(uvicorn.Config(app, log_config=None))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()

@@ -42,6 +42,29 @@ def test_a_failure_is_told_and_not_kept() -> None:
     assert answers.find("a", ask) == 1
 
 
+def test_what_nobody_reckons_with_is_told_to_all_who_wait_for_the_answer() -> None:
+    answers, began, go_on, told = Answers(60.0), threading.Event(), threading.Event(), []
+
+    def break_down() -> Any:
+        began.set()
+        go_on.wait(10)
+        raise RuntimeError("broken")
+
+    def ask() -> None:
+        with pytest.raises(RuntimeError, match="broken") as failed:
+            answers.find("a", break_down)
+        told.append(failed.value)
+
+    threads = [threading.Thread(target=ask), threading.Thread(target=ask)]
+    threads[0].start()
+    began.wait(10)
+    threads[1].start()
+    go_on.set()
+    for thread in threads:
+        thread.join(10)
+    assert len(told) == 2
+
+
 def test_who_asks_while_it_is_being_asked_waits_for_the_same_answer() -> None:
     answers, began, go_on, found = Answers(60.0), threading.Event(), threading.Event(), []
 
