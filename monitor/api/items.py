@@ -119,7 +119,7 @@ class SubscriptionItem(TypedDict):
     drain_seconds: Annotated[Number | None, Field(description="null when it is not known, or never; see drains")]
     drains: Annotated[bool | None, Field(description="whether the backlog shrinks; null when that is not known")]
     retention_seconds: Number | None
-    lost_messages_total: Number | None
+    unread_lost_messages_total: Number | None
     rewinds_total: Number | None
     abandoned: Annotated[bool, Field(description="messages wait, and for days nobody was there to consume")]
     objective_age_seconds: Number | None
@@ -380,7 +380,7 @@ def subscription_item(
         "drain_seconds": as_number(drain),
         "drains": None if drain is None or math.isnan(drain) else math.isfinite(drain),
         "retention_seconds": as_number(it.retention_seconds),
-        "lost_messages_total": as_number(it.lost_messages_total),
+        "unread_lost_messages_total": as_number(it.lost_messages_total),
         "rewinds_total": as_number(it.rewinds_total),
         "abandoned": it.abandoned,
         "objective_age_seconds": as_number(verdict.objective_age_seconds),

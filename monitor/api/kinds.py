@@ -113,7 +113,7 @@ _SUBSCRIPTION_SORT_KEYS: Mapping[str, Callable[[Row], Any]] = {
     "consumed_per_second": _of_verdict(lambda it: it.consumed_per_second),
     "drain_seconds": _of_verdict(lambda it: it.drain_seconds),
     "retention_seconds": _of_subscription(lambda it: it.retention_seconds),
-    "lost_messages_total": _of_subscription(lambda it: it.lost_messages_total),
+    "unread_lost_messages_total": _of_subscription(lambda it: it.lost_messages_total),
     "rewinds_total": _of_subscription(lambda it: it.rewinds_total),
     "objective_age_seconds": _of_verdict(lambda it: it.objective_age_seconds),
     "objective_budget_left_ratio": _of_verdict(lambda it: budget_left(it.objective_lifetime, it.objective_target)),

@@ -342,7 +342,7 @@ def make_subscription(**changes: Any) -> Json:
             "age_method": "exact", "in_flight_messages": 0, "consumers": 1, "published_messages_total": 1,
             "consumed_messages_total": 1, "published_per_second": 0.0, "consumed_per_second": 0.0,
             "drain_seconds": None, "drains": None, "retention_seconds": None,
-            "lost_messages_total": 0, "rewinds_total": 0,
+            "unread_lost_messages_total": 0, "rewinds_total": 0,
             "objective_age_seconds": None, "objective_budget_left_ratio": None, "muted_until": None,
             "muted_reason": None, "expected": 1, "measured": 1, "as_of": time.time() + 60, "data_age_seconds": 0.0,
             **changes}
