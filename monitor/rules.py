@@ -66,19 +66,25 @@ def adapt(groups: Sequence[Group], adaptation: Adaptation) -> list[Group]:
     return [group for group in adapted if group["rules"]]
 
 
-def render(groups: Sequence[Group], shape: Format, name: str, metadata_labels: Mapping[str, str]) -> str:
-    """Return the rules as a file for Prometheus, or as a PrometheusRule for its operator in Kubernetes."""
+def lay_out(groups: Sequence[Group], shape: Format, name: str, metadata_labels: Mapping[str, str]) -> dict[str, Any]:
+    """Return the rules as Prometheus reads them, or as a PrometheusRule for its operator in Kubernetes."""
     document: dict[str, Any] = {"groups": list(groups)}
-    if shape == "prometheusrule":
-        metadata: dict[str, Any] = {"name": name}
-        if metadata_labels:
-            metadata["labels"] = dict(metadata_labels)
-        document = {
-            "apiVersion": "monitoring.coreos.com/v1",
-            "kind": "PrometheusRule",
-            "metadata": metadata,
-            "spec": document,
-        }
+    if shape == "prometheus":
+        return document
+    metadata: dict[str, Any] = {"name": name}
+    if metadata_labels:
+        metadata["labels"] = dict(metadata_labels)
+    return {
+        "apiVersion": "monitoring.coreos.com/v1",
+        "kind": "PrometheusRule",
+        "metadata": metadata,
+        "spec": document,
+    }
+
+
+def render(groups: Sequence[Group], shape: Format, name: str, metadata_labels: Mapping[str, str]) -> str:
+    """Return the rules, laid out like that, as YAML."""
+    document = lay_out(groups, shape, name, metadata_labels)
     return yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10_000)
 
 

@@ -30,11 +30,15 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print it as JSON.")]
 
 
 @catalog_commands.command("check")
-def check(file: CatalogFile) -> None:
+def check(file: CatalogFile, as_json: AsJson = False) -> None:
     """Tell every mistake of a catalog with its place. Exit code 0 when there is none, 2 otherwise."""
     found = load_catalog(file)
-    numbers = (len(found.services), len(found.events), len(found.channels))
-    print_line(show_plain("{}: {} services, {} versions of events, {} channels".format(found.title, *numbers)))
+    numbers = {"services": len(found.services), "events": len(found.events), "channels": len(found.channels)}
+    if as_json:
+        print_json({"title": found.title, **numbers})
+    else:
+        told = "{title}: {services} services, {events} versions of events, {channels} channels"
+        print_line(show_plain(told.format(title=found.title, **numbers)))
 
 
 @catalog_commands.command("check-compat")
@@ -117,13 +121,18 @@ def graph(
     ] = None,
     style: Annotated[Style, typer.Option("--format", help="The language of the graph.")] = Style.MERMAID,
     url: Url = DEFAULT_URL,
+    as_json: AsJson = False,
 ) -> None:
     """Print the flow of events as a graph."""
     if file is not None:
-        print_line(draw(load_catalog(file), style).rstrip("\n"))
-        return
-    with connect(url) as monitor:
-        print_line(monitor.catalog_graph(style).rstrip("\n"))
+        drawn = draw(load_catalog(file), style)
+    else:
+        with connect(url) as monitor:
+            drawn = monitor.catalog_graph(style)
+    if as_json:
+        print_json({"format": style, "graph": drawn})
+    else:
+        print_line(drawn.rstrip("\n"))
 
 
 def _compare(files: list[Path], mode: Mode, *, transitive: bool) -> list[Comparison]:

@@ -220,7 +220,7 @@ def list_dead_letters(url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
     with _connect(url) as monitor:
         items = monitor.all_dead_letters()
     if as_json:
-        print_json({"items": items, "next": None})
+        print_json({"items": items, "next": None, "total": len(items)})
         return
     console = make_console()
     console.print(dead_letters_table(items, Clock().now(), console.width) if items else "none has been found")
@@ -230,10 +230,14 @@ def list_dead_letters(url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
 def make_token(
     name: Annotated[str, typer.Option(help="Whose token it is.")] = "operator",
     role: Annotated[Literal["viewer", "operator", "admin"], typer.Option(help="What it may.")] = "operator",
+    as_json: Annotated[bool, typer.Option("--json", help="Print both as JSON.")] = False,
 ) -> None:
     """Make a token: it is shown this once, and the configuration keeps its hash alone."""
     secret = secrets.token_urlsafe(32)
     entry = Token(name=name, role=role, sha256=hash_token(secret))
+    if as_json:
+        print_json({"token": secret, "entry": entry.model_dump()})
+        return
     print_line(f"Token, shown only now (EVENTFLOW_TOKEN): {secret}")
     print_line("For the configuration, under server.tokens:")
     # JSON is YAML, and quotes whatever the name has in it.

@@ -104,7 +104,7 @@ def export(
         if as_json:
             with monitor.export_letters(queue, **sought) as exported:
                 lines = b"".join(exported.chunks).splitlines()
-            print_json({"items": [json.loads(line) for line in lines], "next": None})
+            print_json({"id": exported.id, "items": [json.loads(line) for line in lines], "next": None})
             return
         with monitor.export_letters(queue, format=style.value, **sought) as exported:
             if output is None:

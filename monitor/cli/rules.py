@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from monitor.cli.output import print_line
+from monitor.cli.output import print_json, print_line
 from monitor.errors import ConfigurationError
-from monitor.rules import DASHBOARD, Adaptation, Format, adapt, read_groups, render
+from monitor.rules import DASHBOARD, Adaptation, Format, adapt, lay_out, read_groups, render
 from monitor.shipped import find_shipped
 
 
@@ -38,6 +38,7 @@ def print_rules(
         list[str] | None,
         typer.Option(metavar="NAME=VALUE", help="Of the PrometheusRule, for the operator's ruleSelector. Repeatable."),
     ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the same as JSON.")] = False,
 ) -> None:
     """Print the alerting and recording rules, adapted to your Prometheus and Alertmanager."""
     adaptation = Adaptation(
@@ -50,7 +51,11 @@ def print_rules(
         time_scale=time_scale,
     )
     groups = adapt(read_groups(find_shipped("alerts/rules")), adaptation)
-    print_line(render(groups, shape, name, _pairs("--metadata-label", metadata_label)).rstrip("\n"))
+    laid_out = groups, shape, name, _pairs("--metadata-label", metadata_label)
+    if as_json:
+        print_json(lay_out(*laid_out))
+    else:
+        print_line(render(*laid_out).rstrip("\n"))
 
 
 def _pairs(option: str, texts: Sequence[str] | None) -> dict[str, str]:

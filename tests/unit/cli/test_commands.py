@@ -160,6 +160,8 @@ def test_listening_beyond_loopback_by_the_command_line_needs_tokens_too(shell: S
         ("status", "extra"),
         ("dlq", "bogus"),
         ("token", "new", "--role", "root"),
+        ("redrive", "plan", "k/q", "--rate", "0"),
+        ("redrive", "rate", "job", "0"),
         ("dashboard", "--port", "0"),
         ("serve", "--config", "x", "--log-format", "xml"),
     ],
@@ -184,6 +186,18 @@ def test_a_new_token_is_shown_once_with_the_line_that_the_configuration_keeps(sh
     assert Token(**entry) == Token(name='al: "ice"', role="viewer", sha256=hash_token(secret))
     assert secret not in third
     assert len(secret) >= 40
+
+
+def test_a_new_token_as_json_has_both_parts(shell: Shell) -> None:
+    body = json.loads(shell.run("token", "new", "--name", "alice", "--json").out)
+    assert body["entry"]["name"] == "alice"
+    assert body["entry"]["sha256"] == hash_token(body["token"])
+
+
+def test_rules_as_json_are_those_of_the_file(shell: Shell) -> None:
+    as_file = yaml.safe_load(shell.run("rules").out)
+    assert json.loads(shell.run("rules", "--json").out) == as_file
+    assert as_file["groups"]
 
 
 def test_each_token_is_another(shell: Shell) -> None:
@@ -227,5 +241,5 @@ def test_the_dashboard_takes_the_next_free_port_and_says_so(shell: Shell, monkey
 def test_help_names_every_command(shell: Shell) -> None:
     ended = shell.run("--help")
     assert ended.code == 0
-    for command in ("serve", "check", "status", "dashboard", "dlq", "token"):
+    for command in ("serve", "check", "status", "dashboard", "dlq", "redrive", "audit", "rules", "catalog", "token"):
         assert f"  {command} " in ended.out
