@@ -22,7 +22,6 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 )
 
 from benchmarks.soak import rabbitmq_redrive as rabbitmq
-from monitor.config.clusters.kafka import KAFKA_PROBE_TOPIC
 from monitor.model import encode_id
 from stack.state import RabbitmqEndpoints
 from tests.integration.aws.conftest import Aws
@@ -77,6 +76,13 @@ def again_and_again(stack: ExitStack, step: Callable[[], object]) -> None:
 
 
 # -- Kafka ------------------------------------------------------------------------------------------------------------
+
+
+def refuse_fewer_replicas(kafka: Playground, topic: str, replicas: int) -> None:
+    """Have a topic refuse records unless so many replicas are in sync."""
+    wanted = ConfigEntry("min.insync.replicas", str(replicas), incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[wanted])
+    kafka.admin.incremental_alter_configs([resource])[resource].result(_PATIENCE_SECONDS)
 
 
 @dataclass(frozen=True)
@@ -189,17 +195,6 @@ class OnKafka:
         about = self._about("seldom", "seldom")
         expected = Expected("EventflowObjectiveMissedLowTraffic", about)
         return Trouble("a Kafka group that is late with its only record", begin, [expected])
-
-    def refusing(self) -> Trouble:
-        """The topic of the probe wants more replicas in sync than it has."""
-
-        def begin() -> None:
-            wanted = ConfigEntry("min.insync.replicas", "4", incremental_operation=AlterConfigOpType.SET)
-            topic = ConfigResource(ConfigResource.Type.TOPIC, KAFKA_PROBE_TOPIC, incremental_configs=[wanted])
-            self.kafka.admin.incremental_alter_configs([topic])[topic].result(_PATIENCE_SECONDS)
-
-        about = {"cluster": self.cluster}
-        return Trouble("replicas that are not enough", begin, [Expected("EventflowKafkaProbeFailing", about)])
 
     def lost(self) -> Trouble:
         """Records go before they are read."""
