@@ -7,9 +7,9 @@ A queue's dead-letter exchange (argument before policy) is followed through its 
 2. Named `-retry-N`: retry.
 3. On a cycle, so that its messages come back to where they were: a queue whose messages expire, or whose name ends in
    `retry`, is a retry queue, unless every queue of the cycle is such; then, and where none is, those are retry queues
-   that nothing but dead-lettering feeds and that never had a consumer. If that would leave no work queue at all, all are
-   work queues: nothing is hidden on a guess. A queue named as dead, whose messages do not expire, stays one: its way
-   back is taken by hand.
+   that nothing but dead-lettering feeds and that never had a consumer. If that would leave no work queue at all, all
+   are work queues: nothing is hidden on a guess. A queue named as dead, whose messages do not expire, stays one: its
+   way back is taken by hand.
 4. A target of another kind holds dead letters, unless all its sources are *waiting rooms*: queues where messages wait
    for their time to live and then move on to the queue where the work is done (delayed delivery). Those are retry
    queues, and their target is a work queue.

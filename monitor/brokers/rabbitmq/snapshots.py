@@ -1,5 +1,6 @@
 """From what was read to the shapes of `monitor.model`."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -68,13 +69,15 @@ class Sight:
 
 
 class Names:
-    """Ids, labels and scopes of queues, made once for each set of rows."""
+    """Ids, labels and scopes of queues, made once for each set of rows; `ambiguous` are labels of several queues."""
 
     def __init__(self, cluster: str, keys: Sequence[QueueKey]) -> None:
         self.keys = keys
         self.ids = [queue_id(cluster, key) for key in keys]
         self.labels = [label_of(key) for key in keys]
         self.scopes = [{"vhost": vhost, "queue": name} for vhost, name in keys]
+        named = Counter(self.labels)
+        self.ambiguous = sorted(label for label, number in named.items() if number > 1)
 
 
 def queue_id(cluster: str, key: QueueKey) -> str:
@@ -194,21 +197,21 @@ class _Columns:
     def subscription(self, row: int) -> Subscription:
         sight, key = self._sight, self._keys[row]
         name, facts = self._names.labels[row], sight.facts[key]
-        consumers = self._consumers[row]
+        consumers, measured = self._consumers[row], self._measured[row]
         return Subscription(
             self._names.ids[row],
             System.RABBITMQ,
             sight.cluster,
             name,
             name,
-            backlog_messages=self._messages[row],
-            oldest_age=_stream_age(self._messages[row]) if facts.type == STREAM else self._age(row),
-            in_flight_messages=self._unacked[row],
+            backlog_messages=self._messages[row] if measured else None,
+            oldest_age=self._oldest_age(row, facts) if measured else Age.unknown(),
+            in_flight_messages=self._unacked[row] if measured else None,
             consumers=None if consumers is None else int(consumers),
-            published_messages_total=self._published[row],
-            consumed_messages_total=self._consumed[row],
+            published_messages_total=self._published[row] if measured else None,
+            consumed_messages_total=self._consumed[row] if measured else None,
             retention_seconds=None if sight.topology.targets.get(key) else message_ttl(facts),
-            measured=1 if self._measured[row] else 0,
+            measured=1 if measured else 0,
             role=sight.topology.roles.get(key, Role.WORK),
             scope=self._names.scopes[row],
         )
@@ -234,6 +237,9 @@ class _Columns:
             problems=said.problems,
             scope=scope,
         )
+
+    def _oldest_age(self, row: int, facts: QueueFacts) -> Age:
+        return _stream_age(self._messages[row]) if facts.type == STREAM else self._age(row)
 
     def _age(self, row: int) -> Age:
         return Age(self._ages[row], self._methods[row])
