@@ -16,6 +16,8 @@ def muted_tables(view: ClusterView, find: FindMute) -> Mapping[str, Table]:
     ]
     queues = [(it.system, it.queue) for it in view.snapshot.dead_letters if find(it.id) is not None]
     names = ("system", "destination", "subscriber")
+    # What has equal labels has one series.
+    subscriptions, queues = list(dict.fromkeys(subscriptions)), list(dict.fromkeys(queues))
     tables = {
         "muted_subscriptions": Table.of_rows(names, subscriptions, {"subscription_muted": [1.0] * len(subscriptions)}),
         "muted_dead_letters": Table.of_rows(("system", "queue"), queues, {"dead_letter_muted": [1.0] * len(queues)}),

@@ -27,9 +27,29 @@ def unified_tables(view: ClusterView) -> Mapping[str, Table]:
     """Return the tables of one cluster, by name. Without a snapshot there is only the collector's."""
     tables = _collector_tables(view.health)
     if view.snapshot is not None:
-        tables |= _subscription_tables(view.snapshot.subscriptions, view.verdicts)
-        tables |= _dead_letter_tables(view.snapshot.dead_letters)
+        subscriptions, queues = view.snapshot.subscriptions, view.snapshot.dead_letters
+        places = _places_shown([(s.system, s.destination, s.subscriber) for s in subscriptions], subscriptions)
+        tables |= _subscription_tables(
+            [subscriptions[place] for place in places], [view.verdicts[place] for place in places]
+        )
+        shown = _places_shown([(q.system, q.queue) for q in queues], queues)
+        tables |= _dead_letter_tables([queues[place] for place in shown])
     return tables
+
+
+def _places_shown(
+    subjects: Sequence[tuple[str, ...]], items: Sequence[Subscription | DeadLetterQueue]
+) -> Sequence[int]:
+    """Return which items get series: of those with equal labels the one whose id comes first, in every cycle.
+
+    Prometheus refuses a page that has a series twice, as it would be of `a/b` in the virtual host `/` and `b` in `a`.
+    """
+    chosen: dict[tuple[str, ...], int] = {}
+    for place, subject in enumerate(subjects):
+        before = chosen.setdefault(subject, place)
+        if items[place].id < items[before].id:
+            chosen[subject] = place
+    return sorted(chosen.values())
 
 
 def _subscription_tables(subscriptions: Sequence[Subscription], verdicts: Sequence[Verdict]) -> dict[str, Table]:

@@ -238,6 +238,7 @@ class RabbitCollector:
             unread_streams=bool(np.isnan(sight.readings.column(STREAM_LAG)[streams]).any()),
             frugal=uses_plugin and self._prometheus is not None and self._prometheus.is_frugal,
             only_named=self._amqp is not None and depths.target == self._amqp.target,
+            ambiguous=sight.names.ambiguous,
         )
 
 

@@ -1,9 +1,10 @@
 """Sentences for people: which source is in use, and what it cannot see. Pure."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from monitor.brokers.rabbitmq.survey import Survey, alarms_of
+from monitor.words import say_names
 
 NO_STATISTICS = (
     "The broker was told not to collect statistics for the management API (management_agent.disable_metrics_collector, "
@@ -25,7 +26,7 @@ class Sources:
 
     `plugin` says whether the plugin is configured; `plugin_node` is the node whose plugin was read, `peers` are others
     that it is linked to, and `plugin_counts` says whether its counters of queues were used. `hidden_vhosts` hold queues
-    whose set-up this user of the management API does not see.
+    whose set-up this user of the management API does not see. `ambiguous` are labels that several queues have.
     """
 
     depth: str
@@ -39,11 +40,12 @@ class Sources:
     unread_streams: bool = False
     frugal: bool = False
     only_named: bool = False
+    ambiguous: Sequence[str] = ()
 
 
 def build_notes(sources: Sources) -> tuple[str, ...]:
     """Return what is to be said of a cycle's sources."""
-    parts = (_depth, _survey, _counters, _streams, _publishers)
+    parts = (_depth, _survey, _counters, _streams, _publishers, _labels)
     return tuple(note for part in parts for note in part(sources))
 
 
@@ -119,6 +121,14 @@ def _publishers(sources: Sources) -> Iterator[str]:
         return
     waiting = "is not told" if survey.blocked is None else f"{survey.blocked:.0f}"
     yield f"The broker blocks publishers ({', '.join(alarms)}); how many connections wait to publish: {waiting}."
+
+
+def _labels(sources: Sources) -> Iterator[str]:
+    if sources.ambiguous:
+        yield (
+            f"Queues of several virtual hosts have the same label ({say_names(sources.ambiguous)}): metrics of "
+            "subscriptions and dead letters tell only the one whose id comes first; the API tells all."
+        )
 
 
 def _other_nodes(survey: Survey, plugin_node: str) -> Collection[str]:

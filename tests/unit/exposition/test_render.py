@@ -1,5 +1,6 @@
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -7,17 +8,20 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from monitor.errors import REASONS
+from monitor.exposition.muted import muted_tables
 from monitor.exposition.render import ClusterText, render_cluster
 from monitor.model import (
     Age,
     AgeMethod,
     ClusterView,
     FoundBy,
+    Mute,
     Origin,
     Problem,
     Role,
     Status,
     Subscription,
+    System,
     Table,
     Verdict,
 )
@@ -292,6 +296,23 @@ class TestDeadLetters:
         assert values_by(text, "dead_letter_problem", "queue", "problem") == {("order-events", "target_missing"): 1.0}
         assert samples_of(text, "dead_letter_info") == {}
         assert samples_of(text, "dead_letter_retention_seconds") == {}
+
+
+class TestEqualLabels:
+    def test_of_queues_with_equal_labels_the_same_one_has_series_in_whatever_order_they_are_seen(self) -> None:
+        queues = [
+            Subscription(id_, System.RABBITMQ, "mail", "a/b", "a/b", backlog_messages=backlog)
+            for id_, backlog in (("mail/a/b", 1.0), ("mail/a%2Fb", 2.0))
+        ]
+        dead = [replace(dead_letter_queue("x/y"), id=id_, messages=n) for id_, n in (("m/x/y", 1.0), ("m/x%2Fy", 2.0))]
+        for order in (1, -1):
+            both = view(subscriptions=queues[::order], dead_letters=dead[::order])
+            further = muted_tables(both, lambda id_: Mute(1, id_, 9.0, "", "me", 0.0))
+            text = plain_of(render_cluster(both, further=further))
+            names = [line.rpartition(" ")[0] for line in text.splitlines() if line]
+            assert len(names) == len(set(names))
+            assert values_by(text, "subscription_backlog_messages", "destination") == {"a/b": 2.0}
+            assert values_by(text, "dead_letter_messages", "queue") == {"x/y": 2.0}
 
 
 class TestCollectors:

@@ -76,6 +76,19 @@ def test_queues_of_other_nodes_are_unknown_once_the_api_has_failed_for_three_cyc
     collector.close()
 
 
+def test_labels_that_queues_of_two_virtual_hosts_have_are_told(mock_broker: MockBroker) -> None:
+    management(mock_broker)
+    rows = [row("a/b", "rabbit@one"), {**row("b", "rabbit@one"), "vhost": "a"}]
+    mock_broker.answers["/api/queues"] = ok({"items": rows, "page_count": 1})
+    url = f"http://127.0.0.1:{mock_broker.port}"
+    config = RabbitCluster.model_validate({"name": "mail", "kind": "rabbitmq", "management_url": url})
+    collector = RabbitCollector(config, [], Clock())
+    snapshot = collector.collect(time.monotonic() + 10)
+    assert {it.id for it in snapshot.subscriptions} == {"mail/a%2Fb", "mail/a/b"}
+    assert [note for note in snapshot.notes if "have the same label (a/b)" in note]
+    collector.close()
+
+
 def test_where_no_list_is_told_the_queues_of_the_node_that_answers_are_asked_for_alone(mock_broker: MockBroker) -> None:
     management(mock_broker)
     url = f"http://127.0.0.1:{mock_broker.port}"
