@@ -122,6 +122,8 @@ class Subscription:
     `id` is `cluster/group/topic` or `cluster/queue` with encoded parts; the label fields are raw.
     Counters (`*_total`) only ever rise while the monitor runs. `measured < expected` says that some parts (partitions)
     could not be read: then the sums (backlog, age, in flight, totals) are None, and the status is unknown.
+    `lost_while_watched` counts those of the lost messages that went while this collector was there, or since one before
+    it looked last: what was gone when nobody had looked yet is in the total alone.
     `abandoned` says that something waits, nobody is there, and for longer than is worth an alarm nothing was consumed.
     `scope` holds the label values by which the snapshot's tables name this subscription.
     """
@@ -139,6 +141,7 @@ class Subscription:
     consumed_messages_total: float | None = None
     retention_seconds: float | None = None
     lost_messages_total: float | None = None
+    lost_while_watched: float | None = None
     rewinds_total: float | None = None
     expected: int = 1
     measured: int = 1

@@ -24,7 +24,7 @@ class Columns:
     age: Floats
     age_is_bound: Flags
     retention: Floats
-    lost: Floats
+    lost_while_watched: Floats
     rewinds: Floats
     totals: Totals
     complete: Flags
@@ -43,7 +43,7 @@ class Columns:
             age=np.where(np.isnan(age) & (backlog == 0), 0.0, age),  # where nothing waits, nothing is old
             age_is_bound=np.array([it.oldest_age.method is AgeMethod.LOWER_BOUND for it in subscriptions], np.bool_),
             retention=as_floats(it.retention_seconds for it in subscriptions),
-            lost=as_floats(it.lost_messages_total for it in subscriptions),
+            lost_while_watched=as_floats(it.lost_while_watched for it in subscriptions),
             rewinds=as_floats(it.rewinds_total for it in subscriptions),
             totals=Totals(
                 as_floats(it.published_messages_total for it in subscriptions),
@@ -73,7 +73,7 @@ class Seen:
     """What is remembered of every subscription; moments of the clock that never jumps, NaN for never.
 
     `nobody_since` is when it was first seen that nobody is there, `back_at` when somebody was there again after a long
-    absence; `lost` and `rewinds` are the last totals.
+    absence; `consumed`, `lost` and `rewinds` are the last counts that were known.
     """
 
     nobody_since: Floats
@@ -92,8 +92,9 @@ class Seen:
 
     def follow(self, columns: Columns, at: float, absence: float) -> Self:
         """Return what is remembered after one more look; an absence is long from `absence` seconds on."""
-        # A loss that is there at the first look goes on as one looks; rewinds before it are nobody's news.
-        lost_more = columns.lost > np.where(np.isnan(self.lost), 0.0, self.lost)
+        lost = columns.lost_while_watched
+        # It begins at zero with its collector; what it has above that at a first look went while nobody looked.
+        lost_more = lost > np.where(lost >= self.lost, self.lost, 0.0)
         rewound = columns.rewinds > self.rewinds
         consumed_more = columns.totals.consumed > self.consumed
         back = columns.present & (at - self.nobody_since >= absence)
@@ -101,13 +102,17 @@ class Seen:
             self,
             back_at=np.where(back, at, self.back_at),
             nobody_since=np.where(columns.absent, np.fmin(self.nobody_since, at), np.nan),
-            consumed=columns.totals.consumed,
+            consumed=_known(columns.totals.consumed, self.consumed),
             consumed_at=np.where(consumed_more, at, self.consumed_at),
-            lost=columns.lost,
+            lost=_known(lost, self.lost),
             lost_at=np.where(lost_more, at, self.lost_at),
-            rewinds=columns.rewinds,
+            rewinds=_known(columns.rewinds, self.rewinds),
             rewound_at=np.where(rewound, at, self.rewound_at),
         )
+
+
+def _known(now: Floats, before: Floats) -> Floats:
+    return np.where(np.isnan(now), before, now)
 
 
 def parts_of_wholes(ids: Sequence[str], columns: Columns) -> Parts:

@@ -304,6 +304,7 @@ class KafkaCollector:
             "published": published,
             "consumed": progress.consumed,
             "lost": progress.lost,
+            "lost_before": progress.lost_before,
             "rewinds": progress.rewound,
         }
         self._totals.add(rows, growth, committed, logs, now)

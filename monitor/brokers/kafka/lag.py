@@ -60,16 +60,20 @@ def measure(committed: Floats, uncommitted: Mask, logs: RowLogs) -> Lag:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Progress:
-    """What rows did since they were last seen: messages consumed, lost unread, and 1 where the offset went back."""
+    """What rows did since they were last seen: messages consumed, lost unread, and 1 where the offset went back.
+
+    `lost_before` are those of the lost that were gone when the row was first seen.
+    """
 
     consumed: Floats
     lost: Floats
+    lost_before: Floats
     rewound: Floats
 
 
 def new_progress_memory() -> Memory:
     """Return what `advance` needs to keep: the last offset committed, and up to where losses are counted."""
-    return Memory(committed=np.nan, lost_below=-np.inf)
+    return Memory(committed=np.nan, lost_below=-np.inf, watched=0.0)
 
 
 def advance(memory: Memory, committed: Floats, start: Floats) -> Progress:
@@ -87,7 +91,9 @@ def advance(memory: Memory, committed: Floats, start: Floats) -> Progress:
     lost = np.where(below & ~back, np.maximum(start - np.maximum(committed, counted), 0.0), 0.0)
     memory["lost_below"] = np.where(below, np.maximum(counted, start), counted)
     memory["committed"] = np.where(np.isnan(committed), before, committed)
-    return Progress(consumed, lost, back.astype(np.float64))
+    lost_before = np.where(memory["watched"] == 0, lost, 0.0)
+    memory["watched"] = np.where(np.isnan(committed + start), memory["watched"], 1.0)
+    return Progress(consumed, lost, lost_before, back.astype(np.float64))
 
 
 def grown(before: Floats, now: Floats) -> Floats:

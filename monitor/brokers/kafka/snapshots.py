@@ -153,14 +153,14 @@ def make_subscriptions(cluster: str, reading: Reading, pairs: Pairs) -> tuple[Su
         _lists(rows.pair_group, rows.pair_topic),
         _lists(pairs.expected, pairs.measured),
         _lists(pairs.backlog, pairs.age, pairs.method),
-        _lists(*(totals[name] for name in ("published", "consumed", "lost", "rewinds"))),
+        _lists(*(totals[name] for name in ("published", "consumed", "lost", "lost_while_watched", "rewinds"))),
         _lists(reading.retention[rows.pair_topic], reading.abandoned),
         strict=True,
     )
     subscriptions = []
     for (identity, scope), (g, t), (expected, measured), (backlog, age, method), counters, (retention, left) in columns:
         group, topic, whole = reading.groups[g], reading.partitions.topics[t], measured >= expected
-        published, consumed, lost, rewinds = counters
+        published, consumed, lost, lost_while_watched, rewinds = counters
         subscriptions.append(
             Subscription(
                 id=identity,
@@ -175,6 +175,7 @@ def make_subscriptions(cluster: str, reading: Reading, pairs: Pairs) -> tuple[Su
                 consumed_messages_total=consumed if whole else None,
                 retention_seconds=None if math.isnan(retention) else retention,
                 lost_messages_total=lost,
+                lost_while_watched=lost_while_watched,
                 rewinds_total=rewinds,
                 expected=int(expected),
                 measured=int(measured),

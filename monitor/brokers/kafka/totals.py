@@ -6,7 +6,11 @@ crash. Where that cannot be told, since a partition could not be read or the num
 zero: a counter that went back a little would look to Prometheus as if all of it had been counted anew.
 
 A first look counts what a group has lost already, since nobody has told of it yet. With the losses `standing` is kept,
-how many messages lie between the committed offsets and the starts of the logs, so that they are not told twice.
+how many messages lie between the committed offsets and the starts of the logs, so that they are not told twice: also
+not those of a partition that could be read only later, which are `owed` until then.
+
+What was gone at a first look may have gone long ago. So losses that are news are counted apart, `lost_while_watched`:
+those of partitions that had been looked at, and at a start what came to the losses since a process before this one.
 
 Beside the counters stands when a group last got on, and since when it has been watched: what tells a group that was
 just stopped from one that somebody has left behind, also when the monitor was restarted in between.
@@ -30,12 +34,21 @@ _COUNTED_UP_TO = {"consumed": "committed", "published": "ends"}
 class Totals:
     """The counters, by pair. `columns` has `published`, `consumed`, `lost` and `rewinds`.
 
-    It also has `advanced`, when a committed offset was last seen to move on (Unix seconds, NaN for never), and `since`,
-    when the pair was first seen.
+    `lost_while_watched` begins at zero with each collector. There is also `advanced`, when a committed
+    offset was last seen to move on (Unix seconds, NaN for never), and `since`, when the pair was first seen.
     """
 
     def __init__(self, memory: Memory) -> None:
-        self.columns = Columns(published=0.0, consumed=0.0, lost=0.0, rewinds=0.0, advanced=np.nan, since=np.nan)
+        self.columns = Columns(
+            published=0.0,
+            consumed=0.0,
+            lost=0.0,
+            lost_while_watched=0.0,
+            owed=0.0,
+            rewinds=0.0,
+            advanced=np.nan,
+            since=np.nan,
+        )
         self._memory = memory
         self._left = dict(memory.recall(_NAME, _LABELS))
         self._ids: Ids = np.empty(0, dtype=np.int64)
@@ -46,10 +59,15 @@ class Totals:
         fresh = np.flatnonzero(~np.isin(rows.pair_ids, self._ids)) if self._left else np.empty(0, dtype=np.int64)
         columns.align(rows.pair_ids)
         self._ids = rows.pair_ids
-        for name, values in growth.items():
-            columns[name] = columns[name] + rows.total(values)
+        grown = {name: rows.total(values) for name, values in growth.items()}
+        for name in ("published", "consumed", "rewinds"):
+            columns[name] = columns[name] + grown[name]
+        repaid = np.minimum(columns["owed"], grown["lost_before"])
+        columns["lost"] = columns["lost"] + grown["lost"] - repaid
+        columns["lost_while_watched"] = columns["lost_while_watched"] + grown["lost"] - grown["lost_before"]
+        columns["owed"] = columns["owed"] - repaid
         columns["since"] = np.where(np.isnan(columns["since"]), now, columns["since"])
-        columns["advanced"] = np.where(rows.total(growth["consumed"]) > 0, now, columns["advanced"])
+        columns["advanced"] = np.where(grown["consumed"] > 0, now, columns["advanced"])
         positions = {
             "committed": rows.total(committed),
             "ends": rows.total(logs.end),
@@ -57,6 +75,9 @@ class Totals:
             "parts": np.diff(rows.first, append=len(rows)).astype(np.float64),
         }
         self._resume(rows, fresh, positions)
+        # Once every partition was read, nothing is to come of what was lost before.
+        columns["owed"] = np.where(np.isnan(positions["committed"] + positions["ends"]), columns["owed"], 0.0)
+        positions["standing"] = positions["standing"] + columns["owed"]
         kept = {name: columns[name] for name in ("published", "consumed", "lost", "rewinds", "advanced", "since")}
         self._memory.keep(_NAME, Table(rows.pair_labels, {**kept, **positions}))
 
@@ -65,8 +86,10 @@ class Totals:
         for pair in fresh.tolist():
             group, topic = (label.values[label.codes[pair]] for label in rows.pair_labels)
             left = self._left.pop((group, topic), {})
-            lost = max(0.0, self.columns["lost"][pair] - left.get("standing", 0.0))
-            self.columns["lost"][pair] = left.get("lost", 0.0) + lost
+            lost = self.columns["lost"][pair] - left.get("standing", 0.0)
+            self.columns["lost"][pair] = left.get("lost", 0.0) + max(0.0, lost)
+            self.columns["lost_while_watched"][pair] = max(0.0, lost) if left else 0.0
+            self.columns["owed"][pair] = max(0.0, -lost)
             self.columns["rewinds"][pair] += left.get("rewinds", 0.0)
             first_seen = self.columns["since"][pair]
             moved_meanwhile = positions["committed"][pair] > left.get("committed", np.nan)

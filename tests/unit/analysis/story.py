@@ -74,12 +74,16 @@ class Story:
         age_method: AgeMethod = AgeMethod.INTERPOLATED,
         retention: float | None = None,
         lost: float | None = None,
+        lost_while_watched: float | None = None,
         rewinds: float | None = None,
         missing: int = 0,
         whole: bool = False,
         counted: bool = False,
     ) -> Verdict:
-        """Look once, then let an interval pass. `backlogs` stand where they are not the difference of the positions."""
+        """Look once, then let an interval pass. `backlogs` stand where they are not the difference of the positions.
+
+        All that is `lost` went while it was watched, if not said otherwise.
+        """
         waits = backlogs or [p - c if p is not None and c is not None else None for p, c in positions]
         parts = parts_of(waits, positions or [(None, None)] * len(waits), ids, counted=counted)
         known = not missing and not np.isnan(parts.backlog).any()
@@ -97,6 +101,7 @@ class Story:
             consumed_messages_total=_sum(parts.consumed) if known else None,
             retention_seconds=retention,
             lost_messages_total=lost,
+            lost_while_watched=lost if lost_while_watched is None else lost_while_watched,
             rewinds_total=rewinds,
             expected=len(waits) + missing,
             measured=len(waits),

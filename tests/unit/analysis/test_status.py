@@ -234,10 +234,35 @@ class TestRewound:
 class TestLosing:
     def test_lost_messages_are_losing_for_a_window(self) -> None:
         story = Story()
-        story.look((1_000, 990), lost=7)
+        story.look((1_000, 990), lost=0)
         seen = statuses(story.look_until(11 * MINUTE, (1_000, 1_000), lost=7))
         assert seen[0] is Status.LOSING
         assert seen[-1] is Status.OK
+
+    def test_what_was_lost_before_anybody_watched_is_no_news(self) -> None:
+        story = Story()
+        seen = statuses(story.look_until(1 * MINUTE, (1_000, 1_000), lost=7, lost_while_watched=0))
+        assert set(seen) == {Status.OK}
+        assert story.look((1_000, 1_000), lost=9, lost_while_watched=2).status is Status.LOSING
+
+    def test_what_was_lost_while_the_monitor_was_down_is_told_at_the_first_look(self) -> None:
+        assert Story().look((1_000, 1_000), lost=9, lost_while_watched=2).status is Status.LOSING
+
+    def test_another_collector_which_counts_anew_tells_no_old_loss_and_hides_no_new_one(self) -> None:
+        story = Story()
+        story.look((1_000, 1_000), lost=0)
+        story.look((1_000, 1_000), lost=7)
+        story.wait(60 * MINUTE)
+        assert story.look((1_000, 1_000), lost=7, lost_while_watched=0).status is Status.OK
+        assert story.look((1_000, 1_000), lost=8, lost_while_watched=1).status is Status.LOSING
+
+    def test_a_look_that_does_not_know_the_loss_does_not_make_it_news_again(self) -> None:
+        story = Story()
+        story.look((1_000, 1_000), lost=0)
+        story.look((1_000, 1_000), lost=7)
+        story.wait(60 * MINUTE)
+        story.look((1_000, 1_000), lost=None)
+        assert story.look((1_000, 1_000), lost=7).status is Status.OK
 
     def test_a_loss_without_any_backlog_is_still_a_loss(self) -> None:
         story = Story()

@@ -85,6 +85,23 @@ def test_progress_loss_and_rewinds_add_up(
     assert totals(*looks) == expected
 
 
+@pytest.mark.parametrize(
+    ("looks", "before"),
+    [
+        (((10, 0), (10, 30)), 0),
+        (((10, 30), (10, 35)), 20),
+        (((NAN, 30), (10, 30), (10, 31)), 20),  # the offset is first read at the second look
+        (((10, NAN), (10, 30), (10, 31)), 20),  # and here the start of the log
+        (((10, 0), (NAN, 30), (10, 30)), 0),
+    ],
+)
+def test_what_was_lost_before_a_row_was_seen_whole_is_told_apart(
+    looks: tuple[tuple[float, float], ...], before: float
+) -> None:
+    steps, _ = follow(*looks)
+    assert sum(step.lost_before[0] for step in steps) == before
+
+
 @given(st.lists(st.tuples(st.integers(0, 100), st.integers(0, 100)), min_size=1, max_size=20))
 def test_counters_never_fall_whatever_happens(looks: list[tuple[int, int]]) -> None:
     starts = np.maximum.accumulate([start for _, start in looks]).tolist()

@@ -65,7 +65,7 @@ def look(
 ) -> Mapping[str, float]:
     """Add one cycle; return the counters."""
     seen = seen or rows(len(committed))
-    nothing = dict.fromkeys(("published", "consumed", "lost", "rewinds"), np.zeros(len(committed)))
+    nothing = dict.fromkeys(("published", "consumed", "lost", "lost_before", "rewinds"), np.zeros(len(committed)))
     grown = {name: np.array(values, dtype=np.float64) for name, values in growth.items()}
     logs = RowLogs(
         np.array(starts or np.zeros(len(committed)), dtype=np.float64),
@@ -74,7 +74,12 @@ def look(
         np.zeros(len(committed), dtype=bool),
     )
     totals.add(seen, {**nothing, **grown}, np.array(committed, dtype=np.float64), logs, now)
-    return {name: float(totals.columns[name][0]) for name in nothing}
+    return {name: float(totals.columns[name][0]) for name in ("published", "consumed", "lost", "rewinds")}
+
+
+def news(totals: Totals) -> float:
+    """How many of the lost messages went while somebody watched, or since a collector before this one looked."""
+    return float(totals.columns["lost_while_watched"][0])
 
 
 def test_the_next_collector_counts_on_with_what_went_on_in_between() -> None:
@@ -115,10 +120,40 @@ def test_consumed_begins_at_zero_where_it_cannot_be_told_what_went_on(
 def test_a_loss_that_still_stands_is_not_told_twice_and_one_that_came_meanwhile_is() -> None:
     memory = Memory()
     first = Totals(memory)
-    assert look(first, [10], [50], [30], lost=[20])["lost"] == 20
+    assert look(first, [10], [50], [30], lost=[20], lost_before=[20])["lost"] == 20
     # A first look finds everything between the committed offset and the log's start.
-    assert look(Totals(memory), [10], [50], [30], lost=[20])["lost"] == 20
-    assert look(Totals(memory), [10], [50], [35], lost=[25])["lost"] == 25
+    second, third = Totals(memory), Totals(memory)
+    assert look(second, [10], [50], [30], lost=[20], lost_before=[20])["lost"] == 20
+    assert look(third, [10], [50], [35], lost=[25], lost_before=[25])["lost"] == 25
+    assert (news(first), news(second), news(third)) == (0, 0, 5)
+
+
+def test_a_loss_that_was_there_at_the_first_look_is_counted_and_no_news() -> None:
+    totals = Totals(Memory())
+    assert look(totals, [10], [50], [30], lost=[20], lost_before=[20])["lost"] == 20
+    assert news(totals) == 0
+    assert look(totals, [10], [50], [34], lost=[4])["lost"] == 24
+    assert news(totals) == 4
+
+
+def test_a_partition_that_is_read_late_after_a_start_tells_no_loss_again() -> None:
+    memory, whole = Memory(), ([10, 10], [50, 50], [30, 15])
+    look(Totals(memory), *whole, lost=[20, 5], lost_before=[20, 5])
+    totals = Totals(memory)
+    unread = ([np.nan, 10], [np.nan, 50], [np.nan, 15])
+    assert look(totals, *unread, lost=[0, 5], lost_before=[0, 5])["lost"] == 25
+    after_a_crash = Totals(memory)
+    assert look(after_a_crash, *whole, lost=[20, 5], lost_before=[20, 5])["lost"] == 25
+    assert look(totals, *whole, lost=[20, 0], lost_before=[20, 0])["lost"] == 25
+    assert (news(totals), news(after_a_crash)) == (0, 0)
+
+
+def test_what_was_owed_lapses_once_everything_was_read() -> None:
+    memory = Memory()
+    look(Totals(memory), [10], [50], [30], lost=[20], lost_before=[20])
+    totals = Totals(memory)
+    look(totals, [40], [50], [30])  # the group has jumped over what was lost
+    assert look(totals, [40], [50], [45], lost=[5], lost_before=[5])["lost"] == 25
 
 
 def test_a_group_that_comes_back_later_does_not_get_old_counters() -> None:
