@@ -24,7 +24,7 @@ from monitor.collecting.routine import Routine
 from monitor.collecting.schedule import Schedule
 from monitor.collecting.store import Occasion, Store
 from monitor.config import Cluster, Configuration, DeadLetterMapping
-from monitor.errors import StorageError
+from monitor.errors import RequestError, StorageError
 from monitor.exposition.choice import EVERYTHING, Choice
 from monitor.exposition.muted import muted_tables
 from monitor.exposition.page import MetricsPage
@@ -126,7 +126,10 @@ class Monitor:
         members = make_member_router(sources, self._read_members)
         catalog = make_catalog_router(lambda: self._schemas.catalog, sources)
         further = [mutes, marks, history, alerts, members, catalog, make_redrive_router(self.redrives)]
-        return make_api(sources, lambda: self._configuration.server, further)
+        return make_api(sources, lambda: self._configuration.server, further, self._note_refused)
+
+    def _note_refused(self, address: str, path: str, error: RequestError) -> None:
+        self.redrives.refusals.note(Actor("unknown", "none", address), "request", path, error)
 
     def _read_members(self, subscription: Subscription) -> Sequence[Member] | None:
         cluster = next(it for it in self._configuration.clusters if it.name == subscription.cluster)

@@ -11,7 +11,7 @@ from starlette.routing import Route
 import monitor
 from monitor.api.about import make_about_router
 from monitor.api.description import DescribedApi, refuse_unknown_parameters
-from monitor.api.guard import Guard
+from monitor.api.guard import Guard, Refused, forget
 from monitor.api.health import tell_readiness
 from monitor.api.intake import Intake
 from monitor.api.metrics import MetricsEndpoint
@@ -25,10 +25,15 @@ from monitor.config import Server
 _UNCACHED = {"Cache-Control": "no-store"}
 
 
-def make_api(sources: Sources, server: Callable[[], Server], further: Iterable[APIRouter] = ()) -> FastAPI:
+def make_api(
+    sources: Sources,
+    server: Callable[[], Server],
+    further: Iterable[APIRouter] = (),
+    refused: Refused = forget,
+) -> FastAPI:
     """Return the app that answers from `sources` to those whom `server`, asked at each request, lets in.
 
-    `further` are the endpoints of the parts that act or remember.
+    `further` are the endpoints of the parts that act or remember; `refused` hears who is turned away.
     """
     app = DescribedApi(
         title="Eventflow Monitor",
@@ -40,7 +45,8 @@ def make_api(sources: Sources, server: Callable[[], Server], further: Iterable[A
     )
     install_problem_handlers(app)
     app.add_middleware(Intake)
-    app.add_middleware(Guard, server=server)  # around it: nobody's body is read before it is known who asks
+    # Around it: nobody's body is read before it is known who asks.
+    app.add_middleware(Guard, server=server, refused=refused)
     # The general paths last: an id may hold slashes, so that theirs would take those of the others too.
     for router in (*further, make_about_router(sources.clock), make_summary_router(sources), make_router(sources)):
         app.include_router(router)

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPBearer
+from starlette.concurrency import run_in_threadpool
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from monitor.api.problems import answer_error
@@ -40,14 +41,23 @@ class Principal:
     bodies: bool = True
 
 
+Refused = Callable[[str, str, RequestError], None]
+"""Hears from which address which path was asked for, and why that was refused."""
+
+
+def forget(address: str, path: str, error: RequestError) -> None:
+    """Where nothing is kept."""
+
+
 class Guard:
     """ASGI middleware that lets nothing in that it does not know. Paths that are not open need a token by default.
 
-    `server` is asked at each request, since the configuration may have been read again.
+    `server` is asked at each request, since the configuration may have been read again. `refused` hears who was turned
+    away, and why; it is called in a worker thread.
     """
 
-    def __init__(self, app: ASGIApp, server: Callable[[], Server]) -> None:
-        self._app, self._server = app, server
+    def __init__(self, app: ASGIApp, server: Callable[[], Server], refused: Refused = forget) -> None:
+        self._app, self._server, self._refused = app, server, refused
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand the request on with its principal, or answer with the refusal."""
@@ -59,6 +69,8 @@ class Guard:
                 scope.setdefault("state", {})["principal"] = access.principal(scope)
             except RequestError as error:
                 await answer_error(error)(scope, receive, send)
+                client = scope.get("client")
+                await run_in_threadpool(self._refused, client[0] if client else "", scope["path"], error)
                 return
         await self._app(scope, receive, send)
 

@@ -1,6 +1,6 @@
 """`/api/v1/redrives`, the messages of dead-letter queues, and the audit log."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any, Literal
 from urllib.parse import unquote
 
@@ -27,9 +27,10 @@ from monitor.api.redrive_items import (
 )
 from monitor.api.sources import PREFIX
 from monitor.api.streams import Stream
-from monitor.errors import NotAllowed
+from monitor.errors import NotAllowed, RequestError
 from monitor.letters import Action, OnAmbiguous, PlanRequest
 from monitor.redrive.audit import Actor
+from monitor.redrive.refusals import is_refusal
 from monitor.redrive.service import Redrives
 from monitor.redrive.timing import LATEST_MOMENT
 
@@ -185,18 +186,28 @@ def make_redrive_router(redrives: Redrives) -> APIRouter:
     return router
 
 
-def _may(redrives: Redrives, role: str, operation: str) -> Callable[..., Actor]:
-    """Return a dependency that lets a role pass and gives who it is; a refusal to act is written down."""
+def _may(redrives: Redrives, role: str, operation: str) -> Callable[..., Iterator[Actor]]:
+    """Return a dependency that lets a role pass and gives who it is; what is refused is written down.
 
-    def check(request: Request, _: Annotated[object, Depends(_bearer)]) -> Actor:
+    What the service itself refuses to those who act, it writes down with what it knows of it.
+    """
+
+    def check(request: Request, _: Annotated[object, Depends(_bearer)]) -> Iterator[Actor]:
         principal: Principal = request.state.principal
         address = request.client.host if request.client else ""
         actor = Actor(principal.name, principal.role, address, principal.bodies)
-        if ROLES.index(principal.role) < ROLES.index(role):
-            if request.method != "GET":
-                redrives.audit.write(actor, operation, "refused", path=request.url.path)
-            raise NotAllowed(f"this needs the role {role}; the token {principal.name} has the role {principal.role}")
-        return actor
+        reads, path = request.method == "GET", request.url.path
+        try:
+            if ROLES.index(principal.role) < ROLES.index(role):
+                if not reads:
+                    redrives.audit.write(actor, operation, "refused", path=path)
+                told = f"this needs the role {role}; the token {principal.name} has the role {principal.role}"
+                raise NotAllowed(told)
+            yield actor
+        except RequestError as error:
+            if reads and is_refusal(error):
+                redrives.refusals.note(actor, operation, path, error)
+            raise
 
     return check
 

@@ -278,15 +278,29 @@ def test_a_viewer_may_look_and_no_more_and_the_refusal_is_on_record(yard: Yard, 
         looked = viewer.letters(f"k/{dead}")["items"]
         assert [it["value"] for it in looked] == [None] * 3
         assert looked[0]["exception"] == "java.lang.IllegalStateException"
-        for attempt in (lambda: viewer.plan_redrive(f"k/{dead}"), lambda: viewer.start_redrive("p", "h")):
+        for attempt in (
+            lambda: viewer.redrive_plan("p"),
+            lambda: viewer.redrive_plan("p"),  # counted, and told later
+            lambda: viewer.plan_redrive(f"k/{dead}"),
+            lambda: viewer.start_redrive("p", "h"),
+        ):
             with pytest.raises(MonitorRefused) as refused:
                 attempt()
             assert refused.value.status == 403
-    records = server.client.audit(limit=2)["items"]
-    assert [(it["actor"], it["operation"], it["outcome"]) for it in records] == [
+    with server.client_of("nobody's") as nobody, pytest.raises(MonitorRefused):
+        nobody.redrives()
+
+    def recorded() -> list[tuple[Any, ...]]:
+        items = server.client.audit(limit=4)["items"]
+        return [(it["actor"], it["operation"], it["outcome"]) for it in items]
+
+    expected = [
+        ("unknown", "request", "refused"),  # written when it has been answered
         ("viewer", "redrive.start", "refused"),
         ("viewer", "redrive.plan", "refused"),
+        ("viewer", "redrive.plan", "refused"),
     ]
+    wait_until("all refusals are on record", lambda: recorded() == expected)
     assert server.client.audit_verification()["intact"] is True
 
 
