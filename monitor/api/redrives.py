@@ -1,6 +1,8 @@
 """`/api/v1/redrives`, the messages of dead-letter queues, and the audit log."""
 
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
 from typing import Annotated, Any, Literal
 from urllib.parse import unquote
 
@@ -27,14 +29,15 @@ from monitor.api.redrive_items import (
 )
 from monitor.api.sources import PREFIX
 from monitor.api.streams import Stream
-from monitor.errors import NotAllowed, RequestError
+from monitor.errors import NotAllowed
 from monitor.letters import Action, OnAmbiguous, PlanRequest
 from monitor.redrive.audit import Actor
-from monitor.redrive.refusals import is_refusal
+from monitor.redrive.paging import Order
 from monitor.redrive.service import Redrives
 from monitor.redrive.timing import LATEST_MOMENT
 
 _bearer = HTTPBearer(auto_error=False)
+_SEARCHED = ("id", "kind", "exception", "message", "frame", "subject", "origins", "types", "consumers")
 _MEDIA_TYPES = {"jsonl": "application/x-ndjson", "csv": "text/csv"}
 _EXPORTED: dict[int | str, dict[str, Any]] = {
     200: {"content": {media_type: {"schema": {"type": "string"}} for media_type in _MEDIA_TYPES.values()}}
@@ -45,7 +48,11 @@ _STARTED_BEFORE: dict[int | str, dict[str, Any]] = {
 
 Limit = Annotated[int, Query(ge=1, le=1000, description="items a page")]
 LookLimit = Annotated[int, Query(ge=0, le=1000, description="items a page; 0 looks at none and tells only the warning")]
+GroupSort = Literal[
+    "messages", "-messages", "first_at", "-first_at", "last_at", "-last_at", "per_second", "-per_second"
+]
 Cursor = Annotated[str | None, Query(max_length=500, description="the `next` of the page before")]
+Words = Annotated[str, Query(max_length=200, description="words that all must stand in what is told")]
 Text = Annotated[str, Field(max_length=2_000)]
 _Age = Annotated[float | None, Field(gt=0, le=1e9)]
 _Moment = Annotated[float | None, Field(ge=0, le=LATEST_MOMENT)]
@@ -227,8 +234,14 @@ def _add_letters(router: APIRouter, redrives: Redrives) -> None:
         return _answer(redrives.letters.browse(search, limit, cursor, actor))
 
     @router.get("/dead-letters/{id:path}/groups", response_model=LetterGroups, summary="Dead letters by their cause")
-    def list_groups(queue: Annotated[str, Depends(_queue_id("/groups"))], actor: viewer) -> JSONResponse:
-        return _answer(redrives.letters.groups(queue, actor))
+    def list_groups(
+        queue: Annotated[str, Depends(_queue_id("/groups"))],
+        actor: viewer,
+        sort: Annotated[GroupSort, Query(description="- for descending; what is not known comes last")] = "-messages",
+        q: Words = "",
+    ) -> JSONResponse:
+        found = redrives.letters.groups(queue, actor)
+        return _answer({**found, "items": order_groups(found["items"], sort, q)})
 
     @router.get(
         "/dead-letters/{id:path}/export",
@@ -309,8 +322,10 @@ def _add_jobs(router: APIRouter, redrives: Redrives) -> None:
         limit: Limit = 100,
         cursor: Cursor = None,
         dead_letters: Annotated[str | None, Query(max_length=2_000, description="of one queue")] = None,
+        sort: Annotated[Literal["created_at", "-created_at"], Query(description="- for descending")] = "-created_at",
+        q: Words = "",
     ) -> JSONResponse:
-        return _answer(redrives.jobs(limit, cursor, dead_letters))
+        return _answer(redrives.jobs(limit, cursor, dead_letters, Order(sort == "created_at", q)))
 
     @router.get("/redrives/{id}", response_model=JobItem, summary="One job")
     def get_job(id: str, actor: viewer) -> JSONResponse:
@@ -367,14 +382,29 @@ def _add_audit(router: APIRouter, redrives: Redrives) -> None:
     viewer = Annotated[Actor, Depends(_may(redrives, "viewer", "audit.read"))]
 
     @router.get("/audit", response_model=AuditPage, summary="Who did what, and who was refused")
-    def list_audit(actor: viewer, limit: Limit = 100, cursor: Cursor = None) -> JSONResponse:
-        return _answer(redrives.read_audit(limit, cursor))
+    def list_audit(
+        actor: viewer,
+        limit: Limit = 100,
+        cursor: Cursor = None,
+        sort: Annotated[Literal["at", "-at"], Query(description="- for descending")] = "-at",
+        q: Words = "",
+    ) -> JSONResponse:
+        return _answer(redrives.read_audit(limit, cursor, Order(sort == "at", q)))
 
     @router.get("/audit/verification", response_model=AuditVerification, summary="Check the chain of audit records")
     def verify_audit(actor: viewer) -> JSONResponse:
         found = redrives.verify_audit()
         told = {"intact": found.intact, "records": found.records, "broken_at": found.broken_at}
         return _answer({**told, "last_hash": found.last_hash})
+
+
+def order_groups(groups: Sequence[Mapping[str, Any]], sort: str, q: str) -> list[Mapping[str, Any]]:
+    """Return those of the groups in which all words stand, in order; equals stay as they came."""
+    words, field = q.casefold().split(), sort.removeprefix("-")
+    texts = (json.dumps([it[name] for name in _SEARCHED], ensure_ascii=False).casefold() for it in groups)
+    found = [it for it, text in zip(groups, texts, strict=True) if all(word in text for word in words)]
+    known = sorted((it for it in found if it[field] is not None), key=itemgetter(field), reverse=sort.startswith("-"))
+    return known + [it for it in found if it[field] is None]
 
 
 def _queue_id(after: str) -> Callable[..., str]:

@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from monitor.clock import Clock
+from monitor.redrive.paging import NEWEST_FIRST, Order
 from monitor.storage.database import Database
 from monitor.storage.tables import AUDIT
 
@@ -83,11 +84,9 @@ class Audit:
             connection.execute(sa.insert(AUDIT).values(values))
         return id_
 
-    def read(self, limit: int, before: int | None = None) -> Sequence[Mapping[str, Any]]:
-        """Return records, the newest first."""
-        query = sa.select(AUDIT).order_by(AUDIT.c.sequence.desc()).limit(limit)
-        if before is not None:
-            query = query.where(AUDIT.c.sequence < before)
+    def read(self, limit: int, after: int | None = None, order: Order = NEWEST_FIRST) -> Sequence[Mapping[str, Any]]:
+        """Return records; `after` is a sequence number to go on from. Words are sought in all that a record tells."""
+        query = order.page(AUDIT, after, limit, AUDIT.c.record)
         with self._database.reading() as connection:
             rows = connection.execute(query).mappings()
             return [

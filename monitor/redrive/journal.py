@@ -20,6 +20,7 @@ from monitor.redrive.batches import Place, Together
 from monitor.redrive.holds import Holds
 from monitor.redrive.items import Item, dump, item_of, row_of
 from monitor.redrive.model import FINAL_STATES, Counts, JobState
+from monitor.redrive.paging import NEWEST_FIRST, Order
 from monitor.storage.database import Database, upsert
 from monitor.storage.tables import REDRIVE_BATCHES, REDRIVE_ITEMS, REDRIVE_JOBS, REDRIVE_PLANS, REDRIVE_RANGES
 
@@ -145,13 +146,16 @@ class Journal:
             raise NotFound(f"there is no job {id_!r}")
         return found[0]
 
-    def jobs(self, limit: int, before: int | None = None, dead_letters: str | None = None) -> list[StoredJob]:
-        """Return jobs, the newest first; `before` is a sequence number to go on from, `dead_letters` one queue's id."""
-        where = [REDRIVE_JOBS.c.sequence < before] if before is not None else []
+    def jobs(
+        self, limit: int, after: int | None = None, dead_letters: str | None = None, order: Order = NEWEST_FIRST
+    ) -> list[StoredJob]:
+        """Return jobs; `after` is a sequence number to go on from, `dead_letters` one queue's id."""
+        it = REDRIVE_JOBS.c
+        query = order.page(REDRIVE_JOBS, after, limit, it.id, it.dead_letters, it.actor, it.action, it.state, it.reason)
         if dead_letters is not None:
-            where.append(REDRIVE_JOBS.c.dead_letters == dead_letters)
+            query = query.where(it.dead_letters == dead_letters)
         with self._database.reading() as connection:
-            return _jobs(connection, sa.and_(sa.true(), *where), limit)
+            return [_job(row) for row in connection.execute(query).mappings()]
 
     def unfinished(self) -> list[StoredJob]:
         """Return the jobs that have not ended; those that wait for a second person are among them."""

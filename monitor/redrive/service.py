@@ -26,9 +26,8 @@ from monitor.redrive.looking import Letters
 from monitor.redrive.messages import tell_message
 from monitor.redrive.model import FINAL_STATES, Counts, JobState
 from monitor.redrive.pacing import check_rate
-from monitor.redrive.paging import read_number
+from monitor.redrive.paging import NEWEST_FIRST, Order, read_number
 from monitor.redrive.plans import check_request, count_of, find_drift, hash_payload, hash_plan, make_plan, read_request
-from monitor.redrive.refusals import Refusals
 from monitor.redrive.selection import selected_by
 from monitor.redrive.shelving import Shelf
 from monitor.redrive.stores import Stores
@@ -58,7 +57,6 @@ class Redrives:
     ) -> None:
         self._approvals, self._mapped = configuration.approvals, configuration.dead_letters
         self._stores, self._journal, self.audit, self._clock = stores, stores.journal, stores.audit, clock
-        self.refusals = Refusals(stores.audit, clock)
         self.buses = Buses(configuration.clusters, views, opener, clock)
         knowledge = Knowledge(stores.journal, views, curves, marks, clock, schemas)
         self.letters = Letters(
@@ -270,8 +268,7 @@ class Redrives:
         return self._journal.change_state(job.id, JobState.AWAITING_APPROVAL, **ended)
 
     def expire(self) -> None:
-        """End jobs that waited too long for a second person, delete what is due, tell how often was refused what."""
-        self.refusals.tell()
+        """Let jobs end that have waited too long for a second person, and delete what has come to its date."""
         for job in self._journal.unfinished():
             if has_expired(job, self._clock.now()):
                 with suppress(Conflict):  # somebody has approved or cancelled it meanwhile
@@ -306,9 +303,11 @@ class Redrives:
         """Return a job."""
         return self._tell(self._journal.job(id_))
 
-    def jobs(self, limit: int, cursor: str | None, dead_letters: str | None = None) -> dict[str, Any]:
-        """Return jobs, the newest first; those of one queue where it is named."""
-        found = self._journal.jobs(limit + 1, read_number(cursor), dead_letters)
+    def jobs(
+        self, limit: int, cursor: str | None, dead_letters: str | None = None, order: Order = NEWEST_FIRST
+    ) -> dict[str, Any]:
+        """Return jobs; those of one queue where it is named."""
+        found = self._journal.jobs(limit + 1, read_number(cursor), dead_letters, order)
         items = [self._tell(job) for job in found[:limit]]
         return {"items": items, "next": str(found[limit - 1].sequence) if len(found) > limit else None}
 
@@ -358,9 +357,9 @@ class Redrives:
             "edits": self._stores.edits.digest(id_),
         }
 
-    def read_audit(self, limit: int, cursor: str | None) -> dict[str, Any]:
-        """Return audit records, the newest first."""
-        found = self.audit.read(limit + 1, read_number(cursor))
+    def read_audit(self, limit: int, cursor: str | None, order: Order = NEWEST_FIRST) -> dict[str, Any]:
+        """Return audit records."""
+        found = self.audit.read(limit + 1, read_number(cursor), order)
         return {"items": list(found[:limit]), "next": str(found[limit - 1]["sequence"]) if len(found) > limit else None}
 
     def verify_audit(self) -> Verification:

@@ -119,6 +119,7 @@ class KafkaCollector:
         if len(logs.end) and not np.isfinite(logs.end).any():
             raise problems.worst() or TimedOut("no partition's offsets could be read", target=self._cluster.name)
         self._refresh_facts(deadline, problems)
+        hidden = self._visibility.tell(len(listing.topics), self._share(deadline, _SHARE_OF_VISIBILITY))
         reading, published = self._reckon(replication, logs, polled_at, deadline, problems)
         pairs = sum_up(reading)
         return Snapshot(
@@ -146,7 +147,7 @@ class KafkaCollector:
                 *tell_limits(reading),
                 *self._tails.tell(),
                 *(self._offsets_topic.tell_limits() if self._offsets_topic else ()),
-                *self._visibility.tell(len(listing.topics), self._share(deadline, _SHARE_OF_VISIBILITY)),
+                *hidden,
             ),
             duration=self._clock.monotonic() - began,
         )
@@ -282,14 +283,17 @@ class KafkaCollector:
             retention=np.array(
                 [self._facts.of(topic).retention_seconds or np.nan for topic in partitions.topics], dtype=np.float64
             ),
+            capped=np.array([self._facts.of(topic).capped for topic in partitions.topics], dtype=bool),
             owned=tell_ownership(rows, groups),
             unsure=unsure,
-            transactional=row_logs.transactional,
+            row_logs=row_logs,
             open_since=self._date_transactions(logs, now, sound),
             abandoned=find_abandoned(rows, groups, lag, totals, now - self._cluster.abandoned_after),
             activity=self._activity.observe(groups),
             shares=self._shares.names,
-            all_groups=self._all_listed and bool((np.isfinite(committed) | uncommitted).all()),
+            all_groups=(
+                self._all_listed and self._visibility.sees_all_groups and all(group.read_whole for group in groups)
+            ),
         )
         return reading, published
 

@@ -99,3 +99,27 @@ def advance(memory: Memory, committed: Floats, start: Floats) -> Progress:
 def grown(before: Floats, now: Floats) -> Floats:
     """Return by how much ends have moved on; 0 where one of the two is not known."""
     return np.nan_to_num(np.maximum(now - before, 0.0))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Retention:
+    """What deletes each row's records: age after `seconds`, NaN if it does not or is not known; size if `capped`."""
+
+    seconds: Floats
+    capped: Mask
+
+
+def find_margin(lag: Lag, logs: RowLogs, ages: Floats, retention: Retention) -> Floats:
+    """Return what is left to the oldest unread record before retention deletes it, as a ratio by row; 1 if none waits.
+
+    It is the share of the retention time. Where size deletes as well, and has begun to, no more is left than the share
+    of the log that lies before the record. NaN where nothing deletes records or it is not known.
+    """
+    full = retention.capped & (logs.start > 0)
+    size = logs.end - logs.start
+    before = np.divide(lag.position - logs.start, size, out=np.ones(len(size)), where=size > 0)
+    left = np.fmin((retention.seconds - ages) / retention.seconds, np.where(full, before, np.nan))
+    safe = np.where(np.isnan(retention.seconds) & ~full, np.nan, 1.0)
+    margin: Floats = np.where(lag.backlog > 0, np.clip(left, 0.0, 1.0), safe)
+    margin[np.isnan(lag.backlog)] = np.nan
+    return margin

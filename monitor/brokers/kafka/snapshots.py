@@ -10,7 +10,7 @@ import numpy as np
 from monitor.brokers.kafka.ages import METHODS, NOTHING_WAITS, RowAges, oldest
 from monitor.brokers.kafka.facts import TopicFacts
 from monitor.brokers.kafka.groups import STATES, Group
-from monitor.brokers.kafka.lag import Lag, Mask
+from monitor.brokers.kafka.lag import Lag, Mask, Retention, RowLogs, find_margin
 from monitor.brokers.kafka.memory import Memory
 from monitor.brokers.kafka.metadata import NO_LEADER, Listing, Partitions, Replication
 from monitor.brokers.kafka.offsets import Logs
@@ -37,11 +37,11 @@ class Reading:
     """Everything that one cycle has read and reckoned, as columns by row, pair or slot.
 
     `uncommitted` marks rows that have no committed offset for certain, `unsure` those whose log began anew in this
-    cycle: their offsets cannot be compared with those before. `transactional` marks those whose topic transactions
-    write to; `open_since` is by slot, when the oldest transaction that is open there began, NaN where none is.
-    `retention` is by topic, NaN where age deletes nothing or it is not known. `owned` is 1 where a member owns the
-    row's partition, 0 where none does, NaN where that is not known. `abandoned` marks pairs, `activity` has the
-    counters of groups, `shares` are the share groups, and `all_groups` says whether each group could be read.
+    cycle: their offsets cannot be compared with those before. `row_logs` are the logs by row; `open_since` is by slot,
+    when the oldest transaction that is open there began, NaN where none is. `retention` is by topic, NaN where age
+    deletes nothing or it is not known; `capped` marks topics whose size deletes records as well. `owned` is 1 where a
+    member owns the row's partition, 0 where none does, NaN where that is not known. `abandoned` marks pairs, `activity`
+    has the counters of groups, `shares` are the share groups, and `all_groups` says whether each group could be read.
     """
 
     now: float
@@ -57,9 +57,10 @@ class Reading:
     ages: RowAges
     totals: Memory
     retention: Floats
+    capped: Mask
     owned: Floats
     unsure: Mask
-    transactional: Mask
+    row_logs: RowLogs
     open_since: Floats
     abandoned: Mask
     activity: Table
@@ -124,11 +125,10 @@ class Pairs:
 def sum_up(reading: Reading) -> Pairs:
     """Sum up rows by pair. A sum over rows of which one is not known is not known."""
     rows, lag = reading.rows, reading.lag
-    retention = reading.retention[reading.partitions.topic[rows.slot]]
-    left = retention - reading.ages.seconds
+    topic = reading.partitions.topic[rows.slot]
+    retention = Retention(reading.retention[topic], reading.capped[topic])
+    left = retention.seconds - reading.ages.seconds
     waits = lag.backlog > 0
-    margin = np.where(waits, np.clip(left / retention, 0.0, 1.0), np.where(np.isnan(retention), np.nan, 1.0))
-    margin[np.isnan(lag.backlog)] = np.nan
     age, method = oldest(rows, reading.ages)
     backlog = rows.total(lag.backlog)
     return Pairs(
@@ -137,7 +137,7 @@ def sum_up(reading: Reading) -> Pairs:
         backlog=backlog,
         age=age,
         method=method,
-        margin=rows.smallest(margin),
+        margin=rows.smallest(find_margin(lag, reading.row_logs, reading.ages.seconds, retention)),
         time_to_loss=rows.smallest(np.where(waits, np.maximum(left, 0.0), np.nan)),
         unowned_lagging=rows.total((1.0 - reading.owned) * waits),
         ahead=rows.total(lag.ahead.astype(np.float64)),
@@ -313,9 +313,9 @@ def _group_partitions(reading: Reading) -> Table:
         "kafka_consumer_group_lag_seconds": np.where(np.isnan(reading.lag.messages), np.nan, reading.ages.seconds),
         "kafka_consumer_group_committed_offset": reading.committed,
     }
-    if reading.transactional.any():  # else it would be a column of nothing, in the largest table that there is
+    if reading.row_logs.transactional.any():  # else it would be a column of nothing, in the largest table that there is
         stable = np.maximum(reading.logs.stable[reading.rows.slot] - reading.lag.position, 0.0)
-        columns["kafka_consumer_group_stable_lag_messages"] = np.where(reading.transactional, stable, np.nan)
+        columns["kafka_consumer_group_stable_lag_messages"] = np.where(reading.row_logs.transactional, stable, np.nan)
     return Table(reading.rows.labels, columns)
 
 

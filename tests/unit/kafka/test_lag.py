@@ -5,7 +5,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.brokers.kafka.lag import Lag, Progress, RowLogs, advance, grown, measure, new_progress_memory
+from monitor.brokers.kafka.lag import (
+    Lag,
+    Progress,
+    Retention,
+    RowLogs,
+    advance,
+    find_margin,
+    grown,
+    measure,
+    new_progress_memory,
+)
 from monitor.brokers.kafka.memory import Memory
 
 NAN = float("nan")
@@ -113,3 +123,29 @@ def test_counters_never_fall_whatever_happens(looks: list[tuple[int, int]]) -> N
 def test_published_counts_nothing_where_a_side_is_unknown_or_the_log_began_anew() -> None:
     before, now = np.array([10.0, NAN, 5, 50]), np.array([15.0, 5, NAN, 3])
     assert grown(before, now).tolist() == [5, 0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("backlog", "age", "seconds", "capped", "start", "margin"),
+    [
+        (6.0, 25.0, 100.0, False, 4.0, 0.75),
+        (6.0, 25.0, 100.0, True, 4.0, 0.4),  # of the 10 offsets in the log 4 lie before the oldest unread record
+        (6.0, 25.0, 100.0, True, 0.0, 0.75),  # size has not deleted anything yet
+        (6.0, np.nan, np.nan, True, 4.0, 0.4),
+        (6.0, 900.0, 100.0, True, 4.0, 0.0),
+        (6.0, np.nan, np.nan, False, 4.0, np.nan),
+        (0.0, np.nan, 100.0, False, 4.0, 1.0),
+        (0.0, np.nan, np.nan, True, 4.0, 1.0),
+        (np.nan, 25.0, 100.0, True, 4.0, np.nan),
+    ],
+)
+def test_what_is_left_to_the_oldest_unread_record_is_told_of_time_and_of_size(
+    backlog: float, age: float, seconds: float, capped: bool, start: float, margin: float
+) -> None:
+    one = np.array([backlog])
+    position = np.array([8.0])
+    no = np.array([False])
+    lag = Lag(one, one, position, no, no)
+    logs = RowLogs(np.array([start]), np.array([14.0]), np.array([14.0]), no)
+    found = find_margin(lag, logs, np.array([age]), Retention(np.array([seconds]), np.array([capped])))
+    assert found.tolist() == pytest.approx([margin], nan_ok=True)
