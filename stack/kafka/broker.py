@@ -141,6 +141,9 @@ def _replication_properties(brokers: int) -> Mapping[str, str]:
     replicas, in_sync = (str(brokers), "2" if brokers > 1 else "1")
     return {
         "default.replication.factor": replicas,
+        # Of all topics: of the one with the groups' offsets nothing else says it. Where a topic has fewer replicas,
+        # those are enough.
+        "min.insync.replicas": in_sync,
         "offsets.topic.replication.factor": replicas,
         "transaction.state.log.replication.factor": replicas,
         "transaction.state.log.min.isr": in_sync,

@@ -18,6 +18,7 @@ def broker(count: int, node: int = 1) -> KafkaBroker:
 
 def test_three_brokers_keep_three_replicas_of_internal_topics_two_in_sync() -> None:
     properties = broker(3).properties()
+    assert properties["min.insync.replicas"] == "2"
     assert properties["offsets.topic.replication.factor"] == "3"
     assert properties["transaction.state.log.replication.factor"] == "3"
     assert properties["transaction.state.log.min.isr"] == "2"

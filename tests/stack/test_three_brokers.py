@@ -98,9 +98,16 @@ def test_internal_topics_have_three_replicas_two_in_sync(stack: Stack, admin: Ad
     consumer.close()
     replicas = [len(p.replicas) for p in admin.list_topics(timeout=30).topics["__consumer_offsets"].partitions.values()]
     assert replicas == [3] * 10
-    resource = ConfigResource(ResourceType.BROKER, "1")
-    settings = admin.describe_configs([resource])[resource].result()
+    broker, topic = ConfigResource(ResourceType.BROKER, "1"), ConfigResource(ResourceType.TOPIC, "__consumer_offsets")
+    settings = admin.describe_configs([broker])[broker].result()
     assert settings["transaction.state.log.min.isr"].value == "2"
+    assert settings["share.coordinator.state.topic.min.isr"].value == "2"
+    assert admin.describe_configs([topic])[topic].result()["min.insync.replicas"].value == "2"
+
+
+def test_a_topic_with_one_replica_is_written_to_all_the_same(stack: Stack, admin: AdminClient) -> None:
+    admin.create_topics([NewTopic("alone", num_partitions=3, replication_factor=1)])["alone"].result(30)
+    assert produce(stack.endpoints.kafka, "alone", 3) == [None] * 3
 
 
 def test_with_one_broker_frozen_the_other_two_serve(stack: Stack, admin: AdminClient, until: Until) -> None:
