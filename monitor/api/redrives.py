@@ -1,7 +1,7 @@
 """`/api/v1/redrives`, the messages of dead-letter queues, and the audit log."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import itemgetter
 from typing import Annotated, Any, Literal
 from urllib.parse import unquote
@@ -29,10 +29,11 @@ from monitor.api.redrive_items import (
 )
 from monitor.api.sources import PREFIX
 from monitor.api.streams import Stream
-from monitor.errors import NotAllowed
+from monitor.errors import NotAllowed, RequestError
 from monitor.letters import Action, OnAmbiguous, PlanRequest
 from monitor.redrive.audit import Actor
 from monitor.redrive.paging import Order
+from monitor.redrive.refusals import is_refusal
 from monitor.redrive.service import Redrives
 from monitor.redrive.timing import LATEST_MOMENT
 

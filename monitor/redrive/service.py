@@ -28,6 +28,7 @@ from monitor.redrive.model import FINAL_STATES, Counts, JobState
 from monitor.redrive.pacing import check_rate
 from monitor.redrive.paging import NEWEST_FIRST, Order, read_number
 from monitor.redrive.plans import check_request, count_of, find_drift, hash_payload, hash_plan, make_plan, read_request
+from monitor.redrive.refusals import Refusals
 from monitor.redrive.selection import selected_by
 from monitor.redrive.shelving import Shelf
 from monitor.redrive.stores import Stores
@@ -57,6 +58,7 @@ class Redrives:
     ) -> None:
         self._approvals, self._mapped = configuration.approvals, configuration.dead_letters
         self._stores, self._journal, self.audit, self._clock = stores, stores.journal, stores.audit, clock
+        self.refusals = Refusals(stores.audit, clock)
         self.buses = Buses(configuration.clusters, views, opener, clock)
         knowledge = Knowledge(stores.journal, views, curves, marks, clock, schemas)
         self.letters = Letters(
@@ -268,7 +270,8 @@ class Redrives:
         return self._journal.change_state(job.id, JobState.AWAITING_APPROVAL, **ended)
 
     def expire(self) -> None:
-        """Let jobs end that have waited too long for a second person, and delete what has come to its date."""
+        """End jobs that waited too long for a second person, delete what is due, tell how often was refused what."""
+        self.refusals.tell()
         for job in self._journal.unfinished():
             if has_expired(job, self._clock.now()):
                 with suppress(Conflict):  # somebody has approved or cancelled it meanwhile
