@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka.admin import NewTopic  # type: ignore[attr-defined]
 
 from monitor.brokers.kafka.admin import LATEST
 from monitor.brokers.kafka.client import KafkaClient
@@ -24,6 +25,10 @@ from monitor.brokers.kafka.translation import translate
 from monitor.clock import Clock
 from monitor.errors import BrokerError, TimedOut
 from monitor.letters import GROUP_PREFIX, LEDGER_TOPIC
+
+_CONFIG = {"cleanup.policy": "compact", "segment.bytes": "16777216", "min.cleanable.dirty.ratio": "0.1"}
+REPLICAS, IN_SYNC = 3, 2
+"""What the ledger is made with where there are so many brokers: what it has taken outlives the loss of one."""
 
 _BATCH = 1000
 _STEP_SECONDS = 0.1
@@ -35,6 +40,14 @@ Rows = dict[int, dict[int, int]]
 def group_of(topic: str) -> str:
     """Return the group, and the transactional id, that redrives of a dead-letter topic use."""
     return GROUP_PREFIX + topic
+
+
+def ledger_topic(brokers: int) -> NewTopic:
+    """Return the topic as it is made in a cluster of so many brokers; with few, as these make theirs."""
+    if brokers < REPLICAS:
+        return NewTopic(LEDGER_TOPIC, num_partitions=1, replication_factor=-1, config=_CONFIG)
+    config = {**_CONFIG, "min.insync.replicas": str(IN_SYNC)}
+    return NewTopic(LEDGER_TOPIC, num_partitions=1, replication_factor=REPLICAS, config=config)
 
 
 def ledger_key(topic: str, partition: int, offset: int) -> bytes:

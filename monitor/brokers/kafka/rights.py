@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from confluent_kafka import KafkaException, Producer
-from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
+from confluent_kafka.admin import AdminClient
 
 from monitor.brokers.kafka.client import KafkaClient
-from monitor.brokers.kafka.ledger import group_of
-from monitor.brokers.kafka.metadata import read_listing
+from monitor.brokers.kafka.ledger import IN_SYNC, REPLICAS, group_of, ledger_topic
+from monitor.brokers.kafka.metadata import Listing, read_listing
 from monitor.brokers.kafka.quiet import QuietLog
 from monitor.brokers.kafka.translation import translate
 from monitor.brokers.naming import is_dead_by_name, strip_dead_suffix
@@ -55,15 +55,18 @@ def check_rights(
         listing = read_listing(client.list_topics(client.until(deadline, _SHARE)))
     except BrokerError as error:
         return [_refused("connecting", error, "check redrive.security")]
-    check = _Check(client, settings, deadline, ledger=LEDGER_TOPIC in listing.topics or topics.ledger)
+    check = _Check(client, settings, deadline, listing, ledger=LEDGER_TOPIC in listing.topics or topics.ledger)
     return [finding for part in check.parts(topics) for finding in part]
 
 
 class _Check:
     """One run of all questions, on a cluster that answers."""
 
-    def __init__(self, client: KafkaClient, settings: Mapping[str, Any], deadline: float, *, ledger: bool) -> None:
+    def __init__(
+        self, client: KafkaClient, settings: Mapping[str, Any], deadline: float, listing: Listing, *, ledger: bool
+    ) -> None:
         self._client, self._settings, self._deadline, self._has_ledger = client, settings, deadline, ledger
+        self._listing = listing
 
     def parts(self, topics: TopicsToRedrive) -> Iterator[Iterator[Finding]]:
         """Return the questions in the order in which the answers are told."""
@@ -131,12 +134,25 @@ class _Check:
     def _ledger(self) -> Iterator[Finding]:
         if self._has_ledger:
             yield from self._topic_rights("the ledger", [LEDGER_TOPIC], ("READ", "WRITE"))
+            yield from self._safety_of_ledger()
             return
         remedy = f"grant Create, Read and Write on the topic {LEDGER_TOPIC}; or, where it exists, let it be seen"
         admin = AdminClient(dict(self._settings), logger=QuietLog())
-        topic = NewTopic(LEDGER_TOPIC, num_partitions=1, replication_factor=-1)
+        topic = ledger_topic(len(self._listing.brokers))
         asked = admin.create_topics([topic], validate_only=True)[LEDGER_TOPIC]
         yield self._tried("the ledger", lambda: asked.result(self._seconds()), remedy, "it can be created")
+
+    def _safety_of_ledger(self) -> Iterator[Finding]:
+        """Tell a ledger that the loss of one broker can make forget: it is left as it is."""
+        replicas = min((it for _, it, _ in self._listing.topics.get(LEDGER_TOPIC, ())), default=0)
+        if not replicas or len(self._listing.brokers) < REPLICAS:
+            return
+        config = self._client.describe_topic_configs([LEDGER_TOPIC], self._seconds())[LEDGER_TOPIC]
+        in_sync = IN_SYNC if isinstance(config, BrokerError) else int(config["min.insync.replicas"].value)
+        if replicas < REPLICAS or in_sync < IN_SYNC:
+            message = f"it has {replicas} replicas, of which {in_sync} must be in sync"
+            remedy = f"give {LEDGER_TOPIC} {REPLICAS} replicas and min.insync.replicas={IN_SYNC}"
+            yield Finding(f"{_PREFIX}how safe the ledger is", False, message, remedy, required=False)
 
     def _group(self, group: str) -> Iterator[Finding]:
         target, remedy = "groups", f"grant Read on groups that begin with {GROUP_PREFIX}"

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
+from confluent_kafka.admin import AdminClient
 
 from monitor.brokers.kafka.admin import EARLIEST, LATEST
 from monitor.brokers.kafka.archiving import archive_name
 from monitor.brokers.kafka.client import KafkaClient
-from monitor.brokers.kafka.ledger import Ledger, Rows, gone_before
+from monitor.brokers.kafka.ledger import Ledger, Rows, gone_before, ledger_topic
 from monitor.brokers.kafka.translation import translate
 from monitor.brokers.kafka.waiting import Waiting
 from monitor.clock import Clock
@@ -18,7 +18,6 @@ from monitor.errors import BrokerError, Gone
 from monitor.letters import LEDGER_TOPIC
 
 _DEFAULT_MAX_BYTES = 1_048_588
-_LEDGER_CONFIG = {"cleanup.policy": "compact", "segment.bytes": "16777216", "min.cleanable.dirty.ratio": "0.1"}
 
 
 class Topics:
@@ -79,14 +78,14 @@ class Topics:
 
     def make_ledger(self) -> None:
         """Create the ledger, and wait until it can be seen."""
-        topic = NewTopic(LEDGER_TOPIC, num_partitions=1, replication_factor=-1, config=_LEDGER_CONFIG)
+        until = time.monotonic() + 15
+        topic = ledger_topic(len(self._client.list_topics(until).brokers))
         try:
             admin = AdminClient(self._settings)  # held: without it the call never comes to an end
             admin.create_topics([topic])[LEDGER_TOPIC].result(15)
         except KafkaException as error:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise translate(error.args[0], LEDGER_TOPIC) from error
-        until = time.monotonic() + 15
         while LEDGER_TOPIC not in self.partitions(until) and time.monotonic() < until:
             time.sleep(0.05)
 

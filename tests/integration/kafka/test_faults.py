@@ -15,9 +15,14 @@ from confluent_kafka import ElectionType
 from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
 from confluent_kafka.admin._resource import ResourceType
 
+from monitor.brokers.kafka.client import KafkaClient
 from monitor.brokers.kafka.metadata import coordinator_of, keeper_of, read_listing
-from monitor.config import KafkaProbe
+from monitor.brokers.kafka.rights import TopicsToRedrive, check_rights
+from monitor.brokers.kafka.topics import Topics
+from monitor.clock import Clock
+from monitor.config import KafkaCluster, KafkaProbe
 from monitor.errors import BrokerError, TimedOut, Unreachable
+from monitor.letters import LEDGER_TOPIC
 from stack.control import Stack
 from stack.state import Options
 from tests.integration.kafka.playground import Playground, Watcher, wait_for
@@ -36,6 +41,29 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 @pytest.fixture(scope="module")
 def kafka(stack: Stack) -> Playground:
     return Playground(stack.endpoints.kafka)
+
+
+def test_the_ledger_is_made_with_two_replicas_in_sync_and_a_lesser_one_is_told(kafka: Playground) -> None:
+    cluster = KafkaCluster(name="k", kind="kafka", bootstrap_servers=kafka.bootstrap)
+    client, settings = KafkaClient(cluster, time.monotonic), {"bootstrap.servers": kafka.bootstrap}
+
+    def told() -> list[str]:
+        found = check_rights(client, settings, TopicsToRedrive(), time.monotonic() + 60)
+        return [it.message for it in found if it.target == "redrive: how safe the ledger is"]
+
+    topics = Topics(client, settings, Clock())
+    topics.make_ledger()
+    listed = kafka.admin.list_topics(timeout=30).topics[LEDGER_TOPIC]
+    assert [len(it.replicas) for it in listed.partitions.values()] == [3]
+    resource = ConfigResource(ResourceType.TOPIC, LEDGER_TOPIC)
+    assert kafka.admin.describe_configs([resource])[resource].result(30)["min.insync.replicas"].value == "2"
+    assert told() == []
+    lesser = ConfigEntry("min.insync.replicas", "1", incremental_operation=AlterConfigOpType.SET)
+    change = ConfigResource(ResourceType.TOPIC, LEDGER_TOPIC, incremental_configs=[lesser])
+    kafka.admin.incremental_alter_configs([change])[change].result(30)
+    wait_for(lambda: told() == ["it has 3 replicas, of which 1 must be in sync"], "the lesser ledger")
+    topics.close()
+    client.close()
 
 
 @pytest.fixture(scope="module")
