@@ -7,7 +7,7 @@ from streamlit.testing.v1 import AppTest
 
 def draw(path: str, **parameters: str | list[str]) -> AppTest:
     """Draw the page of a path with these query parameters."""
-    page = AppTest.from_string(f"from dashboards.navigation import run\nrun({path!r})\n", default_timeout=30)
+    page = AppTest.from_string(f"from dashboards.navigation import run\nrun({path!r})\n", default_timeout=120)
     for name, value in parameters.items():
         page.query_params[name] = value
     return checked(page.run())
