@@ -90,12 +90,17 @@ def page_told() -> Iterator[None]:
         try:
             yield
         except MonitorUnreachable:
-            _draw_anew_later(now())
+            draw_anew_later()
             raise
 
 
+def draw_anew_later() -> None:
+    """Have the whole page drawn anew after a while, since what it tells is likely to change."""
+    _draw_anew(now())
+
+
 @st.fragment(run_every=REFRESH_SECONDS)
-def _draw_anew_later(drawn_at: float) -> None:
+def _draw_anew(drawn_at: float) -> None:
     # Run with the page as well, and then by the clock.
     if now() - drawn_at > REFRESH_SECONDS / 2:
         st.rerun()

@@ -18,6 +18,7 @@ from dashboards.components.shelf import draw_archives, draw_export, draw_purge
 from dashboards.components.states import (
     REFRESH_SECONDS,
     SLOW_REFRESH_SECONDS,
+    draw_anew_later,
     failures_told,
     page_told,
     read,
@@ -66,7 +67,8 @@ def _draw_named(cluster: str, queue: str) -> None:
     item = next((it for it in found if it["queue"] == queue), None)
     if item is None:
         link_back()
-        say_empty(f"There is no dead-letter queue {as_text(queue)} on {as_text(cluster)} any more.")
+        say_empty(f"There is no dead-letter queue {as_text(queue)} on {as_text(cluster)} now.")
+        draw_anew_later()  # one reading that failed in part may have left it out
     else:
         _draw_queue(item["id"])
 
