@@ -29,7 +29,7 @@ from dashboards.components.groups import (
 from dashboards.components.letter import draw_letter
 from dashboards.components.message import letter_row, without_empty
 from dashboards.components.plan import Choices
-from dashboards.components.planning import PLAN_FIRST, make_plan, open_plan
+from dashboards.components.planning import PLAN_FIRST, open_plan
 from dashboards.components.states import failures_told, say_empty
 from dashboards.components.text import as_text
 from dashboards.components.times import now, say_moment, viewer_zone
@@ -174,9 +174,8 @@ def _redrive_button(label: str, key: str, item: DeadLetterItem, **selection: Any
 def _patch_button(item: DeadLetterItem, group: str, patch: list[dict[str, Any]]) -> None:
     told = f"Make a plan that changes each on its way: {as_text(json.dumps(patch, ensure_ascii=False), 600)}"
     if st.button("Redrive with the patch", key=f"patch {group}", icon=":material/transform:", help=told):
-        # Where no plan can be made it is told here: no address can say a patch, and none must be made without it.
         with failures_told():
-            open_page("redrive", plan=make_plan(Choices(item["id"], group=group, patch=tuple(patch)))["id"])
+            open_plan(Choices(item["id"], group=group, patch=tuple(patch)))
 
 
 def _aside_button(key: str, item: DeadLetterItem, **selection: Any) -> None:

@@ -107,6 +107,12 @@ def address_of(choices: Choices) -> dict[str, str | list[str] | None]:
     }
 
 
+def fits_an_address(choices: Choices) -> bool:
+    """Say whether an address can say all of these choices: edits, hours and what is either so or not have no place."""
+    told = {name: [it] if isinstance(it, str) else it for name, it in address_of(choices).items() if it}
+    return choices_of_address(told) == choices
+
+
 def choices_of_plan(plan: PlanItem) -> Choices:
     """Return what a plan was made of, so that it can be changed."""
     asked = plan["request"]

@@ -16,6 +16,7 @@ from dashboards.components.plan import (
     address_of,
     advised_against,
     choices_of_plan,
+    fits_an_address,
     idempotency_key,
     may_start,
     plan_facts,
@@ -52,10 +53,13 @@ def open_plan(choices: Choices) -> NoReturn:
     """Make a plan and go to it; where none can be made, go to where that is said.
 
     It is made before one leaves, so that the way back leads here and not to an address that makes another plan.
+    Raises ClientErrors for choices that no address can say: without them a plan must not be made.
     """
     try:
         plan = make_plan(choices)
     except ClientError:
+        if not fits_an_address(choices):
+            raise
         st.switch_page(page("redrive"), query_params=given(address_of(choices)))
     st.switch_page(page("redrive"), query_params={"plan": plan["id"]})
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dashboards.components.plan import Choices, choices_of_address, choices_of_plan
+from dashboards.components.plan import Choices, choices_of_address, choices_of_plan, fits_an_address
 from dashboards.components.progress import ENDED, OUTCOMES, STATES
 from monitor.api.redrive_items import JobCounts
 from monitor.redrive.model import FINAL_STATES, JobState
@@ -49,6 +49,22 @@ def test_every_state_and_every_outcome_of_a_job_has_its_words() -> None:
     assert set(STATES) == set(JobState)
     assert set(ENDED) == set(FINAL_STATES)
     assert {*OUTCOMES, "planned"} == set(JobCounts.__annotations__)
+
+
+@pytest.mark.parametrize(
+    ("choices", "fits"),
+    [
+        (Choices(QUEUE), True),
+        (Choices(QUEUE, action="archive", canary=0, reason="test data", positions=("1", "2"), first=10), True),
+        (Choices(QUEUE, rate=0.5, older_than_seconds=3600.0, deadline=1_800_000_000.0, canary_wait_seconds=9.0), True),
+        (Choices(QUEUE, patch=({"op": "remove", "path": "/a"},)), False),
+        (Choices(QUEUE, set_headers={"tenant": "acme"}), False),
+        (Choices(QUEUE, window={"begin": "08:00", "end": "18:00", "timezone": "UTC"}), False),
+        (Choices(QUEUE, strip_failure_headers=True), False),
+    ],
+)
+def test_choices_are_known_that_no_address_can_say(choices: Choices, fits: bool) -> None:
+    assert fits_an_address(choices) is fits
 
 
 # -- the plan ----------------------------------------------------------------------------------------------------------
