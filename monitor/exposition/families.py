@@ -443,8 +443,9 @@ _KAFKA = (
         "ratio",
         Bus.KAFKA,
         "Share of the retention time that is left to the oldest unread message, in the worst partition",
-        "1 when nothing waits; at 0 retention may delete unread messages at any moment. Absent where nothing expires "
-        "by time or the age is not known.",
+        "1 when nothing waits; at 0 retention may delete unread messages at any moment. Where size deletes as well "
+        "(`retention.bytes`), no more than the share of the log that lies before that message. Absent where nothing "
+        "expires or the age is not known.",
     ),
     Family(
         "kafka_consumer_group_time_to_loss_seconds",

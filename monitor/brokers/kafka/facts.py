@@ -1,7 +1,7 @@
 """What changes rarely about topics: retention, safety, ids. Asked for a few topics a cycle."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
@@ -9,19 +9,22 @@ from monitor.brokers.kafka.client import KafkaClient
 from monitor.brokers.kafka.problems import Problems
 from monitor.errors import BrokerError
 
-_NEW_A_CYCLE, _KNOWN_A_CYCLE = 200, 10
+_NEW_A_CYCLE, _FEWEST_KNOWN_A_CYCLE = 200, 10
+_CYCLES_TO_ALL = 20  # a retention that was made longer is to be seen within minutes
 
 
 @dataclass(frozen=True, slots=True)
 class Fact:
     """What is known of one topic; `retention_seconds` is None where age deletes nothing.
 
-    `min_in_sync` is how many replicas must be in sync for it to be written with acks=all.
+    `capped` says that its size deletes records as well, whatever their age. `min_in_sync` is how many replicas must be
+    in sync for it to be written with acks=all.
     """
 
     retention_seconds: float | None = None
     topic_id: str | None = None
     min_in_sync: float | None = None
+    capped: bool = False
 
 
 UNKNOWN = Fact()
@@ -43,7 +46,7 @@ class TopicFacts:
         for gone in self._facts.keys() - there:
             del self._facts[gone]
         due = list(islice((topic for topic in topics if topic not in self._facts), _NEW_A_CYCLE))
-        due += islice(self._facts, _KNOWN_A_CYCLE)
+        due += islice(self._facts, max(_FEWEST_KNOWN_A_CYCLE, min(len(topics) // _CYCLES_TO_ALL, _NEW_A_CYCLE)))
         described = client.describe_topics(due, seconds / 2)
         configs = client.describe_topic_configs(due, seconds / 2)
         changed = []
@@ -53,9 +56,9 @@ class TopicFacts:
             config = configs[topic]
             if isinstance(config, BrokerError):
                 problems.add(config, "topic configurations (retention)")
-                new = Fact(old.retention_seconds, topic_id, old.min_in_sync)
+                new = replace(old, topic_id=topic_id)
             else:
-                new = Fact(_retention(config), topic_id, float(config["min.insync.replicas"].value))
+                new = Fact(_retention(config), topic_id, _number(config, "min.insync.replicas"), _is_capped(config))
             if old.topic_id is not None and new.topic_id != old.topic_id:
                 changed.append(topic)
             self._facts[topic] = new
@@ -69,7 +72,23 @@ def _topic_id(description: object, old: Fact) -> str | None:
 
 
 def _retention(config: Mapping[str, Any]) -> float | None:
-    milliseconds = float(config["retention.ms"].value)
-    if milliseconds < 0 or "delete" not in config["cleanup.policy"].value.split(","):
+    milliseconds = _number(config, "retention.ms")
+    if milliseconds is None or milliseconds < 0 or not _deletes(config):
         return None
     return milliseconds / 1000
+
+
+def _is_capped(config: Mapping[str, Any]) -> bool:
+    most = _number(config, "retention.bytes")
+    return most is not None and most >= 0 and _deletes(config)
+
+
+def _deletes(config: Mapping[str, Any]) -> bool:
+    policy = config.get("cleanup.policy")
+    return policy is None or "delete" in str(policy.value).split(",")
+
+
+def _number(config: Mapping[str, Any], name: str) -> float | None:
+    """Return a setting; None where it is not told, as by some that speak Kafka's protocol and are not Kafka."""
+    entry = config.get(name)
+    return None if entry is None or entry.value is None else float(entry.value)

@@ -18,7 +18,7 @@ class Visibility:
 
     def __init__(self, client: KafkaClient, clock: Clock) -> None:
         self._client, self._clock = client, clock
-        self._hides_groups = False
+        self.sees_all_groups = False  # until it is known
         self._asked_at: float | None = None
 
     def tell(self, topics: int, seconds: float) -> tuple[str, ...]:
@@ -26,7 +26,8 @@ class Visibility:
         now = self._clock.monotonic()
         if self._asked_at is None or now - self._asked_at >= _AGAIN_SECONDS:
             self._ask(min(seconds, _LONGEST_SECONDS), now)
-        return (*((_NO_TOPICS,) if not topics else ()), *((_HIDDEN_GROUPS,) if self._hides_groups else ()))
+        hidden = self._asked_at is not None and not self.sees_all_groups
+        return (*((_NO_TOPICS,) if not topics else ()), *((_HIDDEN_GROUPS,) if hidden else ()))
 
     def _ask(self, seconds: float, now: float) -> None:
         try:
@@ -34,4 +35,4 @@ class Visibility:
         except BrokerError:
             return  # which says nothing about rights; the next cycle asks again
         self._asked_at = now
-        self._hides_groups = not _DESCRIBE & {operation.name for operation in described.authorized_operations or ()}
+        self.sees_all_groups = bool(_DESCRIBE & {operation.name for operation in described.authorized_operations or ()})
