@@ -20,6 +20,7 @@ from benchmarks.soak import (
     rabbitmq_redrive,
     redrive_faults,
     redrive_memory,
+    redrive_purge,
     runbooks,
     scenarios,
 )
@@ -54,6 +55,7 @@ SOAKS: Mapping[str, Callable[[], int]] = {
     "redrive-rabbitmq": rabbitmq_redrive.main,
     "redrive-sqs": redrive_sqs,
     "redrive-memory": redrive_memory.main,
+    "redrive-purge": redrive_purge.main,
     "runbooks": runbooks.main,
     "scenarios": scenarios.main,
     "redrive-faults-kafka": partial(redrive_faults.main, "kafka"),
