@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from monitor.catalog.fitting import fit
-from monitor.catalog.identifying import Identifier, Letter, Where
+from monitor.catalog.fitting import Fitter
+from monitor.catalog.identifying import Letter, Where
 from monitor.catalog.loading import load_catalog
 from tests.integration.app.running import _ENVIRONMENT
 from tests.integration.redrive.kafka.yard import Yard, spring_headers
@@ -31,9 +31,9 @@ def catalog(topics: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) -
     """The shipped catalog, with the topic and group of this test."""
     text = SHIPPED.read_text(encoding="utf-8")
     changes = {
-        "    address: order-events\n    title: Order events on Kafka\n": f"    address: {topics[0]}\n",
+        'OnKafka:\n    address: "{flow}order-events"\n': f"OnKafka:\n    address: {topics[0]}\n",
         "    protocol: kafka\n": "    protocol: kafka\n    x-cluster: k\n",
-        "[inventory-group]": f"[{GROUP}]",
+        'default: inventory-group, pattern: "(.*-)?inventory-group"': f"default: {GROUP}",
     }
     for old, new in changes.items():
         assert old in text
@@ -74,7 +74,7 @@ def test_a_new_version_goes_back_as_the_one_that_is_known(
     job = monitor.start_job(f"k/{dead}", group=group["id"], patch=held["patch"])
     assert monitor.wait_for_job(job["id"])["counts"]["sent"] == 3
     for message in yard.read(target):
-        found = fit(Identifier(known), Letter(json.loads(message.value() or b""), {}, Where("k", target, GROUP)))
+        found = Fitter(known).fit(Letter(json.loads(message.value() or b""), {}, Where("k", target, GROUP)))
         assert found is not None
         assert (str(found.wrote), found.violations) == ("OrderCreated 1", ())
 
