@@ -122,9 +122,13 @@ ORDERS = {"cluster": "orders", "system": "kafka"}
 
 
 def sample(monitor: Monitor, name: str, labels: dict[str, str]) -> float:
-    """The value of the one sample with exactly these labels."""
-    families = text_string_to_metric_families(get(monitor, "/metrics").text)
-    (value,) = [it.value for family in families for it in family.samples if it.name == name and it.labels == labels]
+    """The value of the one sample with exactly these labels; where cycles are late, there is none for a moment."""
+
+    def values() -> list[float]:
+        families = text_string_to_metric_families(get(monitor, "/metrics").text)
+        return [it.value for family in families for it in family.samples if it.name == name and it.labels == labels]
+
+    (value,) = wait_until(f"{name} is there", values)
     return float(value)
 
 
