@@ -97,7 +97,7 @@ def assess(snapshot: Snapshot, history: History | None, rules: Rules, at: float)
     """
     columns = Columns.of(snapshot.subscriptions)
     history = _aligned(history or _nothing(at), snapshot.subscriptions, rules)
-    seen = history.seen.follow(columns, at, rules.limits.absence)
+    seen = history.seen.follow(columns, at, rules.limits.absence, rules.limits.window)
     track = extend(history.track, columns.totals, at, rules.rate_span)
     rates = measure(track)
     parts = snapshot.parts or parts_of_wholes(history.ids, columns)
@@ -192,7 +192,7 @@ def _whole(columns: Columns, history: History, seen: Seen, rates: Rates, at: flo
         retention=columns.retention,
         consumed_per_second=rates.consumed,
         present=columns.present,
-        absent_for=at - seen.nobody_since,
+        absent_for=seen.absent_for,
         back_for=at - seen.back_at,
         lost_for=at - seen.lost_at,
         set_back_for=at - seen.rewound_at,
@@ -216,7 +216,7 @@ def _verdicts(
             finding.parts.tolist(),
             all_parts.tolist(),
             finding.waited.tolist(),
-            _or_none(history.at - history.seen.nobody_since),
+            _or_none(history.seen.absent_for),
             np.where(np.isnan(history.objectives), rules.limits.age, history.objectives).tolist(),
             published,
             consumed,

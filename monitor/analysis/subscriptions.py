@@ -72,11 +72,12 @@ class Columns:
 class Seen:
     """What is remembered of every subscription; moments of the clock that never jumps, NaN for never.
 
-    `nobody_since` is when it was first seen that nobody is there, `back_at` when somebody was there again after a long
-    absence; `consumed`, `lost` and `rewinds` are the last counts that were known.
+    `nobody_since` is when it was first seen that nobody is there, `nobody_until` when last, `back_at` when
+    somebody was there again after a long absence; `consumed`, `lost` and `rewinds` are the last counts that were known.
     """
 
     nobody_since: Floats
+    nobody_until: Floats
     back_at: Floats
     consumed: Floats
     consumed_at: Floats
@@ -88,10 +89,19 @@ class Seen:
     @classmethod
     def nothing(cls, length: int) -> Self:
         """Return what is remembered before the first look."""
-        return cls(*np.full((8, length), np.nan))
+        return cls(*np.full((9, length), np.nan))
 
-    def follow(self, columns: Columns, at: float, absence: float) -> Self:
-        """Return what is remembered after one more look; an absence is long from `absence` seconds on."""
+    @property
+    def absent_for(self) -> Floats:
+        """For how long nobody is known to have been there; NaN where somebody may be."""
+        return self.nobody_until - self.nobody_since
+
+    def follow(self, columns: Columns, at: float, absence: float, window: float) -> Self:
+        """Return what is remembered after one more look; an absence is long from `absence` seconds on.
+
+        Looks that cannot tell who is there end no absence, unless a whole `window` goes by with them.
+        """
+        unsure = ~columns.absent & ~columns.present & (at - self.nobody_until <= window)
         lost = columns.lost_while_watched
         # It begins at zero with its collector; what it has above that at a first look went while nobody looked.
         lost_more = lost > np.where(lost >= self.lost, self.lost, 0.0)
@@ -101,7 +111,8 @@ class Seen:
         return replace(
             self,
             back_at=np.where(back, at, self.back_at),
-            nobody_since=np.where(columns.absent, np.fmin(self.nobody_since, at), np.nan),
+            nobody_since=np.where(columns.absent | unsure, np.fmin(self.nobody_since, at), np.nan),
+            nobody_until=np.where(columns.absent, at, self.nobody_until),
             consumed=_known(columns.totals.consumed, self.consumed),
             consumed_at=np.where(consumed_more, at, self.consumed_at),
             lost=_known(lost, self.lost),

@@ -3,7 +3,10 @@
 The rules of `status` ask "since when": since when has something waited and nothing been consumed, since when has the
 backlog not fallen. Each such moment is one number a part that is carried forward, so that a window costs the same
 memory however long it is and however often one looks. What has to be compared over a stretch, the backlog, is compared
-at `ANCHORS` points of the window. That is 29 bytes a part beside the last snapshot: 29 MB for a million.
+at `ANCHORS` points of the window. That is 33 bytes a part beside the last snapshot: 33 MB for a million.
+
+A part that one look could not read is taken up by the next that can, as after a gap between two looks: what was read of
+it last is kept for as long as a window.
 """
 
 from dataclasses import dataclass, fields, replace
@@ -28,6 +31,7 @@ CLEARLY, CLEARLY_MESSAGES = 1.2, 10.0
 MARKERS = 1.0
 """What may be left of a log that was read to its end: a transaction ends with one record that no consumer is given."""
 
+_MOMENTS = ("idle_since", "fell_at", "set_back_at", "read_at")
 _REBASE_SECONDS = float(2**18)  # where a float32 still tells 0.03 s apart
 
 
@@ -63,6 +67,7 @@ class Memory:
     `pace`: how long this consumer was seen to take for a step.
     `fell_at`: when the backlog was last seen to fall, `low`: how far, `anchor`: the backlog at the last anchor.
     `set_back_at`: when the position last went back, -inf for never.
+    `read_at`: the last look that could read it.
     """
 
     idle_since: Moments
@@ -73,6 +78,7 @@ class Memory:
     low: Moments
     anchor: Moments
     set_back_at: Moments
+    read_at: Moments
 
     @classmethod
     def begun(cls, looks: Looks, now: float) -> Self:
@@ -88,17 +94,22 @@ class Memory:
             low=waiting,
             anchor=waiting,
             set_back_at=np.full(length, -np.inf, np.float32),
+            read_at=np.full(length, now, np.float32),
         )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Window:
-    """The last looks and what is remembered of those before, up to the moment `at` (seconds of `Clock.monotonic`)."""
+    """The last looks and what is remembered of those before, up to the moment `at` (seconds of `Clock.monotonic`).
+
+    `known` are the same looks, where a part that could not be read has what was last read of it.
+    """
 
     at: float
     origin: float
     anchored_at: float
     looks: Looks
+    known: Looks
     memory: Memory
 
     @property
@@ -109,7 +120,7 @@ class Window:
 
 def begin(looks: Looks, at: float) -> Window:
     """Return the window of a first snapshot."""
-    return Window(at, at, at, looks, Memory.begun(looks, 0.0))
+    return Window(at, at, at, looks, looks, Memory.begun(looks, 0.0))
 
 
 def follow(window: Window, looks: Looks, at: float, span: float) -> Window:
@@ -117,13 +128,27 @@ def follow(window: Window, looks: Looks, at: float, span: float) -> Window:
     window = _rebased(window, at)
     now = at - window.origin
     where = places(window.looks.ids, looks.ids)
-    before, memory = realigned(window.looks, where), realigned(window.memory, where)
+    before, kept = realigned(window.known, where), realigned(window.memory, where)
     anchoring = at - window.anchored_at >= span / ANCHORS
-    memory = _advanced(before, memory, looks, now, anchoring=anchoring)
-    fresh = _fresh(before, looks, where)
+    unread = np.isnan(looks.waiting)
+    known = _bridged(before, looks, unread & (now - kept.read_at <= span)) if unread.any() else looks
+    memory = _advanced(before, kept, known, now, anchoring=anchoring)
+    if unread.any():
+        memory = _merged(memory, kept, unread)
+    fresh = _fresh(before, known, where)
     if fresh.any():
-        memory = _merged(memory, Memory.begun(looks, now), fresh)
-    return Window(at, window.origin, at if anchoring else window.anchored_at, looks, memory)
+        memory = _merged(memory, Memory.begun(known, now), fresh)
+    return Window(at, window.origin, at if anchoring else window.anchored_at, looks, known, memory)
+
+
+def _bridged(before: Looks, looks: Looks, unread: Flags) -> Looks:
+    """Let the parts that are `unread` stand where they were read last."""
+    return replace(
+        looks,
+        waiting=np.where(unread, before.waiting, looks.waiting),
+        consumed=np.where(unread, before.consumed, looks.consumed),
+        published=np.where(unread, before.published, looks.published),
+    )
 
 
 def _advanced(before: Looks, memory: Memory, looks: Looks, now: float, *, anchoring: bool) -> Memory:
@@ -150,11 +175,12 @@ def _advanced(before: Looks, memory: Memory, looks: Looks, now: float, *, anchor
         low=np.where(fell, waiting, memory.low).astype(np.float32),
         anchor=waiting.astype(np.float32) if anchoring else np.where(empty, np.float32(0), memory.anchor),
         set_back_at=np.where(set_back, np.float32(now), memory.set_back_at),
+        read_at=np.full(len(looks.ids), now, np.float32),
     )
 
 
 def _fresh(before: Looks, looks: Looks, where: Ids | None) -> Flags:
-    """Mark the parts that are new, known again, or begun anew: a log made again, counters of a restarted broker."""
+    """Mark the parts that are new, known again after long, or begun anew: a log made again, a restarted broker's counters."""
     began_anew = (looks.published < before.published) | ((looks.consumed < before.consumed) & ~looks.of_log)
     known_again = np.isnan(before.waiting) & ~np.isnan(looks.waiting)
     fresh: Flags = began_anew | known_again
@@ -173,7 +199,7 @@ def _rebased(window: Window, at: float) -> Window:
     if shift < _REBASE_SECONDS:
         return window
     memory = window.memory
-    moved = {name: getattr(memory, name) - np.float32(shift) for name in ("idle_since", "fell_at", "set_back_at")}
+    moved = {name: getattr(memory, name) - np.float32(shift) for name in _MOMENTS}
     return replace(window, origin=at, memory=replace(memory, **moved))
 
 

@@ -445,6 +445,58 @@ def test_a_gap_between_looks_is_bridged_by_the_positions() -> None:
     assert story.look((5_000, 4_990), age=2).status is Status.OK
 
 
+class TestLooksThatCouldNotReadAPart:
+    """Its leader is away for a look, say."""
+
+    def test_a_consumer_that_is_stuck_is_found_though_a_look_misses_now_and_then(self) -> None:
+        story = Story()
+        story.look((500, 500))
+        for _ in range(3):
+            verdicts = story.look_until(8 * MINUTE, (600, 500))
+            assert story.look((600, None)).status is Status.UNKNOWN
+        assert verdicts[-1].status is Status.STALLED
+        assert story.look((600, 500)).status is Status.STALLED
+
+    def test_what_was_consumed_meanwhile_is_seen(self) -> None:
+        story = Story()
+        story.look((500, 500))
+        story.look_until(9 * MINUTE, (600, 500), age=1)
+        story.look_until(2 * MINUTE, (600, None))
+        assert story.look((600, 550), age=1).status is Status.OK
+        assert set(statuses(story.look_until(8 * MINUTE, (600, 550), age=1))) == {Status.OK}
+
+    def test_a_rewind_is_told_for_its_window(self) -> None:
+        story = Story()
+        story.look((1_000, 990))
+        story.look((1_000, 995))
+        assert story.look((1_000, 100), age=5).status is Status.REWOUND
+        story.look((1_000, None))
+        assert story.look((1_000, 110), age=5).status is Status.REWOUND
+
+    def test_a_growth_goes_on(self) -> None:
+        story = Story()
+        seen = [story.look((1_000 * i, None if i % 10 == 9 else 950 * i), age=10).status for i in range(56)]
+        assert seen[-1] is Status.LAGGING
+
+    def test_more_than_a_window_of_them_is_not_bridged(self) -> None:
+        story = Story()
+        story.look((500, 500))
+        assert story.look_until(11 * MINUTE, (600, 500))[-1].status is Status.STALLED
+        story.look_until(11 * MINUTE, (600, None))
+        assert story.look((600, 500)).status is Status.UNKNOWN
+
+    def test_one_that_cannot_tell_who_is_there_ends_no_absence_and_adds_nothing_to_it(self) -> None:
+        story = Story()
+        story.look((500, 500), consumers=0)
+        for _ in range(2):
+            assert story.look((600, 500), consumers=0).status is Status.OK
+        for _ in range(4):
+            assert story.look((600, 500), consumers=None).status is Status.OK
+        assert story.look((600, 500), consumers=0).status is Status.STOPPED
+        assert story.look((600, 500), consumers=None).status is Status.STOPPED
+        assert story.look((600, 500), consumers=1).status is not Status.STOPPED
+
+
 def test_every_status_can_be_reached_and_every_cause_has_one() -> None:
     assert set(STATUS_OF) == set(Cause)
     assert set(STATUS_OF.values()) == set(Status)

@@ -77,12 +77,12 @@ def test_unchanged_ids_copy_nothing() -> None:
     assert realigned(window.memory, places(window.looks.ids, window.looks.ids.copy())) is window.memory
 
 
-def test_a_part_takes_29_bytes_beside_the_snapshot() -> None:
+def test_a_part_takes_33_bytes_beside_the_snapshot() -> None:
     parts: Parts = dict.fromkeys(range(1000), (1.0, 2.0, 3.0, False))
     window = watch([(parts, 10.0)] * 3, lambda ids: None)
     looks, memory = window.looks, window.memory
     kept = [*(getattr(memory, it.name) for it in fields(Memory)), looks.of_log, looks.attended, looks.consuming]
-    assert sum(column.nbytes for column in kept) == 29 * len(parts)
+    assert sum(column.nbytes for column in kept) == 33 * len(parts)
 
 
 def test_moments_stay_exact_when_the_origin_moves() -> None:
