@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from monitor.brokers.rabbitmq.looking import delivery_count, save
 from monitor.brokers.rabbitmq.messages import Reader, write_properties
@@ -63,8 +63,7 @@ class Connections:
     user: str
 
 
-@dataclass(frozen=True, slots=True)
-class Grip:
+class Grip(NamedTuple):
     """A message in the hand: as it came, its properties, and as the job knows it."""
 
     delivery: Delivery
@@ -231,7 +230,11 @@ class RabbitHeld:
     def _read(self, delivery: Delivery) -> DeadMessage:
         properties = decode_properties(delivery.raw)
         message = self._read_message(delivery, properties)
-        self._hand.setdefault(message.position, deque()).append(Grip(delivery, properties, message))
+        grip, equal = Grip(delivery, properties, message), self._hand.get(message.position)
+        if equal is None:
+            self._hand[message.position] = deque((grip,))
+        else:
+            equal.append(grip)
         return message
 
     def _write(self, outgoing: Outgoing) -> Letter | SendResult:

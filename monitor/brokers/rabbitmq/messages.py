@@ -12,6 +12,7 @@ from monitor.brokers.rabbitmq.properties import (
     Field,
     Properties,
     decode_properties,
+    encode_field,
     encode_properties,
     number_field,
     plain,
@@ -134,8 +135,13 @@ def fingerprint(properties: Properties, body: bytes) -> str:
         kept = [entry for entry in properties.headers if entry.name not in _COUNTS]
         parts += sorted([it.name + b":" + (b"l" if it.kind == b"L" else it.kind) + it.raw for it in kept])
     parts.append(body)
-    lengths = struct.pack(f">{len(parts)}Q", *map(len, parts))
+    lengths = _lengths_of(len(parts)).pack(*map(len, parts))
     return hashlib.blake2b(lengths + b"".join(parts), digest_size=12).hexdigest()
+
+
+@lru_cache(maxsize=64)
+def _lengths_of(number: int) -> struct.Struct:
+    return struct.Struct(f">{number}Q")
 
 
 def _coordinates(print_: str, properties: Properties) -> dict[str, str]:
@@ -209,20 +215,17 @@ def write_properties(
         dropped = failure_headers(header.name for header in outgoing.message.headers)
     fields = (original.headers or ()) if untouched else _kept_fields(original, outgoing.message.headers)
     headers = [entry for entry in fields if _goes_on(entry.name) and not (dropped and _name_of(entry.name) in dropped)]
-    headers += [
-        string_field(HEADER_ID, outgoing.redrive_id.encode()),
-        _job_field(job),
-        number_field(HEADER_COUNT, outgoing.count),
-    ]
+    stamp = encode_field(string_field(HEADER_ID, outgoing.redrive_id.encode())) + _encode_stamp(job, outgoing.count)
     values = original.values
     if "user_id" in values and original.text("user_id") != user:
         values = {name: value for name, value in values.items() if name != "user_id"}
-    return encode_properties(Properties(values, tuple(headers)))
+    return encode_properties(Properties(values, tuple(headers)), stamp)
 
 
 @lru_cache(maxsize=64)
-def _job_field(job: str) -> Field:
-    return string_field(HEADER_JOB, job.encode())
+def _encode_stamp(job: str, count: int) -> bytes:
+    """Return what all messages carry that a job sends for the same time each."""
+    return encode_field(string_field(HEADER_JOB, job.encode())) + encode_field(number_field(HEADER_COUNT, count))
 
 
 def dropped_headers(names: Collection[str]) -> list[str]:

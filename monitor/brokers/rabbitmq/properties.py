@@ -12,7 +12,7 @@ import struct
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 _PROPERTIES = (
     ("content_type", "text"),
@@ -66,8 +66,7 @@ KINDS = {
 """What each kind of value is called for people."""
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(NamedTuple):
     """One entry of a table: name, kind and the value's bytes as they lie on the wire, a length before them included."""
 
     name: bytes
@@ -129,11 +128,14 @@ def _present(flags: int) -> tuple[tuple[str, str], ...]:
     return tuple(it for place, it in enumerate(_PROPERTIES) if flags & (1 << (_HIGHEST_FLAG - place)))
 
 
-def encode_properties(properties: Properties) -> bytes:
-    """Write properties as they go onto the wire; of what was read unchanged the same bytes come out."""
+def encode_properties(properties: Properties, added: bytes = b"") -> bytes:
+    """Write properties as they go onto the wire; of what was read unchanged the same bytes come out.
+
+    `added` are headers that come behind the others, encoded already.
+    """
     values = properties.values
-    if properties.headers is not None:
-        values = {**values, "headers": _encode_table(properties.headers)}
+    if properties.headers is not None or added:
+        values = {**values, "headers": _encode_table(properties.headers or (), added)}
     flags, order = _layout(tuple(values))
     return flags + b"".join([values[name] for name in order])
 
@@ -171,9 +173,15 @@ def _value_size(raw: bytes, kind: bytes, at: int) -> int:
     raise ValueError(f"a header has a kind of value that the protocol does not know ({kind!r})")
 
 
-def _encode_table(entries: Iterable[Field]) -> bytes:
-    body = b"".join(_SHORT.pack(len(entry.name)) + entry.name + entry.kind + entry.raw for entry in entries)
+def _encode_table(entries: Iterable[Field], added: bytes) -> bytes:
+    body = b"".join([*map(encode_field, entries), added])
     return _LONG.pack(len(body)) + body
+
+
+def encode_field(entry: Field) -> bytes:
+    """Write a header as it goes onto the wire."""
+    name, kind, raw = entry
+    return _SHORT.pack(len(name)) + name + kind + raw
 
 
 def string_field(name: str, value: bytes) -> Field:

@@ -14,7 +14,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import takewhile
-from typing import Any
+from typing import Any, NamedTuple
 
 from pika.exceptions import ChannelClosedByBroker
 from pika.spec import Basic
@@ -30,8 +30,7 @@ _LARGE = 1 << 20
 _MOST_BYTES = 32 << 20  # under way at once
 
 
-@dataclass(frozen=True, slots=True)
-class Letter:
+class Letter(NamedTuple):
     """A message to send. `id` is its redrive id, which its headers carry as well; `place` is the target, for people."""
 
     id: str
@@ -98,6 +97,9 @@ class Sender:
 
     def _find_spare(self, batch: "_Batch") -> Counter[str]:
         """Return, by id, how many letters were published before and nobody waits for; give the batch what is known."""
+        waited_for = sum(other.missing for other in self._batches)
+        if not self._unclaimed and len(self._under_way) + len(self._ahead) <= waited_for:
+            return Counter()  # as long as no batch was given up
         spare = Counter(letter.id for letter in self._under_way.values())
         for other in self._batches:
             spare -= other.wanted  # what is still ahead of these is missed again when it is published

@@ -11,7 +11,7 @@ at the end, and where several consumers of one channel come back in any order. S
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from pika.exceptions import ChannelClosedByBroker
 
@@ -30,8 +30,7 @@ Tag = tuple[int, int]
 """A message in the hand: the number of its take, and its delivery tag there."""
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(NamedTuple):
     """A message in the hand, as it came. `raw` are its properties."""
 
     tag: Tag
@@ -87,9 +86,13 @@ class Taker:
             return
         acked: set[Tag] = set()
         asked = []
-        for window in self._windows.values():
-            found = window.ack({tag for number, tag in tags if number == window.number})
-            acked |= {(window.number, tag) for tag in found}
+        wanted: dict[int, set[int]] = {}
+        for number, tag in tags:
+            wanted.setdefault(number, set()).add(tag)
+        for number in wanted.keys() & self._windows.keys():
+            window = self._windows[number]
+            found = window.ack(wanted[number])
+            acked.update((number, tag) for tag in found)
             if found:
                 asked.append(window.channel)
         waiting = [len(asked)]
@@ -199,7 +202,12 @@ class _Window:
 
     def ack(self, tags: Collection[int]) -> set[int]:
         """Acknowledge what of these is held: the first ones by one frame."""
-        wanted = set(tags) & self.held.keys()
+        wanted = self.held.keys() & tags
+        if len(wanted) == len(self.held):
+            if wanted:
+                self.channel.basic_ack(next(reversed(self.held)), multiple=True)
+            self.held.clear()
+            return wanted
         leading = []
         for tag in self.held:
             if tag not in wanted:
