@@ -15,7 +15,7 @@ from monitor.brokers.rabbitmq.session import Session
 from monitor.brokers.rabbitmq.taking import Delivery, Taker
 from monitor.clock import Clock
 from monitor.letters import HEADER_ID
-from tests.integration.redrive.rabbitmq.yard import Yard, move, open_job, plan, soon
+from tests.integration.redrive.rabbitmq.yard import Yard, move, open_job, plan, soon, until
 from tests.unit.rabbitmq_redrive.wire import properties
 
 Message = tuple[Properties, bytes]
@@ -64,6 +64,7 @@ def test_hostile_messages_arrive_as_they_were(yard: Yard, kind: str) -> None:
     @given(st.lists(st.tuples(properties(), st.binary(max_size=200)), min_size=20, max_size=40))
     def check(messages: list[Message]) -> None:
         wire.publish("hostile-dlq", messages)
+        until(lambda: yard.ready("hostile-dlq") == len(messages), 60.0)  # a quorum queue counts what it has confirmed late
         held = open_job(yard, bus, plan(yard, bus, "hostile-dlq", target="hostile"), "hostile-dlq")
         move(held)
         held.close()
