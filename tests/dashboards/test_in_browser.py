@@ -20,11 +20,11 @@ from tests.dashboards.conftest import serving
 from tests.dashboards.world import World, add_letters
 from tests.unit.api.builders import guarded
 
+pytestmark = pytest.mark.timeout(600)
 PICTURES = ROOT / "artifacts" / "pictures"
 LATE = "orders/service-0-0/order-events-0"
 FULL = "orders%2Fpayments.dlq"
-PATIENCE = 60_000
-SOON = 30_000  # milliseconds; seconds on a machine that is not busy
+PATIENCE = 90_000  # milliseconds; it is seconds on a machine that is not busy
 
 Theme = Literal["light", "dark"]
 
@@ -41,7 +41,7 @@ class Looking:
     page: Page
 
     def see(self, text: str | re.Pattern[str], within: int = PATIENCE) -> None:
-        self.page.get_by_text(text).first.wait_for(timeout=within)
+        self.page.get_by_text(text).filter(visible=True).first.wait_for(timeout=within)
 
     def keep(self, name: str) -> None:
         PICTURES.mkdir(parents=True, exist_ok=True)
@@ -77,7 +77,7 @@ def test_a_consumer_that_stops_is_found_and_its_return_is_seen(looking: Looking)
     looking.page.goto(looking.url)
     looking.see(re.compile("^✉ .* dead letters wait"))
     looking.world.forced = {LATE: Status.STOPPED}
-    looking.see(re.compile("1 of 60 subscriptions need a look"), SOON)
+    looking.see(re.compile("1 of 60 subscriptions need a look"))
     looking.see("there has been no consumer for 12 min")
     looking.keep("stopped-1-overview")
     looking.page.get_by_role("link", name="See who consumed it").click()
@@ -88,19 +88,19 @@ def test_a_consumer_that_stops_is_found_and_its_return_is_seen(looking: Looking)
     )
     looking.keep("stopped-2-subscription")
     looking.world.forced = {LATE: Status.LAGGING}
-    looking.see("▲ lagging", SOON)
+    looking.see("▲ lagging")
     looking.see("4 min")
     looking.world.drains_in = 60.0
-    looking.see(re.compile("^1 min$"), SOON)
+    looking.see(re.compile("^1 min$"))
     looking.world.forced = {}
-    looking.see("keeps up", SOON)
+    looking.see("keeps up")
 
 
 def test_a_cluster_that_freezes_leaves_the_pages_usable_and_says_what_is_not_known(looking: Looking) -> None:
     looking.page.goto(f"{looking.url}/subscriptions?bus=kafka")
     looking.see("20 subscriptions")
     looking.world.frozen = True
-    looking.see("✖ down", SOON)
+    looking.see("✖ down")
     looking.see("20 subscriptions")  # what was known last stays for three intervals
     looking.page.get_by_role("link", name="Overview").click()
     looking.see(re.compile("orders cannot be read"))
@@ -109,7 +109,7 @@ def test_a_cluster_that_freezes_leaves_the_pages_usable_and_says_what_is_not_kno
     looking.page.get_by_role("link", name="See what fails").click()
     looking.see("every 15 s")
     looking.world.frozen = False
-    looking.see("✔ up", SOON)
+    looking.see("✔ up")
 
 
 def test_a_page_turned_and_a_row_opened_have_addresses_that_survive_a_reload(looking: Looking) -> None:
@@ -133,6 +133,20 @@ def test_the_way_back_from_a_redrive_leads_to_the_queue(looking: Looking) -> Non
     looking.see("Start the redrive")
     looking.page.go_back()
     looking.see("Why they died")
+
+
+def test_a_subscription_is_muted_with_a_reason_and_unmuted(looking: Looking) -> None:
+    page = looking.page
+    page.goto(f"{looking.url}/subscriptions?system=kafka&cluster=orders&destination=order-events-0"
+              "&subscriber=service-0-0")  # fmt: skip
+    page.get_by_role("button", name="Mute").click(timeout=PATIENCE)
+    reason = page.get_by_role("radio", name="deployment").or_(page.get_by_role("button", name="deployment"))
+    reason.click(timeout=PATIENCE)
+    page.get_by_test_id("stFormSubmitButton").get_by_role("button").click(timeout=PATIENCE)
+    looking.see(re.compile("until .*: deployment"))
+    unmute = page.get_by_role("button", name="Unmute")
+    unmute.click(timeout=PATIENCE)
+    unmute.wait_for(state="detached", timeout=PATIENCE)
 
 
 def open_first_row(page: Page) -> None:
@@ -228,3 +242,19 @@ def test_a_view_that_is_gone_is_not_shown_as_if_it_were_there(looking: Looking) 
                       "&subscriber=service-0-0")  # fmt: skip
     looking.see("there is no subscription")
     looking.world.refresh = whole  # type: ignore[method-assign]
+
+
+def test_a_page_that_is_opened_while_the_monitor_is_away_is_drawn_when_it_is_back(
+    looking: Looking, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browser, port = looking.page.context.browser, free_port()
+    assert browser is not None
+    world = World(6)
+    app = world.make_app(tmp_path)
+    add_letters(app, world)
+    with dashboard(f"http://127.0.0.1:{port}", free_port()) as address, browser.new_page() as page:
+        page.goto(f"{address}/dead-letters?id={FULL}")
+        page.get_by_text("Waiting for the monitor").first.wait_for(timeout=PATIENCE)
+        with serving(app, monkeypatch, port):
+            page.get_by_text("Why they died").first.wait_for(timeout=PATIENCE)
+            page.wait_for_function("!document.body.innerText.includes('Waiting for the monitor')", timeout=PATIENCE)
