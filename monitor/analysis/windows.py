@@ -180,7 +180,7 @@ def _advanced(before: Looks, memory: Memory, looks: Looks, now: float, *, anchor
 
 
 def _fresh(before: Looks, looks: Looks, where: Ids | None) -> Flags:
-    """Mark the parts that are new, known again after long, or begun anew: a log made again, a restarted broker's counters."""
+    """Mark the parts that are new, known again after long, or begun anew with their log or their broker."""
     began_anew = (looks.published < before.published) | ((looks.consumed < before.consumed) & ~looks.of_log)
     known_again = np.isnan(before.waiting) & ~np.isnan(looks.waiting)
     fresh: Flags = began_anew | known_again
