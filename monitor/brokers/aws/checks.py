@@ -52,7 +52,7 @@ def _list_calls(clients: Clients, now: float) -> Sequence[_Call]:
         _Call(
             "cloudwatch:GetMetricData",
             partial(_read_a_metric, clients, now),
-            "there are no counters, and ages are known from below only",
+            "there are no counters, and ages are not known",
         ),
     )
 

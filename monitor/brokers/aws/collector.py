@@ -20,7 +20,7 @@ from monitor.brokers.aws.cloudwatch import (
 )
 from monitor.brokers.aws.costs import Costs, of_service, queues_a_month, topics_a_month
 from monitor.brokers.aws.dead_letters import Relations, TopicSource, judge_role, mapped_origins, resolve
-from monitor.brokers.aws.depths import DepthHistory
+from monitor.brokers.aws.depths import DepthHistory, tell_age
 from monitor.brokers.aws.queues import QueueWatch, Reading, look_beyond
 from monitor.brokers.aws.snapshots import (
     Sight,
@@ -86,10 +86,9 @@ class AwsCollector:
         sources = [source for subscription in topics.subscriptions if (source := subscription.as_source())]
         beyond = look_beyond(clients, self._workers, reading.last, _list_targets(reading, sources), limit)
         relations = resolve({**beyond.queues, **reading.last}, sources, beyond.missing, self._mapped)
-        steady = self._clock.monotonic()
-        self._follow_depths(reading, now, steady)
+        self._follow_depths(reading, now)
         self._read_cloudwatch(clients, reading, topics, now, limit)
-        sights = self._see(reading, relations, now, steady)
+        sights = self._see(reading, relations, now)
         costs = self._estimate_costs(reading, topics)
         others = [*reading.errors, *beyond.errors, *topics.errors, *self._cloudwatch.errors]
         if any(isinstance(error, AuthenticationFailed) for error in (*others, *reading.failures.values())):
@@ -153,9 +152,9 @@ class AwsCollector:
         clients.close()
         raise Unreachable("the connection was closed", target=self._config.name)
 
-    def _follow_depths(self, reading: Reading, now: float, steady: float) -> None:
+    def _follow_depths(self, reading: Reading, now: float) -> None:
         for queue in reading.queues.values():
-            self._depths.observe(queue, now, steady)
+            self._depths.observe(queue, now)
         self._depths.forget(frozenset(reading.names))
 
     def _read_cloudwatch(
@@ -168,12 +167,12 @@ class AwsCollector:
         self._cloudwatch.forget(series)
         self._cloudwatch.read(clients, self._workers, series, now, monotonic, limit)
 
-    def _see(self, reading: Reading, relations: Relations, now: float, steady: float) -> list[Sight]:
+    def _see(self, reading: Reading, relations: Relations, now: float) -> list[Sight]:
         sights = []
         for name in reading.names:
             queue, last = reading.queues.get(name), reading.last.get(name)
             reported = self._cloudwatch.age_of(name, now, not_before=self._depths.emptied_at(name))
-            age = self._depths.age_of(queue, steady, reported and reported.seconds) if queue else Age.unknown()
+            age = tell_age(queue, reported and reported.seconds) if queue else Age.unknown()
             oldest_possible = self._depths.oldest_possible(queue, now) if queue else math.inf
             if reported:
                 oldest_possible = min(oldest_possible, reported.seconds + now - reported.when)
@@ -208,7 +207,7 @@ class AwsCollector:
 
     def _tell_cloudwatch(self, now: float) -> str:
         if not self._config.cloudwatch.enabled:
-            return "CloudWatch is not asked: there are no counters, and ages are known from below only."
+            return "CloudWatch is not asked: there are no counters, and ages are not known."
         watch = self._cloudwatch
         slowed = ", slowed down by its budget" if watch.pace > self._config.cloudwatch.interval else ""
         newest = "has no datapoint yet" if watch.newest is None else f"is {max(0.0, now - watch.newest):.0f} s behind"

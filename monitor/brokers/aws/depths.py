@@ -1,4 +1,4 @@
-"""What the depth of a queue over time says where AWS itself says nothing: ages from below, and arrivals."""
+"""What the depth of a queue over time says: arrivals, and what no message can be older than."""
 
 from collections.abc import Set
 from dataclasses import dataclass
@@ -11,26 +11,29 @@ from monitor.model import Age, AgeMethod
 class _Depth:
     seen: float
     created_at: float
-    held_since: float | None
     emptied_at: float
     arrivals: float
 
 
+def tell_age(queue: Queue, reported: float | None) -> Age:
+    """Return the age of the oldest message: none waits, as reported by CloudWatch, or not known."""
+    if not queue.depth:
+        return Age(0.0, AgeMethod.EXACT)
+    return Age.unknown() if reported is None else Age(reported, AgeMethod.REPORTED)
+
+
 class DepthHistory:
-    """Follows the depths of queues from cycle to cycle.
+    """Follows the depths of queues from cycle to cycle; `now` is Unix seconds, as creation times are.
 
-    `now` is Unix seconds, as creation times and those of CloudWatch are; `steady` is the same moment by a clock that
-    never jumps, since ages are differences of it.
-
-    Messages that were there when the depth last fell are there still while it does not fall again, so they are at least
-    that old. Removals that the same interval made up for cannot be seen.
+    A depth says nothing about how old messages are at least: with 100 a second coming and 99 taken it only rises, and
+    its oldest message is ever another one.
     """
 
     def __init__(self) -> None:
         self._started: float | None = None
         self._depths: dict[str, _Depth] = {}
 
-    def observe(self, queue: Queue, now: float, steady: float) -> None:
+    def observe(self, queue: Queue, now: float) -> None:
         """Take in one reading."""
         if self._started is None:
             self._started = now
@@ -39,31 +42,18 @@ class DepthHistory:
             # All that lies in a queue made while watching came while watching.
             arrivals = depth if queue.created_at >= self._started else 0.0
             emptied = now if not depth else 0.0
-            self._depths[queue.name] = _Depth(depth, queue.created_at, steady if depth else None, emptied, arrivals)
+            self._depths[queue.name] = _Depth(depth, queue.created_at, emptied, arrivals)
             return
         known.emptied_at = min(known.emptied_at, now)  # it does not lie ahead, also after a clock was put back
         known.arrivals += max(0.0, depth - known.seen)
         if not depth:
-            known.held_since, known.emptied_at = None, now
-        elif known.held_since is None or depth < known.seen:
-            known.held_since = steady
+            known.emptied_at = now
         known.seen = depth
 
     def arrivals_of(self, queue: str) -> float | None:
         """Return how many messages came, as far as the depth rose; None for a queue never read."""
         known = self._depths.get(queue)
         return None if known is None else known.arrivals
-
-    def age_of(self, queue: Queue, steady: float, reported: float | None) -> Age:
-        """Return the age of the oldest message: none waits, as reported by CloudWatch, or from below."""
-        if not queue.depth:
-            return Age(0.0, AgeMethod.EXACT)
-        if reported is not None:
-            return Age(reported, AgeMethod.REPORTED)
-        known = self._depths.get(queue.name)
-        if known is None or known.held_since is None:
-            return Age.unknown()
-        return Age(steady - known.held_since, AgeMethod.LOWER_BOUND)
 
     def oldest_possible(self, queue: Queue, now: float) -> float:
         """Return what no message can have waited longer than, since the queue was made or last seen empty."""
