@@ -1003,6 +1003,16 @@ _AWS = (
         "`time()` minus this is how far everything from CloudWatch lags behind.",
     ),
     Family(
+        "cloudwatch_pace_seconds",
+        _GAUGE,
+        ("cluster",),
+        "seconds",
+        Bus.AWS,
+        "Time between two passes over CloudWatch",
+        "The configured interval, or longer where the budget asks for it. Above five minutes consumers are not judged "
+        "by what they delete, and a reported age counts for five minutes beyond the interval only.",
+    ),
+    Family(
         "cloudwatch_monthly_budget_dollars",
         _GAUGE,
         ("cluster",),

@@ -32,6 +32,7 @@ FARTHEST_BACK_SECONDS = 3 * 3600.0
 """500 metrics over three hours are 90,000 datapoints: under the 100,800 that one page may have."""
 
 _AGE_SLACK_SECONDS = 300.0
+_SLOWEST_PROGRESS_SECONDS = 300.0
 
 _NAME = "cloudwatch"
 KEPT = ("settled", "counted_until", "answered_until", "total")
@@ -174,6 +175,16 @@ class CloudWatch:
         return max(self._config.interval, metrics_a_month(self._metrics_in_pass, pace=1.0) / self.budget_dollars)
 
     @property
+    def tells_progress(self) -> bool:
+        """Say whether the counters move often enough to tell a consumer that stands from one that gets on."""
+        return self.pace <= _SLOWEST_PROGRESS_SECONDS
+
+    @property
+    def leaves_gaps(self) -> bool:
+        """Say whether passes are so far apart that minutes between them are never counted."""
+        return self.pace > FARTHEST_BACK_SECONDS
+
+    @property
     def budget_dollars(self) -> float | None:
         """What 30 days may cost; None without a budget."""
         return self._config.monthly_budget_dollars
@@ -240,7 +251,7 @@ class CloudWatch:
         `not_before` is when the queue was last seen empty: an age from before speaks of messages that are gone.
         """
         age = self._ages.get(queue)
-        return age if age and age.when >= max(not_before, now - self.pace - _AGE_SLACK_SECONDS) else None
+        return age if age and age.when >= max(not_before, now - self._config.interval - _AGE_SLACK_SECONDS) else None
 
     def _begin_sums(self, series: Iterable[Series], now: float, horizon: float) -> None:
         if self._started is None:

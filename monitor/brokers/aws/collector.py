@@ -67,7 +67,7 @@ class AwsCollector:
         self._queues = QueueWatch(config.queues)
         self._topics = TopicWatch(config.topics, config.topics_interval)
         self._cloudwatch = CloudWatch(config.cloudwatch, memory)
-        self._depths = DepthHistory()
+        self._depths = DepthHistory(memory)
         self._tables = Tables()
         self._ids: dict[tuple[str, float], int] = {}
         self._next_id = itertools.count()
@@ -105,7 +105,7 @@ class AwsCollector:
                 **build_topic_tables(self._tables, topics.topics, topics.subscriptions, self._cloudwatch),
                 **build_api_tables(self._tables, self._calls.totals(), costs, self._cloudwatch),
             },
-            parts=build_parts(sights, self._part_ids(sights)),
+            parts=build_parts(sights, self._part_ids(sights), tells_progress=self._cloudwatch.tells_progress),
             expected=len(reading.names),
             measured=len(reading.queues),
             errors=_group_failures(reading.failures, others),
@@ -155,7 +155,7 @@ class AwsCollector:
     def _follow_depths(self, reading: Reading, now: float) -> None:
         for queue in reading.queues.values():
             self._depths.observe(queue, now)
-        self._depths.forget(frozenset(reading.names))
+        self._depths.settle(frozenset(reading.names))
 
     def _read_cloudwatch(
         self, clients: Clients, reading: Reading, topics: TopicReading, now: float, limit: float
@@ -211,7 +211,11 @@ class AwsCollector:
         watch = self._cloudwatch
         slowed = ", slowed down by its budget" if watch.pace > self._config.cloudwatch.interval else ""
         newest = "has no datapoint yet" if watch.newest is None else f"is {max(0.0, now - watch.newest):.0f} s behind"
-        return f"CloudWatch is asked every {watch.pace:.0f} s{slowed}, and {newest}."
+        unjudged = "" if watch.tells_progress else " That is too seldom to judge consumers by what they delete."
+        gaps = (
+            " Counters leave out what is over three hours old when it is asked for." if watch.leaves_gaps else ""
+        )
+        return f"CloudWatch is asked every {watch.pace:.0f} s{slowed}, and {newest}.{unjudged}{gaps}"
 
     def _estimate_costs(self, reading: Reading, topics: TopicReading) -> Costs:
         return {

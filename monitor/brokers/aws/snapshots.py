@@ -155,15 +155,16 @@ def _source_without(
     )
 
 
-def build_parts(sights: Sequence[Sight], ids: Mapping[str, int]) -> Parts:
-    """Return one part a subscription, in the order of `build_subscriptions`."""
+def build_parts(sights: Sequence[Sight], ids: Mapping[str, int], *, tells_progress: bool) -> Parts:
+    """Return one part a subscription, in the order of `build_subscriptions`; without counters that move too seldom."""
     shown = [sight for sight in sights if sight.role is not Role.DEAD_LETTER]
+    counted = [sight.sums if sight.queue and tells_progress else {} for sight in shown]
     return Parts(
         ids=np.array([ids[sight.name] for sight in shown], dtype=np.int64),
         subscription=np.arange(len(shown), dtype=np.int32),
         backlog=as_floats(sight.queue.visible if sight.queue else None for sight in shown),
-        consumed=as_floats(sight.sums[_DELETED] if sight.queue else None for sight in shown),
-        published=as_floats(sight.sums[_SENT] if sight.queue else None for sight in shown),
+        consumed=as_floats(sums.get(_DELETED) for sums in counted),
+        published=as_floats(sums.get(_SENT) for sums in counted),
     )
 
 
@@ -249,6 +250,7 @@ def build_api_tables(
                 "cloudwatch_billable_metrics_total": as_floats([watch.billable_total]),
                 "cloudwatch_newest_datapoint_timestamp_seconds": as_floats([watch.newest]),
                 "cloudwatch_monthly_budget_dollars": as_floats([watch.budget_dollars]),
+                "cloudwatch_pace_seconds": as_floats([watch.pace]),
             },
         ),
     }

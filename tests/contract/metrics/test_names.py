@@ -119,6 +119,7 @@ PINNED = {
     "aws_api_monthly_cost_dollars": ("gauge", API_CALL),
     "cloudwatch_billable_metrics_total": ("counter", "cluster"),
     "cloudwatch_newest_datapoint_timestamp_seconds": ("gauge", "cluster"),
+    "cloudwatch_pace_seconds": ("gauge", "cluster"),
     "build_info": ("gauge", "version python"),
     "config_last_reload_successful": ("gauge", ""),
     "config_last_reload_success_timestamp_seconds": ("gauge", ""),

@@ -214,6 +214,21 @@ def test_a_budget_slows_the_pace_to_what_it_allows(clients: Clients, workers: Wo
     assert watch.is_due(NOON + watch.pace)
 
 
+@pytest.mark.parametrize(
+    ("budget", "tells_progress", "leaves_gaps"), [(None, True, False), (0.05, False, False), (0.001, False, True)]
+)
+def test_a_pace_that_is_too_slow_to_judge_or_to_count_by_says_so(
+    clients: Clients, workers: Workers, budget: float | None, tells_progress: bool, leaves_gaps: bool
+) -> None:
+    watch = CloudWatch(AwsCloudWatch(interval=60.0, monthly_budget_dollars=budget))
+    with Stubber(clients.cloudwatch) as stub:
+        stub.add_response("get_metric_data", {"MetricDataResults": [result(0, (NOON, 9.0))]})
+        read(watch, clients, workers, [AGE], NOON)
+    assert (watch.tells_progress, watch.leaves_gaps) == (tells_progress, leaves_gaps)
+    assert watch.age_of("orders", NOON + 360.0) is not None
+    assert watch.age_of("orders", NOON + 361.0) is None  # the age grew meanwhile, or the message is gone
+
+
 def test_nothing_is_asked_where_cloudwatch_is_disabled() -> None:
     assert not CloudWatch(AwsCloudWatch(enabled=False)).is_due(0.0)
 
