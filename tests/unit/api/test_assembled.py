@@ -78,7 +78,7 @@ def test_a_new_job_is_201_and_one_that_had_been_started_200(description: dict[st
 def test_a_parameter_that_a_path_does_not_have_is_refused_on_all_paths(ask: Ask, description: dict[str, Any]) -> None:
     asked = [(path, method) for path, it in description["paths"].items() for method in it if path.startswith("/api/")]
     for path, method in asked:
-        body = {"json": {}} if method == "post" else {}
+        body: dict[str, Any] = {"json": {}} if method == "post" else {}
         answer = ask(method.upper(), path.replace("{", "").replace("}", ""), params={"bogus": "1"}, **body)
         assert answer.status_code == 400, path
         assert {"parameter": "bogus", "message": "there is no such parameter here; /docs lists them"} in (
