@@ -135,15 +135,13 @@ def mapped_origins(cluster: str, mappings: Iterable[DeadLetterMapping]) -> dict[
     return {queue: origins for (queue, *_), origins in origins_by_place(cluster, mappings).items()}
 
 
-def find_expiry(now: float, retention: float, oldest_possible: float, carried: float) -> float | None:
+def find_expiry(now: float, retention: float, oldest_possible: float, carried: float) -> float:
     """Return the earliest time at which the oldest dead letter may be lost, in Unix seconds.
 
     `oldest_possible` is the longest time that it may have lain there. A standard queue goes on counting from the first
-    enqueueing: there it may be older still, by the time that it was allowed to spend in the source, `carried`. None
+    enqueueing: there it may be older still, by the time that it was allowed to spend in the source, `carried`. Now,
     where so little is known that it might be lost at any moment.
     """
-    if oldest_possible >= retention:
-        return None
     return max(now, now + retention - oldest_possible - carried)
 
 

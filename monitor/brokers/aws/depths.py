@@ -4,7 +4,10 @@ from collections.abc import Set
 from dataclasses import dataclass
 
 from monitor.brokers.aws.queues import Queue
-from monitor.model import Age, AgeMethod
+from monitor.memory import FORGETFUL, Memory
+from monitor.model import Age, AgeMethod, Table
+
+_NAME, _LABELS = "depths", ("queue",)
 
 
 @dataclass(slots=True)
@@ -27,9 +30,14 @@ class DepthHistory:
 
     A depth says nothing about how old messages are at least: with 100 a second coming and 99 taken it only rises, and
     its oldest message is ever another one.
+
+    When a queue was last seen empty is kept in `memory`: it may be long ago, and without it all that lies in the queue
+    might be lost at any moment.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, memory: Memory = FORGETFUL) -> None:
+        self._memory = memory
+        self._left = dict(memory.recall(_NAME, _LABELS))
         self._started: float | None = None
         self._depths: dict[str, _Depth] = {}
 
@@ -41,7 +49,7 @@ class DepthHistory:
         if known is None or known.created_at != queue.created_at:
             # All that lies in a queue made while watching came while watching.
             arrivals = depth if queue.created_at >= self._started else 0.0
-            emptied = now if not depth else 0.0
+            emptied = now if not depth else self._emptied_before(queue, now)
             self._depths[queue.name] = _Depth(depth, queue.created_at, emptied, arrivals)
             return
         known.emptied_at = min(known.emptied_at, now)  # it does not lie ahead, also after a clock was put back
@@ -64,6 +72,18 @@ class DepthHistory:
         known = self._depths.get(queue)
         return known.emptied_at if known else 0.0
 
-    def forget(self, keep: Set[str]) -> None:
-        """Drop the queues that are not there any more."""
-        self._depths = {name: depth for name, depth in self._depths.items() if name in keep}
+    def settle(self, names: Set[str]) -> None:
+        """End a cycle: keep what is to be remembered of these queues, and drop those that are not there any more."""
+        self._depths = {name: depth for name, depth in self._depths.items() if name in names}
+        unread = {name: row for (name,), row in self._left.items() if name in names}
+        rows = unread | {
+            name: {"created_at": depth.created_at, "emptied_at": depth.emptied_at}
+            for name, depth in self._depths.items()
+        }
+        columns = {column: [row[column] for row in rows.values()] for column in ("created_at", "emptied_at")}
+        self._memory.keep(_NAME, Table.of_rows(_LABELS, [(name,) for name in rows], columns))
+
+    def _emptied_before(self, queue: Queue, now: float) -> float:
+        """Return when a process before this one last saw the same queue empty, 0 for never."""
+        left = self._left.pop((queue.name,), None)
+        return min(left["emptied_at"], now) if left and left["created_at"] == queue.created_at else 0.0

@@ -148,6 +148,7 @@ def test_a_dead_letter_expires_earlier_by_the_time_that_it_may_have_spent_in_its
     assert find_expiry(now=0.0, retention=1_000.0, oldest_possible=100.0, carried=300.0) == 600.0
 
 
-def test_an_expiry_is_never_in_the_past_and_unknown_where_any_age_is_possible() -> None:
+def test_an_expiry_is_never_in_the_past_and_now_where_any_age_is_possible() -> None:
     assert find_expiry(now=50.0, retention=1_000.0, oldest_possible=100.0, carried=2_000.0) == 50.0
-    assert find_expiry(now=50.0, retention=1_000.0, oldest_possible=1_000.0, carried=0.0) is None
+    assert find_expiry(now=50.0, retention=1_000.0, oldest_possible=1_000.0, carried=0.0) == 50.0
+    assert find_expiry(now=50.0, retention=1_000.0, oldest_possible=90_000.0, carried=0.0) == 50.0

@@ -1,7 +1,10 @@
+from collections.abc import Sequence
+
 import pytest
 
 from monitor.brokers.aws.depths import DepthHistory, tell_age
-from monitor.model import Age, AgeMethod
+from monitor.memory import Remembered
+from monitor.model import Age, AgeMethod, Table
 from tests.unit.aws.builders import queue
 
 
@@ -68,5 +71,40 @@ def test_a_clock_that_is_put_hides_no_reported_age(jump: float) -> None:
 def test_what_is_gone_is_forgotten() -> None:
     history = DepthHistory()
     history.observe(queue("q", depth=5), 100.0)
-    history.forget({"other"})
+    history.settle({"other"})
     assert history.arrivals_of("q") is None
+
+
+class Kept:
+    """A memory that keeps one table; the database's has tests of its own."""
+
+    def __init__(self) -> None:
+        self.table: Table | None = None
+
+    def recall(self, name: str, labels: Sequence[str]) -> Remembered:
+        if self.table is None:
+            return {}
+        (names,) = (label.decode() for label in self.table.labels)
+        columns = self.table.columns.items()
+        return {(one,): {column: float(values[row]) for column, values in columns} for row, one in enumerate(names)}
+
+    def keep(self, name: str, table: Table) -> None:
+        self.table = table
+
+
+def test_when_a_queue_was_last_seen_empty_is_known_after_a_restart() -> None:
+    memory, names = Kept(), {"q", "r", "made"}
+    first = DepthHistory(memory)
+    for now, depth in ((100.0, 0), (110.0, 4)):
+        for name in names:
+            first.observe(queue(name, depth=depth), now)
+    first.settle(names)
+    second = DepthHistory(memory)
+    second.observe(queue("q", depth=4), 9_000.0)
+    second.observe(queue("made", depth=4, created_at=60.0), 9_000.0)
+    second.settle(names)
+    assert second.oldest_possible(queue("q", depth=4), 9_000.0) == 8_900.0
+    assert second.emptied_at("made") == 0.0  # another queue of the same name
+    third = DepthHistory(memory)  # and so is what the second could not read
+    third.observe(queue("r", depth=4), 9_100.0)
+    assert third.emptied_at("r") == 100.0
