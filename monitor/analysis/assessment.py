@@ -213,6 +213,7 @@ def _verdicts(
     facts = map(
         Facts._make,
         zip(
+            map(Cause, finding.found.tolist()),
             finding.parts.tolist(),
             all_parts.tolist(),
             finding.waited.tolist(),

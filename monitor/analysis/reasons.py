@@ -11,10 +11,12 @@ from monitor.words import say_age, say_count, say_duration, say_rate
 class Facts(NamedTuple):
     """What is known beside the subscription itself; seconds, None is not known.
 
-    `parts` is how many parts the rule fits out of `all_parts`, `waited` for how long nothing was consumed in that of
-    them which waits longest. `absent_for` is for how long nobody has been there, `allowed` the age that is allowed.
+    `found` is the rule by what could be read. `parts` is how many parts it fits out of `all_parts`, `waited` for how
+    long nothing was consumed in that of them which waits longest. `absent_for` is for how long nobody has been there,
+    `allowed` the age that is allowed.
     """
 
+    found: Cause
     parts: int
     all_parts: int
     waited: float
@@ -74,12 +76,23 @@ def _stuck(it: Subscription, facts: Facts) -> str:
 def _unmeasured(it: Subscription, facts: Facts) -> str:
     return (
         f"the backlog of only {it.measured} of {it.expected} partitions is known: the others could not be read, "
-        "or have no committed offset in their log"
+        f"or have no committed offset in their log{_all_the_same(it, facts)}"
     )
 
 
 def _uncounted(it: Subscription, facts: Facts) -> str:
-    return "how many messages wait could not be read"
+    return f"how many messages wait could not be read{_all_the_same(it, facts)}"
+
+
+def _all_the_same(it: Subscription, facts: Facts) -> str:
+    """Say what is known to be wrong, whatever could not be read."""
+    known = {
+        Cause.LOST: f"{_messages(it.lost_messages_total)} lost unread since this was first watched",
+        Cause.NOBODY: f"nobody has been there to consume for {say_duration(facts.absent_for)}",
+        Cause.UNTOUCHED: f"nothing was consumed for {say_duration(facts.waited)} in {facts.parts} of those read",
+        Cause.STUCK: f"consumers finished nothing for {say_duration(facts.waited)} in {facts.parts} of those read",
+    }.get(facts.found)
+    return f"; but {known}" if known else ""
 
 
 def _unseen(it: Subscription, facts: Facts) -> str:

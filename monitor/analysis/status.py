@@ -107,9 +107,14 @@ class Whole:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Finding:
-    """The rule for every subscription, how many of its parts it fits, and how long the longest of these has waited."""
+    """The rule for every subscription, how many of its parts it fits, and how long the longest of these has waited.
+
+    `found` is the rule by what could be read; the same unless something could not, which hides none of it. The parts
+    are those of that rule.
+    """
 
     cause: Causes
+    found: Causes
     parts: Ids
     waited: Floats
 
@@ -120,13 +125,14 @@ def judge(window: Window, subscription: Codes, whole: Whole, limits: Limits) -> 
     owners = subscription[rows]
     cause = _worst(_lay_over(whole, limits), owners, causes)
     cause[whole.retry & (cause != Cause.EMPTY)] = Cause.RETRYING
+    found = cause.copy()
     cause[np.isnan(whole.backlog)] = Cause.UNCOUNTED
     cause[~whole.complete] = Cause.UNMEASURED
-    decisive = causes == cause[owners]
+    decisive = causes == found[owners]
     length = len(cause)
     longest = np.zeros(length)
     np.maximum.at(longest, owners[decisive], waited[decisive])
-    return Finding(cause, np.bincount(owners[decisive], minlength=length), longest)
+    return Finding(cause, found, np.bincount(owners[decisive], minlength=length), longest)
 
 
 def _judge_parts(window: Window, subscription: Codes, whole: Whole, limits: Limits) -> tuple[Ids, Causes, Floats]:

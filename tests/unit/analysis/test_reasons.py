@@ -4,7 +4,7 @@ from monitor.analysis.reasons import Facts, tell
 from monitor.analysis.status import Cause
 from monitor.model import Age, AgeMethod, Subscription, System
 
-FACTS = Facts(2, 20, 725.0, 130.0, 30.0, 12.0, 10.0)
+FACTS = Facts(Cause.EMPTY, 2, 20, 725.0, 130.0, 30.0, 12.0, 10.0)
 
 
 def subscription(backlog: float | None = 1_340, in_flight: float | None = None) -> Subscription:
@@ -25,7 +25,7 @@ def subscription(backlog: float | None = 1_340, in_flight: float | None = None) 
 
 
 @pytest.mark.parametrize("cause", Cause)
-@pytest.mark.parametrize("facts", [FACTS, Facts(0, 0, 0.0, None, 60.0, None, None)])
+@pytest.mark.parametrize("facts", [FACTS, Facts(Cause.EMPTY, 0, 0, 0.0, None, 60.0, None, None)])
 def test_every_rule_has_one_sentence_whatever_is_not_known(cause: Cause, facts: Facts) -> None:
     for it in (subscription(), subscription(None), subscription(1, 1), subscription(0, 5)):
         sentence = tell(cause, it, facts)
@@ -78,5 +78,22 @@ def test_sentences_carry_the_numbers(cause: Cause, sentence: str) -> None:
     ],
 )
 def test_what_waits_and_what_is_in_flight_are_told_apart(backlog: float, in_flight: float | None, begin: str) -> None:
-    whole = Facts(1, 1, 0.0, None, 60.0, 5.0, 5.0)
+    whole = Facts(Cause.EMPTY, 1, 1, 0.0, None, 60.0, 5.0, 5.0)
     assert tell(Cause.KEEPING_UP, subscription(backlog, in_flight), whole) == f"{begin}; consumed at 5.0/s"
+
+
+@pytest.mark.parametrize(
+    ("found", "sentence"),
+    [
+        (Cause.LOST, "; but 7 messages lost unread since this was first watched"),
+        (Cause.NOBODY, "; but nobody has been there to consume for 2 min"),
+        (Cause.UNTOUCHED, "; but nothing was consumed for 12 min in 2 of those read"),
+        (Cause.STUCK, "; but consumers finished nothing for 12 min in 2 of those read"),
+        (Cause.OLD, ""),
+        (Cause.KEEPING_UP, ""),
+    ],
+)
+@pytest.mark.parametrize("hidden_by", [Cause.UNMEASURED, Cause.UNCOUNTED])
+def test_what_could_not_be_read_hides_nothing_that_is_known(hidden_by: Cause, found: Cause, sentence: str) -> None:
+    told = tell(hidden_by, subscription(None), FACTS._replace(found=found))
+    assert told == tell(hidden_by, subscription(None), FACTS) + sentence

@@ -292,6 +292,14 @@ class TestUnknown:
         verdict = story.look((1_000, 1_000), lost=9, missing=2)
         assert verdict.status is Status.UNKNOWN
         assert verdict.reason.startswith("the backlog of only 1 of 3 partitions is known")
+        assert verdict.reason.endswith("; but 9 messages lost unread since this was first watched")
+
+    def test_a_part_that_could_not_be_read_hides_no_other_that_is_stuck(self) -> None:
+        story = Story()
+        story.look((500, 500), (500, 500))
+        verdicts = story.look_until(11 * MINUTE, (600, 500), (600, 600), missing=1)
+        assert verdicts[-1].status is Status.UNKNOWN
+        assert verdicts[-1].reason.endswith("; but consumers finished nothing for 11 min in 1 of those read")
 
     def test_a_backlog_that_is_not_known_is_not_nothing(self) -> None:
         assert Story().look((1_000, None)).status is Status.UNKNOWN
