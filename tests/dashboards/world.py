@@ -297,8 +297,8 @@ def _audit_router(audit: Audit) -> APIRouter:
     router = APIRouter()
 
     @router.get("/api/v1/audit")
-    def list_audit() -> dict[str, object]:
-        return {"items": audit.read(100), "next": None}
+    def list_audit(limit: int = 100) -> dict[str, object]:
+        return {"items": audit.read(limit), "next": None}
 
     return router
 
