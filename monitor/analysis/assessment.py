@@ -69,7 +69,7 @@ class History:
 
     `ranks` are the last statuses, `since` (Unix seconds) when they began. `owners` (empty for nobody), `objectives` and
     their `targets` (NaN for none) are what the configuration says, as `rules` had it. `window` is None where the parts
-    are numbered anew.
+    are numbered anew. `gone` are those that were seen and went, of which a process before this one had left anything.
     """
 
     at: float
@@ -84,6 +84,7 @@ class History:
     seconds: Seconds
     window: Window | None
     rules: Rules | None
+    gone: frozenset[str] = frozenset()
 
     def with_new_collector(self) -> Self:
         """Return the history for a collector that numbers its parts anew."""
@@ -158,6 +159,7 @@ def _aligned(history: History, subscriptions: Sequence[Subscription], rules: Rul
         track=realign_track(history.track, where),
         seconds=realign_seconds(history.seconds, where),
         rules=rules,
+        gone=history.gone.union((index.keys() - set(ids)) & rules.left.keys()),
     )
 
 
@@ -255,7 +257,8 @@ def _outcomes(seconds: Seconds, objectives: Floats) -> list[Mapping[str, float] 
 def _lifetimes(history: History, left: Mapping[str, tuple[float, float]]) -> list[Mapping[str, float] | None]:
     lifetimes: list[Mapping[str, float] | None] = [None] * len(history.ids)
     for place in np.flatnonzero(~np.isnan(history.objectives)).tolist():
-        met, missed = left.get(history.ids[place], (0.0, 0.0))
+        identity = history.ids[place]
+        met, missed = left.get(identity, (0.0, 0.0)) if identity not in history.gone else (0.0, 0.0)
         seconds = history.seconds
         lifetimes[place] = {"met": met + float(seconds.met[place]), "missed": missed + float(seconds.missed[place])}
     return lifetimes

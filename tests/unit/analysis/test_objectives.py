@@ -144,3 +144,17 @@ def test_other_rules_hold_from_the_next_look_on_for_what_is_known_already() -> N
     verdict = story.look((9, 5), age=20.0)
     assert (verdict.owner, verdict.objective_age_seconds) == ("mail", 5.0)
     assert verdict.objective_seconds == {"met": 15.0, "missed": 15.0, "unknown": 0.0}
+
+
+def test_what_was_left_by_a_process_before_is_for_those_that_never_went() -> None:
+    left = {"a": (100.0, 10.0), "b": (200.0, 20.0)}
+    rules = Rules.of(15, objectives=[Objective(subscription="*", max_age=30.0)], left=left)
+    history = None
+    seen = []
+    # b is read a little late after the start; then a goes, and comes back
+    for i, ids in enumerate(["a", "ab", "b", "ab"]):
+        snapshot = Snapshot("orders", "kafka", 1e9 + 15 * i, 0.1, tuple(map(subscription, ids)))
+        verdicts, history = assess(snapshot, history, rules, 15.0 * i)
+        lifetimes = [verdict.objective_lifetime for verdict in verdicts]
+        seen.append({identity: it and it["met"] for identity, it in zip(ids, lifetimes, strict=True)})
+    assert seen == [{"a": 100.0}, {"a": 115.0, "b": 200.0}, {"b": 215.0}, {"a": 0.0, "b": 230.0}]
