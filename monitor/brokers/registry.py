@@ -36,14 +36,9 @@ class Collector(Protocol):
         ...
 
 
-def _open_rabbitmq(config: Any, dead_letters: Sequence[DeadLetterMapping], clock: Clock, memory: Memory) -> Collector:
-    # The broker counts by itself, and what it has counted is there after a restart of the monitor.
-    return RabbitCollector(config, dead_letters, clock)
-
-
 OPENERS: Mapping[str, Callable[[Any, Sequence[DeadLetterMapping], Clock, Memory], Collector]] = {
     "kafka": KafkaCollector,
-    "rabbitmq": _open_rabbitmq,
+    "rabbitmq": RabbitCollector,
     "aws": AwsCollector,
 }
 

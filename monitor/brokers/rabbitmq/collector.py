@@ -23,6 +23,7 @@ from monitor.brokers.rabbitmq.totals import Counts, Totals
 from monitor.clock import Clock
 from monitor.config import DeadLetterMapping, RabbitCluster
 from monitor.errors import BrokerError, Unreachable
+from monitor.memory import FORGETFUL, Memory
 from monitor.model import CollectionError, Finding, Snapshot, Table, as_floats
 
 _PROMETHEUS_PORT = 15692
@@ -31,12 +32,19 @@ _BRACKETED = re.compile(r"\[([*?[])\]")
 # Between one cycle and two: what is back is used in the second, and one that hangs costs only every other its time.
 _REST_INTERVALS = 1.5
 _STALE_CYCLES, _STALE_SECONDS = 3, 90.0
+_DEAD_LETTERED_LABELS, _UNROUTABLE_LABELS = ("reason", "strategy", "queue_type"), ("outcome",)
 
 
 class RabbitCollector:
     """Watches the queues of one RabbitMQ cluster."""
 
-    def __init__(self, config: RabbitCluster, dead_letters: Sequence[DeadLetterMapping], clock: Clock) -> None:
+    def __init__(
+        self,
+        config: RabbitCluster,
+        dead_letters: Sequence[DeadLetterMapping],
+        clock: Clock,
+        memory: Memory = FORGETFUL,
+    ) -> None:
         self._config, self._clock = config, clock
         self._prometheus = self._open_prometheus()
         self._management = self._open_management()
@@ -45,10 +53,11 @@ class RabbitCollector:
         self._amqp = self._open_amqp()
         self._surveyor = Surveyor(self._management, clock) if self._management else None
         self._depths = DepthChoice(self._readers(), clock, _REST_INTERVALS * config.interval)
-        self._rows, self._ledger = Rows(), Ledger()
+        self._rows, self._ledger = Rows(), Ledger(memory)
         self._lookup, self._tables = Lookup(config.name, dead_letters), Tables()
         self._names = Names(config.name, ())
-        self._dead_lettered, self._unroutable = Totals(), Totals()
+        self._dead_lettered = Totals("dead_lettered", _DEAD_LETTERED_LABELS, memory)
+        self._unroutable = Totals("unroutable", _UNROUTABLE_LABELS, memory)
         self._closed = False
 
     def collect(self, deadline: float) -> Snapshot:
@@ -202,15 +211,14 @@ class RabbitCollector:
         tables = {}
         if totals is not None and totals.dead_lettered:
             counts = self._dead_lettered.enter(totals.node, totals.dead_lettered)
-            labels = ("reason", "strategy", "queue_type")
             tables["dead_lettered"] = self._tables.build_counts(
-                "dead_lettered", "rabbitmq_dead_lettered_total", labels, counts
+                "dead_lettered", "rabbitmq_dead_lettered_total", _DEAD_LETTERED_LABELS, counts
             )
         source, unroutable = _unroutable(totals, survey)
         if unroutable:
             counts = self._unroutable.enter(source, unroutable)
             tables["unroutable"] = self._tables.build_counts(
-                "unroutable", "rabbitmq_unroutable_total", ("outcome",), counts
+                "unroutable", "rabbitmq_unroutable_total", _UNROUTABLE_LABELS, counts
             )
         alarms = _alarms(totals, survey)
         if alarms:

@@ -1,8 +1,11 @@
 """What is remembered of each queue from cycle to cycle: counters that only rise, arrivals, and the age of what waits.
 
-The broker's counters begin again when a node restarts or a queue is declared anew; here they go on. Arrivals are not
-counted by the broker in full: what is dead-lettered into a queue is no publishing. They are taken as the larger of two
-sums, each of which can miss some: messages published, and the rise of (messages in the queue + messages consumed).
+The broker's counters begin again when a node restarts or a queue is declared anew; here they go on, and are kept so
+that they do when the monitor is restarted after that.
+
+Arrivals are not counted by the broker in full: what is dead-lettered into a queue is no publishing. They are taken as
+the larger of two sums, each of which can miss some: messages published, and the rise of (messages in the queue +
+messages consumed).
 
 The age of the oldest message is estimated from arrivals: with `n` messages in a first-in-first-out queue, the oldest
 came when the arrivals stood `n` below where they stand now. The time of that is looked up in the history of cycles and
@@ -31,16 +34,20 @@ from monitor.brokers.rabbitmq.readings import (
     Readings,
     take,
 )
-from monitor.model import AgeMethod, Floats, Ids
+from monitor.memory import FORGETFUL, Memory
+from monitor.model import AgeMethod, Floats, Ids, Labels, Table
 
 Mask = NDArray[np.bool_]
 
 _HISTORY = 128  # cycles; then it is thinned, the more the longer ago, so that it reaches back to the beginning
 _SETTLED_SECONDS = 60.0
+_SLIP_RATIO, _SLIP_MESSAGES = 0.25, 100.0
 _SKEW_SECONDS = 60.0
 _REMEMBERED_SECONDS = 3600.0
 _WINDOW_SECONDS, _STEP_SECONDS = 600.0, 30.0
 _HIGH, _BELOW_SINCE, _INFLOW, _BASE, _SEEN = "high", "below_since", "inflow", "base", "seen"
+_ACKED_HERE = "acked here"
+_NAME, _LABELS = "queues", ("vhost", "queue")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,7 +71,10 @@ class Accounts:
 class Ledger:
     """Keeps the accounts of all queues. A queue that is gone is remembered for an hour, should it come back."""
 
-    def __init__(self) -> None:
+    def __init__(self, memory: Memory = FORGETFUL) -> None:
+        self._memory = memory
+        self._left = dict(memory.recall(_NAME, _LABELS))
+        self._labels: tuple[Labels, ...] = ()
         self._keys: tuple[QueueKey, ...] = ()
         self._ids: Ids = np.empty(0, dtype=np.int64)
         self._columns: dict[str, Floats] = {name: np.empty(0) for name in _column_names()}
@@ -83,40 +93,49 @@ class Ledger:
         if readings.keys is not self._keys:
             self._settle_rows(readings.keys, now)
         raw = {name: readings.column(name) for name in COUNTERS}
-        begun = {name: np.isnan(self._columns[_total(name)]) & ~np.isnan(raw[name]) for name in COUNTERS}
         for name in COUNTERS:
-            self._count(name, raw[name])
+            self._count(name, raw[name], now)
         consumed = self._columns[_total(ACKED)] + self._columns[_total(AUTO_ACKED)]
         depth = readings.column(READY) + np.nan_to_num(readings.column(UNACKED))
-        self._admit(depth, consumed, begun, now)
+        self._admit(depth, consumed, raw, now)
         arrivals = self._arrivals()
         self._remember(now, arrivals)
         head = readings.column(HEAD)
         ages, methods = self._ages(now, arrivals, depth, np.where(head > 0, told - head, np.nan))
         known = {name: np.where(np.isnan(raw[name]), np.nan, self._columns[_total(name)]) for name in COUNTERS}
         repeated = self._share_repeated(now, known[DELIVERED], known[REDELIVERED])
+        self._memory.keep(_NAME, Table(self._labels, {name: self._columns[name] for name in _KEPT}))
         return Accounts(self._ids, known, known[ACKED] + known[AUTO_ACKED], arrivals, ages, methods, repeated)
 
     # counters
 
-    def _count(self, name: str, raw: Floats) -> None:
+    def _count(self, name: str, raw: Floats, now: float) -> None:
         total, last = self._columns[_total(name)], self._columns[_last(name)]
         rise = raw - last
         # A counter that began again is far below what it was. A small step back is none: sums over channels, read while
         # these change, can be off by some.
-        again = raw * 2 < last
+        again = (raw * 2 < last) | (-rise > np.maximum(_SLIP_RATIO * last, _SLIP_MESSAGES))
         step = np.where(again, raw, np.maximum(rise, 0.0))
+        # It will be back soon; if it stays below, it is counted on from there.
+        below = (rise < 0) & ~again
+        since = np.where(below, np.fmin(self._columns[_slipped(name)], now), np.nan)
+        settled = below & (now - since >= _SETTLED_SECONDS)
+        self._columns[_slipped(name)] = np.where(np.isnan(raw), self._columns[_slipped(name)], since)
         first = np.isnan(last)
         self._columns[_total(name)] = np.where(np.isnan(raw), total, np.where(first, raw, total + step))
-        self._columns[_last(name)] = np.where(np.isnan(raw), last, np.where(first | again, raw, np.fmax(raw, last)))
+        self._columns[_last(name)] = np.where(
+            np.isnan(raw), last, np.where(first | again | settled, raw, np.fmax(raw, last))
+        )
 
     # arrivals
 
-    def _admit(self, depth: Floats, consumed: Floats, begun: Mapping[str, Mask], now: float) -> None:
+    def _admit(self, depth: Floats, consumed: Floats, raw: Mapping[str, Floats], now: float) -> None:
         columns = self._columns
         level = depth + np.nan_to_num(consumed)
         # Counters that were not known until now must not look like arrivals.
-        fresh = np.isnan(columns[_HIGH]) | begun[ACKED]
+        begun = np.isnan(columns[_ACKED_HERE]) & ~np.isnan(raw[ACKED])
+        columns[_ACKED_HERE] = np.where(begun, 1.0, columns[_ACKED_HERE])
+        fresh = np.isnan(columns[_HIGH]) | begun
         # Depth and counters are not read at one instant: a level that dips for a moment will be back. If it stays
         # below, messages have left without being consumed (rejected, expired, purged): the count goes on from there.
         below = level < columns[_HIGH]
@@ -127,7 +146,8 @@ class Ledger:
         columns[_HIGH] = np.where(fresh | settled, level, np.fmax(columns[_HIGH], level))
         columns[_BELOW_SINCE] = np.where(settled, np.nan, since)
         published = columns[_total(PUBLISHED)]
-        columns[_BASE] = np.where(begun[PUBLISHED], published - columns[_INFLOW], columns[_BASE])
+        begun = np.isnan(columns[_BASE]) & ~np.isnan(raw[PUBLISHED])
+        columns[_BASE] = np.where(begun, published - columns[_INFLOW], columns[_BASE])
 
     def _arrivals(self) -> Floats:
         published = self._columns[_total(PUBLISHED)] - self._columns[_BASE]
@@ -148,7 +168,7 @@ class Ledger:
         """Return ages and how each was got; `said` are those by the publishers' timestamps."""
         ages = np.full(len(depth), np.nan)
         methods = [AgeMethod.UNKNOWN] * len(depth)
-        counted = ~(np.isnan(self._columns[_last(ACKED)]) & np.isnan(self._columns[_last(PUBLISHED)]))
+        counted = ~(np.isnan(self._columns[_ACKED_HERE]) & np.isnan(self._columns[_BASE]))
         empty = depth == 0
         # A timestamp is what the publisher says. One from the future, or in milliseconds, is no help.
         reported = ~empty & (said >= -_SKEW_SECONDS)
@@ -220,9 +240,12 @@ class Ledger:
         self._history = [take(past, rows) for past in self._history]
         self._window = [(time, take(one, rows), take(other, rows)) for time, one, other in self._window]
         self._keys, self._ids, self._columns = keys, ids, columns
+        self._labels = tuple(Labels.of(name, (key[i] for key in keys)) for i, name in enumerate(_LABELS))
 
     def _return(self, key: QueueKey, row: int, columns: Mapping[str, Floats]) -> int:
         """Take a queue up again where it was left, if it was here before; return its id."""
+        for name, value in self._left.pop(key, {}).items():  # by a process before this one
+            columns[name][row] = value
         left = self._gone.pop(key, None)
         if left is None:
             self._next_id += 1
@@ -240,8 +263,13 @@ def _last(counter: str) -> str:
     return f"{counter} last"
 
 
-_REMEMBERED = (*map(_total, COUNTERS), *map(_last, COUNTERS), _INFLOW, _BASE)
+def _slipped(counter: str) -> str:
+    return f"{counter} slipped"
+
+
+_KEPT = (*map(_total, COUNTERS), *map(_last, COUNTERS))
+_REMEMBERED = (*_KEPT, _INFLOW, _BASE, _ACKED_HERE)
 
 
 def _column_names() -> tuple[str, ...]:
-    return (*_REMEMBERED, _HIGH, _BELOW_SINCE, _SEEN)
+    return (*_REMEMBERED, *map(_slipped, COUNTERS), _HIGH, _BELOW_SINCE, _SEEN)

@@ -1,11 +1,9 @@
-from collections.abc import Sequence
-
 import pytest
 
 from monitor.brokers.aws.depths import DepthHistory, tell_age
-from monitor.memory import Remembered
-from monitor.model import Age, AgeMethod, Table
+from monitor.model import Age, AgeMethod
 from tests.unit.aws.builders import queue
+from tests.unit.remembering import Kept
 
 
 def test_the_age_of_an_empty_queue_is_exactly_zero() -> None:
@@ -73,23 +71,6 @@ def test_what_is_gone_is_forgotten() -> None:
     history.observe(queue("q", depth=5), 100.0)
     history.settle({"other"})
     assert history.arrivals_of("q") is None
-
-
-class Kept:
-    """A memory that keeps one table; the database's has tests of its own."""
-
-    def __init__(self) -> None:
-        self.table: Table | None = None
-
-    def recall(self, name: str, labels: Sequence[str]) -> Remembered:
-        if self.table is None:
-            return {}
-        (names,) = (label.decode() for label in self.table.labels)
-        columns = self.table.columns.items()
-        return {(one,): {column: float(values[row]) for column, values in columns} for row, one in enumerate(names)}
-
-    def keep(self, name: str, table: Table) -> None:
-        self.table = table
 
 
 def test_when_a_queue_was_last_seen_empty_is_known_after_a_restart() -> None:

@@ -1,7 +1,6 @@
 """Counters of groups go on where another collector left them, and never go back a little."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
@@ -9,30 +8,10 @@ import pytest
 from monitor.brokers.kafka.lag import RowLogs
 from monitor.brokers.kafka.rows import Rows
 from monitor.brokers.kafka.totals import Totals
-from monitor.memory import Remembered
-from monitor.model import Labels, Table
+from monitor.model import Labels
+from tests.unit.remembering import Kept as Memory
 
 NOW = 1_700_000_000.0
-
-
-@dataclass
-class Memory:
-    """A memory that keeps what it was given; the database's has tests of its own."""
-
-    tables: dict[str, Table] = field(default_factory=dict)
-
-    def recall(self, name: str, labels: Sequence[str]) -> Remembered:
-        table = self.tables.get(name)
-        if table is None:
-            return {}
-        texts = zip(*(label.decode() for label in table.labels), strict=True)
-        return {
-            key: {column: float(values[row]) for column, values in table.columns.items()}
-            for row, key in enumerate(texts)
-        }
-
-    def keep(self, name: str, table: Table) -> None:
-        self.tables[name] = table
 
 
 def rows(partitions: int = 2, pair: int = 7) -> Rows:

@@ -5,8 +5,10 @@ import math
 import pytest
 
 from monitor.brokers.rabbitmq.ledger import Accounts, Ledger
+from monitor.memory import FORGETFUL, Memory
 from monitor.model import AgeMethod
 from tests.unit.rabbitmq.builders import nan_equal, readings
+from tests.unit.remembering import Kept
 
 START = 1_000_000.0
 WORK = (("/", "work"),)
@@ -15,8 +17,8 @@ WORK = (("/", "work"),)
 class Story:
     """Cycles of one queue, told as numbers, 10 seconds apart."""
 
-    def __init__(self) -> None:
-        self._ledger, self._now, self.ahead = Ledger(), START, 0.0
+    def __init__(self, memory: Memory = FORGETFUL) -> None:
+        self._ledger, self._now, self.ahead = Ledger(memory), START, 0.0
 
     def then(self, seconds: float = 10.0, **columns: float | None) -> Accounts:
         self._now += seconds
@@ -52,6 +54,41 @@ def test_a_counter_that_steps_back_a_little_stands_still() -> None:
     story = Story()
     totals = [story.then(**counts(value)).counters["published"][0] for value in (1000.0, 998.0, 1001.0)]
     assert totals == [1000.0, 1000.0, 1001.0]
+
+
+@pytest.mark.parametrize("after", [74_000.0, 51_000.0, 200.0])
+def test_a_counter_that_began_again_and_came_far_within_a_cycle_goes_on(after: float) -> None:
+    story = Story()
+    story.then(**counts(100_000.0))
+    totals = [story.then(**counts(value)).counters["published"][0] for value in (after, after + 10)]
+    assert totals == [100_000.0 + after, 100_010.0 + after]
+
+
+def test_a_counter_that_stays_a_little_below_is_counted_on_from_there() -> None:
+    story = Story()
+    story.then(**counts(1000.0))
+    totals = [story.then(**counts(950.0 + i)).counters["published"][0] for i in range(9)]
+    assert totals == [1000.0] * 7 + [1001.0, 1002.0]
+
+
+def test_counters_go_on_when_the_monitor_is_restarted_after_the_broker() -> None:
+    memory = Kept()
+    before = Story(memory)
+    assert [before.then(**counts(value)).counters["published"][0] for value in (900.0, 40.0)] == [900.0, 940.0]
+    assert Story(memory).then(**counts(45.0)).counters["published"][0] == 945.0
+    # while nobody looked the broker was restarted once more
+    assert Story(memory).then(**counts(3.0)).counters["published"][0] == 948.0
+
+
+def test_what_went_on_while_the_monitor_was_down_makes_no_arrivals_and_no_ages() -> None:
+    memory = Kept()
+    Story(memory).then(ready=5.0, unacked=0.0, **counts(100.0, 95.0))
+    after = Story(memory)
+    first = after.then(ready=5.0)  # what the broker counted is told only later
+    assert (first.arrivals[0], age(first)[1]) == (0.0, AgeMethod.UNKNOWN)
+    told = after.then(ready=5.0, unacked=0.0, **counts(700.0, 695.0))
+    assert (told.arrivals[0], told.counters["acked"][0]) == (0.0, 695.0)
+    assert after.then(ready=7.0, unacked=0.0, **counts(702.0, 695.0)).arrivals[0] == 2.0
 
 
 def test_a_counter_that_is_not_told_is_absent_and_then_goes_on() -> None:
