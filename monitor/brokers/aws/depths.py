@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from monitor.brokers.aws.queues import Queue
 from monitor.memory import FORGETFUL, Memory
-from monitor.model import Age, AgeMethod, Table
+from monitor.model import Age, AgeMethod, Labels, Table, as_floats
 
 _NAME, _LABELS = "depths", ("queue",)
 
@@ -38,6 +38,8 @@ class DepthHistory:
     def __init__(self, memory: Memory = FORGETFUL) -> None:
         self._memory = memory
         self._left = dict(memory.recall(_NAME, _LABELS))
+        self._names: list[str] = []
+        self._labels: tuple[Labels, ...] = ()
         self._started: float | None = None
         self._depths: dict[str, _Depth] = {}
 
@@ -80,8 +82,10 @@ class DepthHistory:
             name: {"created_at": depth.created_at, "emptied_at": depth.emptied_at}
             for name, depth in self._depths.items()
         }
-        columns = {column: [row[column] for row in rows.values()] for column in ("created_at", "emptied_at")}
-        self._memory.keep(_NAME, Table.of_rows(_LABELS, [(name,) for name in rows], columns))
+        if list(rows) != self._names:  # the same labels say that only numbers have changed
+            self._names, self._labels = list(rows), (Labels.of("queue", rows),)
+        columns = {column: as_floats(row[column] for row in rows.values()) for column in ("created_at", "emptied_at")}
+        self._memory.keep(_NAME, Table(self._labels, columns))
 
     def _emptied_before(self, queue: Queue, now: float) -> float:
         """Return when a process before this one last saw the same queue empty, 0 for never."""

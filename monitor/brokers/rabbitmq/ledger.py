@@ -245,7 +245,8 @@ class Ledger:
     def _return(self, key: QueueKey, row: int, columns: Mapping[str, Floats]) -> int:
         """Take a queue up again where it was left, if it was here before; return its id."""
         for name, value in self._left.pop(key, {}).items():  # by a process before this one
-            columns[name][row] = value
+            if name in _KEPT:
+                columns[name][row] = value
         left = self._gone.pop(key, None)
         if left is None:
             self._next_id += 1

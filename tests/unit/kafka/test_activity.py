@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from monitor.brokers.kafka.activity import GroupActivity
 from monitor.brokers.kafka.groups import Group
 from monitor.memory import FORGETFUL
-from tests.unit.kafka.test_totals import Memory
+from tests.unit.remembering import Kept
 
 CHANGES, REBALANCES = "kafka_consumer_group_state_changes_total", "kafka_consumer_group_rebalances_total"
 
@@ -35,7 +35,7 @@ def test_a_look_that_could_not_tell_is_no_change() -> None:
 
 
 def test_a_group_goes_on_counting_after_a_restart_and_a_new_one_of_its_name_does_not() -> None:
-    memory = Memory()
+    memory = Kept()
     assert follow(GroupActivity(memory), ("stable", 1), ("empty", 0)) == [1, 1]
     second = GroupActivity(memory)
     assert follow(second, ("empty", 0), ("stable", 1)) == [2, 2]

@@ -10,7 +10,7 @@ from monitor.clock import Clock
 from monitor.config import KafkaProbe
 from monitor.memory import Memory
 from monitor.model import Table
-from tests.unit.kafka.test_totals import Memory as KeptMemory
+from tests.unit.remembering import Kept
 
 LEADERS = {0: 1, 1: 2, 2: 2}
 BACK = Record(0, 10.0, offset=5, returned_at=10.25)
@@ -21,7 +21,7 @@ DENIED = Record(1, 10.0, error=KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED)
 
 
 def tell(*records: Record, memory: Memory | None = None, **found: object) -> tuple[dict[str, Table], Problems]:
-    probe = Probe({}, KafkaProbe(), Clock(now=lambda: 99.0), memory or KeptMemory())
+    probe = Probe({}, KafkaProbe(), Clock(now=lambda: 99.0), memory or Kept())
     probe._take(Round(records, **{"commit_seconds": 0.5, **found}), LEADERS)  # type: ignore[arg-type]
     problems = Problems()
     return probe.tell(problems), problems
@@ -81,14 +81,14 @@ def test_a_commit_that_failed_is_absent_and_told() -> None:
 
 
 def test_counters_go_on_after_a_restart() -> None:
-    memory = KeptMemory()
+    memory = Kept()
     tell(BACK, memory=memory)
     tables, _ = tell(BACK, memory=memory)
     assert counts(tables)["1", "returned"] == 2
 
 
 def test_nothing_is_told_before_a_round_has_ended_and_each_problem_once() -> None:
-    probe = Probe({}, KafkaProbe(), Clock(), KeptMemory())
+    probe = Probe({}, KafkaProbe(), Clock(), Kept())
     assert probe.tell(Problems()) == {}
     probe._take(Round((LOST,), None), LEADERS)
     first, second = Problems(), Problems()
@@ -98,7 +98,7 @@ def test_nothing_is_told_before_a_round_has_ended_and_each_problem_once() -> Non
 
 
 def test_a_partition_that_nobody_leads_belongs_to_the_broker_that_led_it_last() -> None:
-    probe = Probe({}, KafkaProbe(), Clock(), KeptMemory())
+    probe = Probe({}, KafkaProbe(), Clock(), Kept())
     probe.close()  # so that looking begins nothing
     for leader in (3, -1):
         listing = Listing({"eventflow.probe": [(1, 1, 1), (leader, 1, 1)]}, (), (1, 3))

@@ -9,7 +9,7 @@ from monitor.brokers.kafka.lag import RowLogs
 from monitor.brokers.kafka.rows import Rows
 from monitor.brokers.kafka.totals import Totals
 from monitor.model import Labels
-from tests.unit.remembering import Kept as Memory
+from tests.unit.remembering import Kept
 
 NOW = 1_700_000_000.0
 
@@ -62,7 +62,7 @@ def news(totals: Totals) -> float:
 
 
 def test_the_next_collector_counts_on_with_what_went_on_in_between() -> None:
-    memory = Memory()
+    memory = Kept()
     first = Totals(memory)
     look(first, [10, 10], [20, 20])
     look(first, [15, 10], [30, 20], consumed=[5, 0], published=[10, 0])
@@ -71,7 +71,7 @@ def test_the_next_collector_counts_on_with_what_went_on_in_between() -> None:
 
 
 def test_a_crash_after_the_last_save_takes_nothing_back() -> None:
-    memory = Memory()
+    memory = Kept()
     first = Totals(memory)
     look(first, [10, 10], [20, 20])
     saved = dict(memory.tables)
@@ -88,7 +88,7 @@ def test_a_crash_after_the_last_save_takes_nothing_back() -> None:
 def test_consumed_begins_at_zero_where_it_cannot_be_told_what_went_on(
     committed: Sequence[float], ends: Sequence[float]
 ) -> None:
-    memory = Memory()
+    memory = Kept()
     first = Totals(memory)
     look(first, [10, 10], [20, 20])
     look(first, [15, 10], [20, 20], consumed=[5, 0], lost=[3, 0], rewinds=[1, 0])
@@ -97,7 +97,7 @@ def test_consumed_begins_at_zero_where_it_cannot_be_told_what_went_on(
 
 
 def test_a_loss_that_still_stands_is_not_told_twice_and_one_that_came_meanwhile_is() -> None:
-    memory = Memory()
+    memory = Kept()
     first = Totals(memory)
     assert look(first, [10], [50], [30], lost=[20], lost_before=[20])["lost"] == 20
     # A first look finds everything between the committed offset and the log's start.
@@ -108,7 +108,7 @@ def test_a_loss_that_still_stands_is_not_told_twice_and_one_that_came_meanwhile_
 
 
 def test_a_loss_that_was_there_at_the_first_look_is_counted_and_no_news() -> None:
-    totals = Totals(Memory())
+    totals = Totals(Kept())
     assert look(totals, [10], [50], [30], lost=[20], lost_before=[20])["lost"] == 20
     assert news(totals) == 0
     assert look(totals, [10], [50], [34], lost=[4])["lost"] == 24
@@ -116,7 +116,7 @@ def test_a_loss_that_was_there_at_the_first_look_is_counted_and_no_news() -> Non
 
 
 def test_a_partition_that_is_read_late_after_a_start_tells_no_loss_again() -> None:
-    memory, whole = Memory(), ([10, 10], [50, 50], [30, 15])
+    memory, whole = Kept(), ([10, 10], [50, 50], [30, 15])
     look(Totals(memory), *whole, lost=[20, 5], lost_before=[20, 5])
     totals = Totals(memory)
     unread = ([np.nan, 10], [np.nan, 50], [np.nan, 15])
@@ -128,7 +128,7 @@ def test_a_partition_that_is_read_late_after_a_start_tells_no_loss_again() -> No
 
 
 def test_what_was_owed_lapses_once_everything_was_read() -> None:
-    memory = Memory()
+    memory = Kept()
     look(Totals(memory), [10], [50], [30], lost=[20], lost_before=[20])
     totals = Totals(memory)
     look(totals, [40], [50], [30])  # the group has jumped over what was lost
@@ -136,7 +136,7 @@ def test_what_was_owed_lapses_once_everything_was_read() -> None:
 
 
 def test_a_group_that_comes_back_later_does_not_get_old_counters() -> None:
-    memory = Memory()
+    memory = Kept()
     look(Totals(memory), [10], [20], rewinds=[4])
     totals = Totals(memory)
     assert look(totals, [10], [20], seen=rows(1, pair=1))["rewinds"] == 4
@@ -149,7 +149,7 @@ def moments(totals: Totals) -> tuple[float, float]:
 
 
 def test_when_a_group_last_got_on_is_kept_over_a_restart() -> None:
-    memory = Memory()
+    memory = Kept()
     first = Totals(memory)
     look(first, [10, 10], [20, 20], now=NOW)
     assert np.isnan(moments(first)[1])

@@ -38,7 +38,7 @@ def test_after_a_restart_of_the_node_and_then_of_the_monitor_nothing_falls_and_n
     assert unroutable(memory).enter("management", {DROPPED: 5_000.0})[DROPPED] == 948.0
 
 
-def test_what_another_source_has_not_told_yet_is_kept_without_a_last_count() -> None:
+def test_what_another_source_has_not_told_yet_is_taken_over_when_it_does() -> None:
     memory = Kept()
     before = unroutable(memory)
     before.enter("n", {DROPPED: 7.0, ("returned",): 2.0})
