@@ -212,9 +212,7 @@ class AwsCollector:
         slowed = ", slowed down by its budget" if watch.pace > self._config.cloudwatch.interval else ""
         newest = "has no datapoint yet" if watch.newest is None else f"is {max(0.0, now - watch.newest):.0f} s behind"
         unjudged = "" if watch.tells_progress else " That is too seldom to judge consumers by what they delete."
-        gaps = (
-            " Counters leave out what is over three hours old when it is asked for." if watch.leaves_gaps else ""
-        )
+        gaps = " Counters leave out what is over three hours old when it is asked for." if watch.leaves_gaps else ""
         return f"CloudWatch is asked every {watch.pace:.0f} s{slowed}, and {newest}.{unjudged}{gaps}"
 
     def _estimate_costs(self, reading: Reading, topics: TopicReading) -> Costs:
