@@ -5,7 +5,7 @@ import sys
 from monitor.cli.commands import app
 from monitor.cli.output import tell_error
 from monitor.cli.rules import print_rules
-from monitor.errors import BadRequest, ConfigurationError, EventflowError, MonitorRefused
+from monitor.errors import ConfigurationError, EventflowError, MonitorRefused
 
 app.command("rules")(print_rules)
 
@@ -20,8 +20,7 @@ def main() -> None:
     except MonitorRefused as error:
         hint = "; set EVENTFLOW_TOKEN to a token of this monitor" if error.slug == "unauthenticated" else ""
         tell_error(f"{error}{hint}")
-        # What cannot be understood is wrong usage; what is understood and not done is refused.
-        sys.exit(2 if error.slug == BadRequest.slug else 1)
+        sys.exit(1)
     except EventflowError as error:
         tell_error(str(error))
         sys.exit(1)

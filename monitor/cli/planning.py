@@ -14,7 +14,6 @@ import typer
 
 from monitor.clock import Clock
 from monitor.config import parse_duration
-from monitor.redrive.pacing import FASTEST, SLOWEST
 
 _AGE = {"metavar": "DURATION", "parser": parse_duration}
 _WINDOW = re.compile(r"(\d{1,2}:\d{2})-(\d{1,2}:\d{2})")
@@ -31,7 +30,7 @@ def _selection(
 
 
 def _steering(
-    rate: Annotated[float | None, typer.Option("--rate", min=SLOWEST, max=FASTEST, help="Messages a second.")] = None,
+    rate: Annotated[float | None, typer.Option("--rate", help="Messages a second.")] = None,
     start_at: Annotated[str | None, typer.Option("--start-at", help="Begin then: 30m, or 2030-01-31T22:00.")] = None,
     deadline: Annotated[
         str | None, typer.Option("--deadline", help="End then, whatever is left: 2h, or a time.")

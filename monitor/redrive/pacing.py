@@ -7,15 +7,15 @@ from collections.abc import Callable
 
 from monitor.errors import BadRequest
 
-SLOWEST, FASTEST = 0.001, 1_000_000.0
+_SLOWEST, _FASTEST = 0.001, 1_000_000.0
 _STEP_SECONDS = 0.1
 _MADE_UP_SECONDS = 0.5
 
 
 def check_rate(rate: float | None) -> None:
     """Raise BadRequest for a rate (messages a second) at which nobody would see anything move, or that says nothing."""
-    if rate is not None and not SLOWEST <= rate <= FASTEST:
-        told = f"rate: must be above 0, from {SLOWEST} to {FASTEST:,.0f} messages a second; to hold a job, pause it"
+    if rate is not None and not _SLOWEST <= rate <= _FASTEST:
+        told = f"rate: must be above 0, from {_SLOWEST} to {_FASTEST:,.0f} messages a second; to hold a job, pause it"
         raise BadRequest(told, parameter="rate")
 
 

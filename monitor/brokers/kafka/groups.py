@@ -50,8 +50,7 @@ class Group:
     each, NaN where there is none or it could not be read; `uncommitted` says which of these have none for certain.
     `owned` are the partitions that a member owns and `consumers` the members that own any, by topic; `idle` are the
     members that own none, `assignment` tells one distribution of partitions from another. All None while that is not
-    known (the group was not described, is rebalancing, or assigns its partitions by itself). `by_hand` says that it got
-    on without members: who assigns partitions by hand (Flink, Spark) is none, and nobody knows how many such there are.
+    known (the group was not described, is rebalancing, or assigns its partitions by itself).
     """
 
     name: str
@@ -69,7 +68,6 @@ class Group:
     committed: Floats = field(default_factory=lambda: np.empty(0))
     uncommitted: np.ndarray[Any, np.dtype[np.bool_]] = field(default_factory=lambda: np.empty(0, dtype=bool))
     read_whole: bool = False
-    by_hand: bool = False
     whole_in: int = 0
     requests: tuple[tuple[Ids, Request], ...] = ()
 
@@ -135,8 +133,7 @@ class Groups:
         for group in self.by_name.values():
             coordinator = self._coordinator(group, directory)
             if group.is_empty and coordinator != NO_LEADER:
-                group.members, group.owned = 0, None if group.simple else _NO_KEYS
-                group.consumers = None if group.by_hand else {}
+                group.members, group.owned, group.consumers = 0, None if group.simple else _NO_KEYS, {}
                 group.idle, group.assignment = 0, _NOBODY
             else:
                 group.members = group.owned = group.consumers = group.idle = group.assignment = None
@@ -360,8 +357,6 @@ def _take_answer(group: Group, answer: _Answer) -> None:
     every = np.concatenate([keys, unread, owned])
     values = np.concatenate([offsets.astype(np.float64), np.full(len(unread) + len(owned), np.nan)])
     merged, first = np.unique(every, return_index=True)
-    if group.simple and group.is_empty and np.array_equal(merged, group.keys):
-        group.by_hand |= bool((values[first] > group.committed).any())
     group.committed, group.uncommitted = values[first], (first >= len(keys) + len(unread)) & answer.whole
     group.read_whole = answer.whole and not len(unread)
     if not np.array_equal(merged, group.keys):

@@ -230,7 +230,7 @@ def test_a_disk_that_is_full_under_the_database_costs_history_alone(
             mute = {"subject": "orders/*", "for_seconds": 60, "reason": "x"}
             refused = call(monitor, "POST", "/api/v1/mutes", json=mute)
         assert (refused.status_code, refused.json()["type"]) == (503, "urn:eventflow:problem:storage-failed")
-        wait_until("it is counted", lambda: of(monitor, "history_write_errors_total") == 2)
+        wait_until("it is counted", lambda: of(monitor, "history_write_errors_total") >= 2)
         assert of(monitor, "collector_up") == 1
         told = [it.getMessage() for it in caplog.records if it.getMessage().startswith("history: failed")]
         assert len(told) == 1

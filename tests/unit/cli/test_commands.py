@@ -160,8 +160,6 @@ def test_listening_beyond_loopback_by_the_command_line_needs_tokens_too(shell: S
         ("status", "extra"),
         ("dlq", "bogus"),
         ("token", "new", "--role", "root"),
-        ("redrive", "plan", "k/q", "--rate", "0"),
-        ("redrive", "rate", "job", "0"),
         ("dashboard", "--port", "0"),
         ("serve", "--config", "x", "--log-format", "xml"),
     ],

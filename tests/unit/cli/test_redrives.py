@@ -93,9 +93,9 @@ def test_who_waits_for_a_job_that_fails_is_told_by_the_exit_code(jobs: Jobs, mon
     assert (ended.code, json.loads(ended.out)["state"]) == (1, "completed_with_failures")
 
 
-def test_an_expression_that_cannot_be_understood_is_wrong_usage(jobs: Jobs) -> None:
+def test_an_expression_that_cannot_be_understood_is_refused(jobs: Jobs) -> None:
     ended = jobs.run("redrive", "plan", "k/q", "--select", "a ==")
-    assert (ended.code, ended.out) == (2, "")
+    assert (ended.code, ended.out) == (1, "")
     assert ended.err.startswith("select: ")
 
 

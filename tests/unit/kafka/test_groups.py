@@ -104,38 +104,6 @@ def test_a_group_that_comes_back_under_its_name_is_another() -> None:
     assert groups.by_name["a"].code not in (before, groups.by_name["b"].code)
 
 
-def empty_listing(name: str, *, simple: bool) -> Any:
-    """What the library returns for one group without members."""
-    found = listing(name)
-    found.valid[0].state, found.valid[0].is_simple_consumer_group = ConsumerGroupState.EMPTY, simple
-    return found
-
-
-@pytest.mark.parametrize(("simple", "consumers"), [(False, {}), (True, None)])
-def test_a_group_without_members_has_no_consumers_unless_it_was_seen_to_get_on_without(
-    simple: bool, consumers: dict[str, int] | None
-) -> None:
-    groups = Groups(Filter())
-    groups.update(empty_listing("g", simple=simple), Problems())
-    group = groups.by_name["g"]
-    group.coordinator = 1
-    for offset, found in ((5, {}), (5, {}), (6, consumers)):
-        commit(groups, "g", offset)
-        describe(groups)
-        assert group.members == 0
-        assert group.consumers == found
-
-
-def commit(groups: Groups, name: str, offset: int) -> None:
-    """Have a commit of a group read in the offsets topic."""
-    client = KafkaClient(KafkaCluster(name="k", kind="kafka", bootstrap_servers="127.0.0.1:1"))
-    topic = OffsetsTopic(client, dict, lambda group, topic: True, Clock())
-    topic.log.take([commit_key(CommitKey(name, "t", 0))], [commit_value(offset)])
-    states = np.full(50, State.READ, dtype=np.int32)
-    groups.take_committed(topic, states, client, make_directory(t=1), 1.0, Problems())
-    client.close()
-
-
 def test_filters_and_the_product_s_own_groups_are_left_out() -> None:
     groups = Groups(Filter(include=["a*"], exclude=["ab"]))
     groups.update(listing("a1", "ab", "c", "eventflow.redrive.x"), Problems())

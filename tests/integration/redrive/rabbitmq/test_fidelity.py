@@ -64,7 +64,9 @@ def test_hostile_messages_arrive_as_they_were(yard: Yard, kind: str) -> None:
     @given(st.lists(st.tuples(properties(), st.binary(max_size=200)), min_size=20, max_size=40))
     def check(messages: list[Message]) -> None:
         wire.publish("hostile-dlq", messages)
-        until(lambda: yard.ready("hostile-dlq") == len(messages), 60.0)  # a quorum queue counts what it has confirmed late
+        until(
+            lambda: yard.ready("hostile-dlq") == len(messages), 60.0
+        )  # a quorum queue counts what it has confirmed late
         held = open_job(yard, bus, plan(yard, bus, "hostile-dlq", target="hostile"), "hostile-dlq")
         move(held)
         held.close()
