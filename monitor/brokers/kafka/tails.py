@@ -24,7 +24,7 @@ MOST_OFFSETS = 1000
 """More than so many are taken for records: an aborted transaction is rarely larger, and reading must stay cheap."""
 MOST_RECORDS = 8
 """So many records are told exactly; with more of them the difference does not matter."""
-_PARTITIONS_A_CYCLE = 100
+_PARTITIONS_A_CYCLE = 50
 _MOST_TRIES = 3
 _AGAIN_SECONDS = 600.0  # rights change while the monitor runs
 _REST_SECONDS = 20.0

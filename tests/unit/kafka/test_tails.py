@@ -177,7 +177,7 @@ def test_a_cycle_reads_a_bounded_number_of_partitions_those_with_the_fewest_offs
     cluster.groups["billing"] = [49.0 if number >= 240 else 40.0 for number in range(250)]
     cluster.look()
     cluster.look()
-    assert len(cluster.asked) == 100
+    assert len(cluster.asked) == 50
     assert {tail.partition for tail in cluster.asked} > set(range(240, 250))
     assert cluster.settle() == [[0] * 250]
 
