@@ -7,14 +7,12 @@ from fastapi import FastAPI, Request
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
-from monitor.api.problems import PROBLEM_TYPES
+from monitor.api.problems import MEDIA_TYPE, PROBLEM_TYPES
 from monitor.errors import BadRequest
-
-PROBLEM_MEDIA_TYPE = "application/problem+json"
 
 _PROBLEM: Mapping[str, Any] = {"$ref": "#/components/schemas/Problem"}
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
-    status: {"description": told, "content": {PROBLEM_MEDIA_TYPE: {"schema": _PROBLEM}}}
+    status: {"description": told, "content": {MEDIA_TYPE: {"schema": _PROBLEM}}}
     for status, told in {"4XX": "The request cannot be met", "5XX": "The monitor could not meet it"}.items()
 }
 _PROBLEM_SCHEMA: Mapping[str, Any] = {

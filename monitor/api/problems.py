@@ -25,6 +25,8 @@ from monitor.errors import (
     Unauthenticated,
 )
 
+MEDIA_TYPE = "application/problem+json"
+
 _TYPE_PREFIX = "urn:eventflow:problem:"
 
 
@@ -67,7 +69,7 @@ def answer_problem(
 ) -> Response:
     """Return the answer that tells a problem, with `members` beside the standard ones."""
     body = {"type": kind.uri, "title": kind.title, "status": kind.status, "detail": detail, **members}
-    return JSONResponse(body, status_code=kind.status, headers=headers, media_type="application/problem+json")
+    return JSONResponse(body, status_code=kind.status, headers=headers, media_type=MEDIA_TYPE)
 
 
 def answer_error(error: RequestError) -> Response:

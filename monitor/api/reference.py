@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from monitor.api.problems import PROBLEM_TYPES
+from monitor.api.problems import MEDIA_TYPE, PROBLEM_TYPES
 
 HEADERS = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'"}
 
@@ -40,7 +40,7 @@ def _sections(schema: Mapping[str, Any]) -> Iterator[str]:
             yield _table("Body", list(_body(operation, schema)))
             yield from _answers(operation, schema)
     problems = [(_code(it.uri), str(it.status), escape(it.title)) for it in PROBLEM_TYPES]
-    yield "<h2>Errors</h2><p>Errors are <code>application/problem+json</code>.</p>" + _table("Values of type", problems)
+    yield "<h2>Errors</h2><p>Errors are " + _code(MEDIA_TYPE) + ".</p>" + _table("Values of type", problems)
 
 
 def _parameter(it: Mapping[str, Any], whole: Mapping[str, Any]) -> tuple[str, ...]:

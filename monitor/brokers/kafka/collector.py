@@ -268,6 +268,7 @@ class KafkaCollector:
         totals = self._count(rows, committed, row_logs, published[rows.slot], unsure, now)
         _tell_ahead(rows, lag.ahead, problems)
         sound = self._sounder(replication, deadline, problems)
+        facts = [self._facts.of(topic) for topic in partitions.topics]
         reading = Reading(
             now=now,
             partitions=partitions,
@@ -280,10 +281,8 @@ class KafkaCollector:
             lag=lag,
             ages=self._book.tell(rows, lag, now, sound),
             totals=totals,
-            retention=np.array(
-                [self._facts.of(topic).retention_seconds or np.nan for topic in partitions.topics], dtype=np.float64
-            ),
-            capped=np.array([self._facts.of(topic).capped for topic in partitions.topics], dtype=bool),
+            retention=np.array([it.retention_seconds or np.nan for it in facts], dtype=np.float64),
+            capped=np.array([it.capped for it in facts], dtype=bool),
             owned=tell_ownership(rows, groups),
             unsure=unsure,
             row_logs=row_logs,

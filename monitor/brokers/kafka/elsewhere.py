@@ -19,7 +19,7 @@ from monitor.brokers.kafka.letters import read_letter
 from monitor.brokers.kafka.mover import DeadTopic, TopicMover
 from monitor.brokers.kafka.quiet import QuietLog
 from monitor.brokers.kafka.stretches import Move
-from monitor.brokers.kafka.transactor import BATCH_OVERHEAD, Transactor, introduce, put, translated
+from monitor.brokers.kafka.transactor import Transactor, introduce, put, sending_settings, translated
 from monitor.brokers.kafka.translation import translate
 from monitor.clock import Clock
 from monitor.errors import TimedOut
@@ -55,16 +55,10 @@ class Destination:
 class Outlet:
     """Sends to another cluster and waits until all is confirmed. One thread uses it; its calls raise BrokerError."""
 
-    def __init__(self, there: Destination, largest: int, clock: Clock) -> None:
+    def __init__(self, there: Destination, smallest: int, clock: Clock) -> None:
         self._name, self._clock = there.name, clock
-        settings = {
-            **there.settings,
-            "enable.idempotence": True,  # and with it acks=all and order, whatever is sent anew
-            "message.max.bytes": 1_000_000_000,  # the broker's own limit is the one that counts
-            "batch.size": max(1_000, min(1_000_000, largest - BATCH_OVERHEAD)),
-            "partitioner": "murmur2_random",
-            "linger.ms": 5,
-        }
+        settings = sending_settings(there.settings, smallest)
+        settings["enable.idempotence"] = True  # and with it acks=all and order, whatever is sent anew
         with translated(self._name):
             self.producer = Producer(settings, logger=QuietLog())
 
@@ -110,8 +104,8 @@ class FarMover(TopicMover):
     def recover(self, deadline: float) -> Step:
         """Take over from what the group has committed, and connect to the other cluster."""
         step = super().recover(deadline)
-        largest = min(target.max_bytes for target in self._route.targets.values())
-        self._outlet = Outlet(self._there, largest, self._clock)
+        smallest = min(target.max_bytes for target in self._route.targets.values())
+        self._outlet = Outlet(self._there, smallest, self._clock)
         self._outlet.introduce(list(self._route.targets), deadline - self._clock.monotonic())
         return step
 

@@ -58,7 +58,7 @@ class TopicFacts:
                 problems.add(config, "topic configurations (retention)")
                 new = replace(old, topic_id=topic_id)
             else:
-                new = Fact(_retention(config), topic_id, _number(config, "min.insync.replicas"), _is_capped(config))
+                new = Fact(_retention(config), topic_id, read_number(config, "min.insync.replicas"), _is_capped(config))
             if old.topic_id is not None and new.topic_id != old.topic_id:
                 changed.append(topic)
             self._facts[topic] = new
@@ -72,14 +72,14 @@ def _topic_id(description: object, old: Fact) -> str | None:
 
 
 def _retention(config: Mapping[str, Any]) -> float | None:
-    milliseconds = _number(config, "retention.ms")
+    milliseconds = read_number(config, "retention.ms")
     if milliseconds is None or milliseconds < 0 or not _deletes(config):
         return None
     return milliseconds / 1000
 
 
 def _is_capped(config: Mapping[str, Any]) -> bool:
-    most = _number(config, "retention.bytes")
+    most = read_number(config, "retention.bytes")
     return most is not None and most >= 0 and _deletes(config)
 
 
@@ -88,7 +88,7 @@ def _deletes(config: Mapping[str, Any]) -> bool:
     return policy is None or "delete" in str(policy.value).split(",")
 
 
-def _number(config: Mapping[str, Any], name: str) -> float | None:
+def read_number(config: Mapping[str, Any], name: str) -> float | None:
     """Return a setting; None where it is not told, as by some that speak Kafka's protocol and are not Kafka."""
     entry = config.get(name)
     return None if entry is None or entry.value is None else float(entry.value)

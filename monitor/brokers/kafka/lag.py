@@ -72,7 +72,10 @@ class Progress:
 
 
 def new_progress_memory() -> Memory:
-    """Return what `advance` needs to keep: the last offset committed, and up to where losses are counted."""
+    """Return what `advance` needs to keep: the last offset committed, up to where losses are counted, and `watched`.
+
+    That is 1 once a row could be read: what is lost from then on went while somebody looked.
+    """
     return Memory(committed=np.nan, lost_below=-np.inf, watched=0.0)
 
 

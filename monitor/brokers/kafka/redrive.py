@@ -124,7 +124,8 @@ class KafkaRedriveBus:
         topics = self._topics.partitions(deadline)
         if job.queue not in topics:
             raise BadAnswer("the topic does not exist any more", target=job.queue)
-        targets = there._find_targets(job.bounds.get("targets", ()), deadline)
+        topics_there = topics if cluster is None else there._topics.partitions(deadline)
+        targets = there._find_targets(job.bounds.get("targets", ()), topics_there, deadline)
         if LEDGER_TOPIC not in topics:
             self._topics.make_ledger()
         waiting = self._topics.waiting(job.queue, deadline)
@@ -171,11 +172,10 @@ class KafkaRedriveBus:
         self._client.close()
         self._topics.close()
 
-    def _find_targets(self, names: Sequence[str], deadline: float) -> dict[str, Target]:
-        """Return the topics that are to be sent to. Raises BadAnswer when one is not there any more."""
+    def _find_targets(self, names: Sequence[str], topics: Mapping[str, int], deadline: float) -> dict[str, Target]:
+        """Return which of the topics are to be sent to. Raises BadAnswer when one is not there any more."""
         if not names:
             return {}
-        topics = self._topics.partitions(deadline)
         for name in names:
             # A send to a topic that is not there could make the broker create it.
             if name not in topics:

@@ -12,6 +12,7 @@ from confluent_kafka import KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 
 from monitor.brokers.kafka.client import KafkaClient
+from monitor.brokers.kafka.facts import read_number
 from monitor.brokers.kafka.ledger import IN_SYNC, REPLICAS, group_of, ledger_topic
 from monitor.brokers.kafka.metadata import Listing, read_listing
 from monitor.brokers.kafka.quiet import QuietLog
@@ -148,7 +149,8 @@ class _Check:
         if not replicas or len(self._listing.brokers) < REPLICAS:
             return
         config = self._client.describe_topic_configs([LEDGER_TOPIC], self._seconds())[LEDGER_TOPIC]
-        in_sync = IN_SYNC if isinstance(config, BrokerError) else int(config["min.insync.replicas"].value)
+        told = None if isinstance(config, BrokerError) else read_number(config, "min.insync.replicas")
+        in_sync = IN_SYNC if told is None else int(told)
         if replicas < REPLICAS or in_sync < IN_SYNC:
             message = f"it has {replicas} replicas, of which {in_sync} must be in sync"
             remedy = f"give {LEDGER_TOPIC} {REPLICAS} replicas and min.insync.replicas={IN_SYNC}"

@@ -27,7 +27,7 @@ _TO_ABORT_SECONDS = 10.0
 _CALL_SECONDS = 5.0
 _GRACE_SECONDS = 2.0
 _INTRODUCED = 10  # topics; more than a dead-letter topic has origins as a rule
-BATCH_OVERHEAD = 61  # bytes before the first record of a batch (format v2)
+_BATCH_OVERHEAD = 61  # bytes before the first record of a batch (format v2)
 
 
 class Transactor:
@@ -37,13 +37,9 @@ class Transactor:
         self._topic, self._clock = topic, clock
         self.producer = Producer(
             {
-                **settings,
+                **sending_settings(settings, smallest),
                 "transactional.id": id_,
                 "transaction.timeout.ms": 60_000,
-                "message.max.bytes": 1_000_000_000,  # the broker's own limit is the one that counts
-                "batch.size": max(1_000, min(1_000_000, smallest - BATCH_OVERHEAD)),
-                "partitioner": "murmur2_random",  # as the Java client does; the library's own default is another
-                "linger.ms": 5,
                 "queue.buffering.max.messages": 1_000_000,
             },
             logger=QuietLog(),
@@ -118,6 +114,17 @@ class Transactor:
 
     def _left(self, deadline: float) -> float:
         return deadline - self._clock.monotonic()
+
+
+def sending_settings(settings: Mapping[str, Any], smallest: int) -> dict[str, Any]:
+    """Return a producer's settings; `smallest` is the least that any of its topics takes at once, in bytes."""
+    return {
+        **settings,
+        "message.max.bytes": 1_000_000_000,  # the broker's own limit is the one that counts
+        "batch.size": max(1_000, min(1_000_000, smallest - _BATCH_OVERHEAD)),
+        "partitioner": "murmur2_random",  # as the Java client does; the library's own default is another
+        "linger.ms": 5,
+    }
 
 
 def put(producer: Producer, it: Ready, report: Report) -> None:

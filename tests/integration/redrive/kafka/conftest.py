@@ -7,8 +7,7 @@ import pytest
 from monitor.config import hash_token
 from stack.state import Endpoints
 from tests.integration.app.running import _ENVIRONMENT
-from tests.integration.kafka.playground import Playground
-from tests.integration.redrive.kafka.yard import Yard
+from tests.integration.redrive.kafka.yard import Yard, open_yard
 from tests.integration.redrive.server import Server, running
 
 ROLES = ("viewer", "operator", "admin")
@@ -18,9 +17,8 @@ ROLES = ("viewer", "operator", "admin")
 @pytest.fixture(scope="module")
 def yard(endpoints: Endpoints) -> Iterator[Yard]:
     """The session's Kafka cluster, with names of this module's own."""
-    playground = Playground(endpoints.kafka)
-    yield Yard(playground)
-    playground.clean()
+    with open_yard(endpoints.kafka) as yard:
+        yield yard
 
 
 @pytest.fixture(scope="module")

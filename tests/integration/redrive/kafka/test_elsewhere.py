@@ -21,15 +21,13 @@ from monitor.errors import ReadOnly, Unreachable
 from monitor.letters import Guarantee, Job, OnAmbiguous, Outcome, Outgoing, PlanRequest, Step
 from monitor.redrive.buses import Buses
 from stack.state import Endpoints
-from tests.integration.kafka.playground import Playground
-from tests.integration.redrive.kafka.yard import Yard, headers_of, spring_headers
+from tests.integration.redrive.kafka.yard import Yard, headers_of, open_yard, spring_headers
 
 
 @pytest.fixture(scope="module")
 def far(endpoints: Endpoints) -> Iterator[Yard]:
-    playground = Playground(endpoints.kafka)
-    yield Yard(playground)
-    playground.clean()
+    with open_yard(endpoints.kafka) as yard:
+        yield yard
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,8 @@
 """Topics with dead letters in them, and what readers of committed data see at the target."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
@@ -26,6 +27,14 @@ def spring_headers(topic: str, partition: int = 0, group: str = "workers") -> li
 def headers_of(message: Message) -> list[tuple[str, Any]]:
     """The headers of a message in their order."""
     return list(message.headers() or [])  # type: ignore[arg-type]
+
+
+@contextmanager
+def open_yard(bootstrap: str) -> Iterator["Yard"]:
+    """Give a cluster with names of its own, which are removed at the end."""
+    playground = Playground(bootstrap)
+    yield Yard(playground)
+    playground.clean()
 
 
 class Yard:
